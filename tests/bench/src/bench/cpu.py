@@ -1,0 +1,55 @@
+"""CPU time of processes, from /proc."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+PROC = Path("/proc")
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Process(NamedTuple):
+    """A process: its parent's id and its CPU time in clock ticks, with that of its ended children."""
+
+    parent: int
+    ticks: int
+
+
+def parse(stat: str) -> Process:
+    """Reads /proc/<pid>/stat (proc_pid_stat(5)): ppid, utime + stime + cutime + cstime."""
+    # The command's name is in parentheses and may itself hold spaces and parentheses.
+    fields = stat.rpartition(")")[2].split()
+    return Process(parent=int(fields[1]), ticks=sum(int(field) for field in fields[11:15]))
+
+
+def processes() -> dict[int, Process]:
+    """All processes by id."""
+    found = {}
+    for folder in PROC.glob("[0-9]*"):
+        try:
+            found[int(folder.name)] = parse((folder / "stat").read_text())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def seconds(roots: Iterable[int]) -> float:
+    """CPU time in seconds that these processes and all that descend from them have used so far."""
+    return tree_ticks(processes(), set(roots)) / TICKS
+
+
+def tree_ticks(found: dict[int, Process], roots: set[int]) -> int:
+    """CPU time in clock ticks of the trees below `roots`."""
+    missing = roots - found.keys()
+    if missing:
+        raise ProcessLookupError(f"processes {sorted(missing)} have ended")
+    return sum(process.ticks for pid, process in found.items() if _descends(pid, found, roots))
+
+
+def _descends(pid: int, found: dict[int, Process], roots: set[int]) -> bool:
+    while pid in found:
+        if pid in roots:
+            return True
+        pid = found[pid].parent
+    return False

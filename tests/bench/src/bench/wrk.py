@@ -1,0 +1,62 @@
+"""Load from wrk over loopback."""
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+SCRIPT = Path(__file__).with_name("wrk.lua")
+TIMEOUT = 10
+"""Seconds after which wrk counts an answer as a socket error."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What wrk saw: answers 2xx, errors (every other status, and sockets), the time and its percentiles."""
+
+    mails: int
+    errors: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+
+
+def require() -> str:
+    """The path of wrk; ends the program, naming the remedy, when it is not installed."""
+    found = shutil.which("wrk")
+    if found is None:
+        raise SystemExit("the benchmark needs wrk to make its load, install it by: sudo apt-get install wrk")
+    return found
+
+
+def version() -> str:
+    """The version that wrk says of itself."""
+    # Its exit status is 1 even when all it was asked for is the version.
+    said = subprocess.run([require(), "--version"], capture_output=True, text=True, check=False).stdout
+    return said.split(" [")[0].removeprefix("wrk ")
+
+
+def run(url: str, bodies: Path, connections: int, seconds: int) -> Load:
+    """Post the lines of the file `bodies` in turn over so many connections for so long, from one thread."""
+    options = ["--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
+    command = [require(), *options, "--timeout", f"{TIMEOUT}s", "--script", str(SCRIPT), url, "--", str(bodies)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 3 * TIMEOUT, check=False)
+    if done.returncode:
+        raise RuntimeError(f"wrk ended with status {done.returncode}: {done.stdout}{done.stderr}")
+    return parse(done.stdout)
+
+
+def parse(output: str) -> Load:
+    """Reads the line of JSON that wrk.lua prints below wrk's own report."""
+    line = next((line for line in output.splitlines() if line.startswith("{")), None)
+    if line is None:
+        raise RuntimeError(f"wrk did not print its figures: {output}")
+    said = json.loads(line)
+    return Load(
+        mails=said["requests"] - said["status_errors"],
+        errors=said["status_errors"] + said["socket_errors"],
+        seconds=said["seconds"],
+        p50_ms=said["p50_ms"],
+        p99_ms=said["p99_ms"],
+    )
