@@ -1,0 +1,5 @@
+"""What is wrong with a bundle, and what to do about it."""
+
+
+class BundleError(Exception):
+    """A bundle that must not serve; the message says what to do next."""

@@ -1,0 +1,251 @@
+"""An e-mail, plain or RFC 5322, taken apart into its subject and its text, whatever its state.
+
+Mail from the wild breaks every rule, so nothing here raises on content: what cannot be decoded
+is replaced or left out, and each loop has a limit. Formats: RFC 5322 (header block), RFC 2045
+and 2046 (MIME), RFC 2047 (encoded words).
+
+Only the subject and the text parts are kept. Transport headers name the route a mail took, which
+tells one corpus from another and not spam from ham.
+"""
+
+import binascii
+import codecs
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+TEXT_LIMIT = 100_000
+"""Characters of decoded text that are looked at, over all parts of one mail."""
+HEAD_LIMIT = 64_000
+SUBJECT_LIMIT = 1_000
+PART_LIMIT = 200
+DEPTH_LIMIT = 10
+
+# Atomic and possessive throughout, so that a hostile header block costs one pass and no backtracking.
+_HEAD = re.compile(r"(?:>?From [^\n]*+\n)?(?>(?:[!-9;-~]++:[^\n]*+(?:\n[ \t][^\n]*+)*+(?:\n|\Z))++)")
+_KNOWN_HEADER = re.compile(
+    r"^(?:from|to|cc|subject|date|message-id|received|return-path|reply-to|sender|delivered-to"
+    r"|mime-version|content-type):",
+    re.IGNORECASE | re.MULTILINE,
+)
+_WANTED_HEADER = re.compile(
+    r"^(subject|content-type|content-transfer-encoding|content-disposition):[ \t]*([^\n]*+(?:\n[ \t][^\n]*+)*+)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"\n]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
+_CHARSET = re.compile(r'charset\s*=\s*"?([A-Za-z0-9_.:+-]{1,40})', re.IGNORECASE)
+_ENCODED_WORD = re.compile(r"=\?([A-Za-z0-9_.:+-]{1,40})(?:\*[^?\s]{0,20})?\?([bq])\?([^?\s]*+)\?=", re.IGNORECASE)
+_BETWEEN_ENCODED_WORDS = re.compile(r"(\?=)\s+(?==\?)")
+_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+# Python also calls "codecs" what executes escapes, is quadratic, or is no text at all: only charsets of mail.
+_CHARSETS = frozenset(
+    codecs.lookup(name).name
+    for name in [
+        *("utf-8", "utf-16", "utf-16-be", "utf-16-le", "utf-32", "ascii", "koi8-r", "koi8-u", "tis-620"),
+        *(f"iso8859-{n}" for n in range(1, 17) if n != 12),
+        *(f"cp{n}" for n in (437, 850, 852, 866, 874, 932, 949, 950, *range(1250, 1259))),
+        *("gb2312", "gbk", "gb18030", "big5", "big5hkscs", "shift_jis", "euc_jp", "iso2022_jp", "euc_kr"),
+        *("iso2022_kr", "hz", "mac-roman", "mac-cyrillic"),
+    ]
+)
+
+
+@dataclass(slots=True)
+class Mail:
+    """What is left of a mail for the features: decoded text and a few counts of its structure."""
+
+    subject: str = ""
+    plain: list[str] = field(default_factory=list)
+    html: list[str] = field(default_factory=list)
+    parts: int = 0
+    attachments: int = 0
+    room: int = TEXT_LIMIT
+
+
+def parse(source: str | bytes) -> Mail:
+    """Take a mail apart.
+
+    Args:
+        source: A whole RFC 5322 message or plain text; bytes are read as UTF-8, else as Latin-1.
+
+    Returns:
+        The mail's subject and text parts, at most `TEXT_LIMIT` characters of text in all.
+        Text without a header block is a mail of one plain part.
+    """
+    source = _readable(source)
+    mail = Mail()
+    head, body = _split(source)
+    if head and _KNOWN_HEADER.search(head):
+        _walk(mail, head, body)
+    else:
+        mail.parts = 1
+        _add_text(mail, source, html=False)
+    return mail
+
+
+def _readable(source: str | bytes) -> str:
+    """One line ending, no NUL, no surrogate: what every later step may rely on."""
+    if isinstance(source, str):
+        if not source.isascii() and _LONE_SURROGATE.search(source):
+            source = _from_surrogates(source)
+    if isinstance(source, bytes):
+        source = _decode_raw(source)
+    if "\0" in source:
+        source = source.replace("\0", "")
+    if "\r" in source:
+        source = source.replace("\r\n", "\n").replace("\r", "\n")
+    return source
+
+
+def _from_surrogates(source: str) -> str | bytes:
+    """Undo Python's `surrogateescape`, which hides raw bytes in lone surrogates (PEP 383)."""
+    try:
+        return source.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return _LONE_SURROGATE.sub("\ufffd", source)
+
+
+def _decode_raw(source: bytes) -> str:
+    try:
+        return source.decode("utf-8")
+    except UnicodeDecodeError:
+        return source.decode("latin-1")
+
+
+def _split(source: str) -> tuple[str, str]:
+    """Header block and body; a block that breaks off in a line that is no header ends there."""
+    found = _HEAD.match(source)
+    if not found:
+        return "", source
+    end = found.end()
+    return source[: min(end, HEAD_LIMIT)], source[end + 1 :] if source[end : end + 1] == "\n" else source[end:]
+
+
+def _headers(head: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in _WANTED_HEADER.findall(head):
+        found.setdefault(name.lower(), value)
+    return found
+
+
+def _walk(mail: Mail, head: str, body: str) -> None:
+    """Visit the tree of parts in reading order, without recursion and with every count bounded."""
+    headers = _headers(head)
+    mail.subject = _decode_words(headers.get("subject", "")[:SUBJECT_LIMIT])
+    waiting = [(headers, body, 0)]
+    while waiting and mail.parts < PART_LIMIT:
+        headers, body, depth = waiting.pop()
+        content_type = headers.get("content-type", "text/plain")
+        kind = content_type.partition(";")[0].strip().lower()
+        inner = _children(kind, content_type, body) if depth < DEPTH_LIMIT else []
+        if inner:
+            waiting += [(_headers(h), b, depth + 1) for h, b in reversed(inner)]
+        else:
+            mail.parts += 1
+            _leaf(mail, kind, headers, body)
+
+
+def _children(kind: str, content_type: str, body: str) -> list[tuple[str, str]]:
+    if kind == "message/rfc822":
+        return [_split(body.lstrip("\n"))]
+    boundary = _BOUNDARY.search(content_type) if kind.startswith("multipart/") else None
+    if not boundary:
+        return []
+    pieces = f"\n{body}".split("\n--" + (boundary[1] or boundary[2]), PART_LIMIT)[1:]
+    return [_split_part(piece) for piece in pieces if not piece.startswith("--")]
+
+
+def _split_part(piece: str) -> tuple[str, str]:
+    content = piece.partition("\n")[2]
+    return ("", content[1:]) if content.startswith("\n") else _split(content)
+
+
+def _leaf(mail: Mail, kind: str, headers: dict[str, str], body: str) -> None:
+    attached = headers.get("content-disposition", "").lstrip().lower().startswith("attachment")
+    # A multipart without a usable boundary shows its raw text in a mail reader, so it does here.
+    if attached or not kind.startswith(("text", "multipart/", "message/")) and "/" in kind:
+        mail.attachments += 1
+        return
+    text = _decode_body(body, headers.get("content-transfer-encoding", ""), headers.get("content-type", ""), mail.room)
+    _add_text(mail, text, html=kind == "text/html" or (kind != "text/plain" and "<html" in text[:1000].lower()))
+
+
+def _add_text(mail: Mail, text: str, *, html: bool) -> None:
+    text = text[: mail.room]
+    mail.room -= len(text)
+    (mail.html if html else mail.plain).append(text)
+
+
+def _decode_body(body: str, encoding: str, content_type: str, room: int) -> str:
+    encoding = encoding.strip().lower()
+    declared = _CHARSET.search(content_type)
+    charset = declared[1] if declared else ""
+    if encoding == "base64":
+        return _readable(_decode(_base64(body[: 2 * room + 1000]), charset))
+    if encoding == "quoted-printable":
+        return _readable(_decode(_quoted_printable(body[: 3 * room]), charset))
+    return _recode(body[:room], charset)
+
+
+def _base64(body: str) -> bytes:
+    data = re.sub(rb"[^A-Za-z0-9+/]", b"", body.partition("=")[0].encode("ascii", "ignore"))
+    return binascii.a2b_base64(data[: len(data) // 4 * 4] + _last_quantum(data))
+
+
+def _last_quantum(data: bytes) -> bytes:
+    rest = data[len(data) // 4 * 4 :]
+    return rest + b"=" * (4 - len(rest)) if len(rest) > 1 else b""
+
+
+def _quoted_printable(body: str, *, header: bool = False) -> bytes:
+    return binascii.a2b_qp(_raw(body), header=header)
+
+
+def _raw(text: str) -> bytes:
+    """The bytes that `_decode_raw` read."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode("utf-8")
+
+
+def _recode(body: str, charset: str) -> str:
+    """An 8-bit body that was read as Latin-1, in its own charset."""
+    codec = _codec(charset)
+    if body.isascii() and not codec.startswith(("iso2022", "hz")):
+        return body
+    try:
+        return _readable(body.encode("latin-1").decode(codec, "replace"))
+    except UnicodeEncodeError:
+        return body
+
+
+def _decode(data: bytes, charset: str) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode(_codec(charset), "replace")
+
+
+@lru_cache(maxsize=256)
+def _codec(charset: str) -> str:
+    """The codec of a charset's name; unknown ones are read as Windows-1252, as mail readers do."""
+    try:
+        codec = codecs.lookup(charset).name
+    except (LookupError, ValueError):
+        return "cp1252"
+    return codec if codec in _CHARSETS and codec not in ("ascii", "iso8859-1") else "cp1252"
+
+
+def _decode_words(subject: str) -> str:
+    subject = subject.replace("\n", "")
+    if "=?" not in subject:
+        return subject
+    return _ENCODED_WORD.sub(_decode_word, _BETWEEN_ENCODED_WORDS.sub(r"\1", subject))
+
+
+def _decode_word(found: re.Match[str]) -> str:
+    charset, encoding, data = found.groups()
+    raw = _base64(data) if encoding in "bB" else _quoted_printable(data, header=True)
+    return _readable(_decode(raw, charset))
