@@ -6,7 +6,6 @@ of the fitted pipeline once. Whoever uses it must check it against the pipeline:
 """
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -16,11 +15,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline, PPoly
 from scipy.special import expit
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, SplineTransformer
+from sklearn.svm import LinearSVC
 
 Floats = NDArray[np.float64]
 Scorer = Callable[[Sequence[str], Floats], Floats]
@@ -79,28 +79,23 @@ def _probes(pipeline: Pipeline, width: int) -> tuple[list[str], Floats]:
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """TF-IDF with l2 norm, times the weights of a linear model (Manning et al., IIR, 6.2 and 6.4)."""
+    """Binary TF-IDF with l2 norm, times the weights of a linear model (Manning et al., IIR, 6.2 and 6.3)."""
 
     index: dict[str, int]
-    idf: Floats
     weights: Floats
-    binary: bool
-    sublinear: bool
+    """Weight times idf [vocabulary]."""
+    squares: Floats
+    """Square of idf [vocabulary]."""
 
     def score(self, text: str) -> float:
-        counted = Counter(map(self.index.get, text.split()))
-        counted.pop(None, None)
-        if not counted:
+        known = set(map(self.index.get, text.split()))
+        known.discard(None)
+        if not known:
             return 0.0
-        known = np.fromiter(counted, np.intp, len(counted))
-        terms = self.idf[known]
-        if not self.binary:
-            terms = terms * self._frequencies(counted)
-        return float(terms @ self.weights[known] / np.sqrt(terms @ terms))
-
-    def _frequencies(self, counted: Counter[int | None]) -> Floats:
-        counts = np.fromiter(counted.values(), np.float64, len(counted))
-        return np.log(counts) + 1.0 if self.sublinear else counts
+        # Rounding depends on the order of a sum, and the order of a set on more than its members.
+        places = np.fromiter(known, np.intp, len(known))
+        places.sort()
+        return float(self.weights[places].sum() / np.sqrt(self.squares[places].sum()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,27 +127,39 @@ class _Numbers:
 
 
 def compile_linear(pipeline: Pipeline, columns: Sequence[str]) -> Scorer:
-    """Take a logistic regression over TF-IDF words and splines of numbers apart into plain arrays.
+    """Take a calibrated linear SVM over TF-IDF words and splines of numbers apart into plain arrays.
 
     Raises:
         UnknownShape: The pipeline is another one; the message names the step.
     """
-    classifier = pipeline.steps[-1][1]
-    _require(len(pipeline.steps) == 2 and type(classifier) is LogisticRegression, "not a logistic regression")
-    _require(list(classifier.classes_) == [0, 1], "its classes are not 0 and 1")
     vectoriser, splines = _text_step(pipeline), _number_step(pipeline, columns)
+    linear, slope, offset = _classifier_step(pipeline)
     weights = pipeline.steps[0][1].transformer_weights or {}
     split = len(vectoriser.vocabulary_)
-    words = _compile_words(vectoriser, classifier.coef_[0, :split] * weights.get("text", 1.0))
-    numbers = _compile_numbers(splines, classifier.coef_[0, split:] * weights.get("numbers", 1.0))
-    intercept = float(classifier.intercept_[0])
+    words = _compile_words(vectoriser, linear.coef_[0, :split] * weights.get("text", 1.0))
+    numbers = _compile_numbers(splines, linear.coef_[0, split:] * weights.get("numbers", 1.0))
+    intercept = float(linear.intercept_[0])
 
     def score(texts: Sequence[str], values: Floats) -> Floats:
         of_words = np.array([words.score(text) for text in texts])
-        probabilities: Floats = expit(of_words + numbers.score(values) + intercept)
+        margins = of_words + numbers.score(values) + intercept
+        # Platt's sigmoid, signs as in scikit-learn.
+        probabilities: Floats = expit(-(slope * margins + offset))
         return probabilities
 
     return score
+
+
+def _classifier_step(pipeline: Pipeline) -> tuple[LinearSVC, float, float]:
+    """The linear model and its calibration."""
+    step = pipeline.steps[-1][1]
+    _require(len(pipeline.steps) == 2 and type(step) is CalibratedClassifierCV, "not a calibrated classifier")
+    _require(list(step.classes_) == [0, 1], "its classes are not 0 and 1")
+    _require(step.method == "sigmoid" and len(step.calibrated_classifiers_) == 1, "not calibrated by one sigmoid")
+    calibrated = step.calibrated_classifiers_[0]
+    _require(type(calibrated.estimator) is LinearSVC, "not a LinearSVC")
+    sigmoid = calibrated.calibrators[0]
+    return calibrated.estimator, float(sigmoid.a_), float(sigmoid.b_)
 
 
 def _require(holds: bool, otherwise: str) -> None:
@@ -170,7 +177,8 @@ def _columns_step(pipeline: Pipeline) -> ColumnTransformer:
 def _text_step(pipeline: Pipeline) -> TfidfVectorizer:
     step = _columns_step(pipeline).transformers_[0][1]
     _require(type(step) is TfidfVectorizer, "its text step is no TfidfVectorizer")
-    _require(step.analyzer == str.split and step.norm == "l2" and step.use_idf, "its TF-IDF is not split by str.split")
+    _require(step.analyzer == str.split and step.binary, "its words are not those of str.split, each counted once")
+    _require(step.norm == "l2" and step.use_idf, "its TF-IDF is not normalised (l2)")
     return step
 
 
@@ -187,7 +195,7 @@ def _number_step(pipeline: Pipeline, columns: Sequence[str]) -> Pipeline:
 
 def _compile_words(step: TfidfVectorizer, weights: Floats) -> _Words:
     index = {word: int(place) for word, place in step.vocabulary_.items()}
-    return _Words(index, step.idf_, weights, step.binary, step.sublinear_tf)
+    return _Words(index, weights * step.idf_, step.idf_**2)
 
 
 def _compile_numbers(step: Pipeline, weights: Floats) -> _Numbers:

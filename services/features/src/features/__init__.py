@@ -4,5 +4,6 @@ Pure standard library, so that every environment can hold it.
 """
 
 from features.extract import DESCRIPTIONS, NAMES, SCHEMA_VERSION, Features, extract
+from features.mime import TEXT_LIMIT
 
-__all__ = ["DESCRIPTIONS", "NAMES", "SCHEMA_VERSION", "Features", "extract"]
+__all__ = ["DESCRIPTIONS", "NAMES", "SCHEMA_VERSION", "TEXT_LIMIT", "Features", "extract"]

@@ -7,8 +7,8 @@ from features import markup, mime, words
 SCHEMA_VERSION = "1"
 """Changes whenever one mail's text or numbers do: a model serves only the schema it was trained on."""
 
-TEXT_LIMIT = 400_000
-"""Characters of the text for the model; only hostile mail comes near."""
+WORD_LIMIT = 10_000
+"""Different words of one mail that the model sees; only hostile mail comes near."""
 
 DESCRIPTIONS: dict[str, str] = {
     "subject_length": "characters in the subject",
@@ -42,17 +42,15 @@ DESCRIPTIONS: dict[str, str] = {
 }
 NAMES: tuple[str, ...] = tuple(DESCRIPTIONS)
 
-_SMALL = b"abcdefghijklmnopqrstuvwxyz"
-_LARGE = _SMALL.upper()
-_DIGITS = b"0123456789"
-_SYMBOLS = b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
-
 
 class Features(NamedTuple):
     """What the model sees of one mail."""
 
     text: str
-    """Words to split on white space."""
+    """Different words of the mail in order of appearance, to split on white space.
+
+    Each word once: the model asks whether a word is there, and two services pass this text on.
+    """
     values: tuple[float, ...]
     """Finite numbers in the order of `NAMES`; units in `DESCRIPTIONS`."""
 
@@ -69,69 +67,56 @@ def extract(email: str | bytes) -> Features:
     lowered = body.lower()
     tags = "\n".join([part.tags for part in marked]).lower()
     links = words.links(lowered, tags)
+    hosts = [words.host(link) for link in links]
     shown = words.shown(lowered)
+    split = shown.split()
+    different = dict.fromkeys(split)
     values = (
         *_subject_numbers(mail.subject),
-        *_shown_numbers(body, shown),
-        *_link_numbers(lowered, links),
+        float(len(body)),
+        *_word_numbers(shown, split, different),
+        *_character_numbers(body),
+        *_link_numbers(lowered, links, hosts),
         *_markup_numbers(mail, marked, tags),
     )
-    return Features(_text(mail.subject, shown, tags, links), values)
-
-
-def _text(subject: str, shown: str, tags: str, links: list[str]) -> str:
-    pieces = [shown, *words.subject(subject)]
-    if tags:
-        pieces.append(words.tags(tags))
-    if links:
-        pieces += words.link_words(links)
-    return " ".join(pieces)[:TEXT_LIMIT]
+    different.update(dict.fromkeys([*words.subject(mail.subject), *words.tags(tags), *words.of_links(links, hosts)]))
+    return Features(" ".join(list(different)[:WORD_LIMIT]), values)
 
 
 def _subject_numbers(subject: str) -> tuple[float, ...]:
-    ascii_only = subject.encode("ascii", "ignore")
-    large = _count(ascii_only, _LARGE)
-    marks = _count(ascii_only, b"!?$*%")
-    return float(len(subject)), _share(large, large + _count(ascii_only, _SMALL)), float(marks)
+    kinds = words.kinds(subject)
+    large = kinds.count(b"A")
+    marks = sum(map(subject.count, "!?$*%"))
+    return float(len(subject)), _share(large, large + kinds.count(b"a")), float(marks)
 
 
-def _shown_numbers(body: str, shown: str) -> tuple[float, ...]:
+def _word_numbers(shown: str, split: list[str], different: dict[str, None]) -> tuple[float, ...]:
+    if not split:
+        return 0.0, 0.0, 0.0
+    letters = len(shown) - shown.count(" ")
+    return float(len(split)), letters / len(split), float(max(map(len, different)))
+
+
+def _character_numbers(body: str) -> tuple[float, ...]:
     length = len(body)
-    ascii_only = body.encode("ascii", "ignore")
-    large = _count(ascii_only, _LARGE)
-    currency = ascii_only.count(b"$")
-    if len(ascii_only) < length:
-        currency += sum(map(body.count, "\u20ac\u00a3\u00a5"))
+    kinds = words.kinds(body)
+    large = kinds.count(b"A")
     return (
-        float(length),
-        *_word_numbers(shown),
-        float(ascii_only.count(b"\n") + 1),
-        float(ascii_only.count(b"\n>") + ascii_only.startswith(b">")),
-        _share(large, large + _count(ascii_only, _SMALL)),
-        float(words.capitals(ascii_only)),
-        _share(_count(ascii_only, _DIGITS), length),
-        _share(_count(ascii_only, _SYMBOLS), length),
-        float(ascii_only.count(b"!")),
-        float(currency),
-        _share(length - len(ascii_only), length),
+        float(body.count("\n") + 1),
+        float(body.count("\n>") + body.startswith(">")),
+        _share(large, large + kinds.count(b"a")),
+        float(kinds.count(b" AAA") + kinds.startswith(b"AAA")),
+        _share(kinds.count(b"0"), length),
+        _share(kinds.count(b"."), length),
+        float(body.count("!")),
+        float(sum(map(body.count, "$\u20ac\u00a3\u00a5"))),
+        _share(length - len(kinds), length),
     )
 
 
-def _word_numbers(shown: str) -> tuple[float, ...]:
-    split = shown.split()
-    if not split:
-        return 0.0, 0.0, 0.0
-    lengths = list(map(len, split))
-    return float(len(split)), sum(lengths) / len(split), float(max(lengths))
-
-
-def _link_numbers(lowered: str, links: list[str]) -> tuple[float, ...]:
-    addresses = float(lowered.count("@"))
-    if not links:
-        return 0.0, 0.0, 0.0, addresses
-    hosts = [words.host(link) for link in links]
-    bare = sum([words.is_ipv4(host) for host in hosts])
-    return float(len(links)), float(len(set(hosts))), float(bare), addresses
+def _link_numbers(lowered: str, links: list[str], hosts: list[str]) -> tuple[float, ...]:
+    bare = sum(map(words.is_ipv4, hosts))
+    return float(len(links)), float(len(set(hosts))), float(bare), float(lowered.count("@"))
 
 
 def _markup_numbers(mail: mime.Mail, marked: list[markup.Markup], tags: str) -> tuple[float, ...]:
@@ -149,10 +134,6 @@ def _markup_numbers(mail: mime.Mail, marked: list[markup.Markup], tags: str) -> 
         parts,
         attachments,
     )
-
-
-def _count(text: bytes, counted: bytes) -> int:
-    return len(text) - len(text.translate(None, counted))
 
 
 def _share(part: int, whole: int) -> float:

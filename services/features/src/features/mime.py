@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-TEXT_LIMIT = 100_000
+TEXT_LIMIT = 16_000
 """Characters of decoded text that are looked at, over all parts of one mail."""
 HEAD_LIMIT = 64_000
 SUBJECT_LIMIT = 1_000
@@ -28,14 +28,13 @@ _KNOWN_HEADER = re.compile(
     r"|mime-version|content-type):",
     re.IGNORECASE | re.MULTILINE,
 )
-_WANTED_HEADER = re.compile(
-    r"^(subject|content-type|content-transfer-encoding|content-disposition):[ \t]*([^\n]*+(?:\n[ \t][^\n]*+)*+)",
-    re.IGNORECASE | re.MULTILINE,
-)
+_WANTED_HEADERS = ("subject", "content-type", "content-transfer-encoding", "content-disposition")
+_VALUE = re.compile(r"[ \t]*([^\n]*+(?:\n[ \t][^\n]*+)*+)")
 _BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"\n]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
 _CHARSET = re.compile(r'charset\s*=\s*"?([A-Za-z0-9_.:+-]{1,40})', re.IGNORECASE)
 _ENCODED_WORD = re.compile(r"=\?([A-Za-z0-9_.:+-]{1,40})(?:\*[^?\s]{0,20})?\?([bq])\?([^?\s]*+)\?=", re.IGNORECASE)
 _BETWEEN_ENCODED_WORDS = re.compile(r"(\?=)\s+(?==\?)")
+_SMALL_ASCII = {large: large + 32 for large in range(ord("A"), ord("Z") + 1)}
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 # Python also calls "codecs" what executes escapes, is quadratic, or is no text at all: only charsets of mail.
@@ -123,9 +122,15 @@ def _split(source: str) -> tuple[str, str]:
 
 
 def _headers(head: str) -> dict[str, str]:
+    # Not str.lower, which can change the length. Four searches cost less than one regular expression that tries
+    # each line of a long block.
+    lowered = head.lower() if head.isascii() else head.translate(_SMALL_ASCII)
+    lowered = "\n" + lowered
     found: dict[str, str] = {}
-    for name, value in _WANTED_HEADER.findall(head):
-        found.setdefault(name.lower(), value)
+    for name in _WANTED_HEADERS:
+        at = lowered.find(f"\n{name}:")
+        if at >= 0 and (value := _VALUE.match(head, at + len(name) + 1)):
+            found[name] = value[1]
     return found
 
 

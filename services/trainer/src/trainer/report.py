@@ -1,0 +1,128 @@
+"""What a person wants to see of a model: curves as a picture, and a model card."""
+
+import io
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+import features
+from trainer.corpus import Corpus
+from trainer.evaluate import Evaluation, Floats, Labels
+
+CURVES_NAME = "curves.png"
+CARD_NAME = "model-card.md"
+
+matplotlib.use("Agg")
+
+
+def curves(spam: Labels, evaluation: Evaluation) -> bytes:
+    """ROC, precision over recall and the distribution of out-of-fold scores, as one PNG."""
+    figure = Figure(figsize=(15, 4.5), layout="constrained")
+    roc, precision, distribution = figure.subplots(1, 3)
+    _draw_roc(roc, spam, evaluation)
+    _draw_precision(precision, spam, evaluation)
+    _draw_distribution(distribution, spam, evaluation.scores, evaluation.threshold)
+    target = io.BytesIO()
+    # No name and version of the software: the same figures give the same bytes.
+    figure.savefig(target, format="png", dpi=100, metadata={"Software": None})
+    return target.getvalue()
+
+
+def _draw_roc(axes: Axes, spam: Labels, evaluation: Evaluation) -> None:
+    false_positives, true_positives, _ = roc_curve(spam, evaluation.scores)
+    # The corner where spam filters live; a linear axis would show a right angle.
+    axes.semilogx(np.maximum(false_positives, 1e-4), true_positives, color="tab:blue")
+    limit = evaluation.metrics["false_positive_rate_limit"]
+    axes.axvline(limit, color="tab:gray", linestyle="--", label=f"{limit:.1%} of ham")
+    axes.set(xlabel="ham called spam", ylabel="spam caught", xlim=(1e-4, 1), ylim=(0.5, 1.005))
+    axes.set_title(f"ROC, 1-AUC {evaluation.metrics['one_minus_auc']:.4%}")
+    axes.legend(loc="lower right")
+    axes.grid(alpha=0.3)
+
+
+def _draw_precision(axes: Axes, spam: Labels, evaluation: Evaluation) -> None:
+    precision, recall, _ = precision_recall_curve(spam, evaluation.scores)
+    axes.plot(recall, precision, color="tab:blue")
+    axes.set(xlabel="recall: spam caught", ylabel="precision", xlim=(0.5, 1.005), ylim=(0.9, 1.002))
+    axes.set_title("Precision over recall")
+    axes.grid(alpha=0.3)
+
+
+def _draw_distribution(axes: Axes, spam: Labels, scores: Floats, threshold: float) -> None:
+    bins = list(np.linspace(0, 1, 51))
+    axes.hist(scores[spam == 0], bins, log=True, alpha=0.6, label="ham", color="tab:green")
+    axes.hist(scores[spam == 1], bins, log=True, alpha=0.6, label="spam", color="tab:red")
+    axes.axvline(threshold, color="tab:gray", linestyle="--", label=f"threshold {threshold:.3f}")
+    axes.set(xlabel="spam probability (out of fold)", ylabel="mails", title="Scores")
+    axes.legend(loc="upper center")
+
+
+_CARD = """# {name} {version}
+
+A linear support vector machine over the words of a mail and {numbers} named numbers, calibrated to a probability.
+One scikit-learn pipeline; feature schema {schema}.
+
+## Intended use
+Scores e-mail for spam: plain text or whole RFC 5322 messages, mostly English. It is made to show and to measure a
+serving path, and for filters whose users see a spam folder. It is not for deleting mail unseen, and no judge of
+people who write.
+
+## Corpus
+{ham} ham and {spam} spam, SHA-256 `{digest}`.
+Only subject and text parts are used: transport headers tell where a corpus was collected, not what is spam.
+
+## Evaluation
+{folds} folds, near-duplicates (cosine of word sets of 0.9 or more) kept in one fold, scores out of fold.
+
+| metric | value |
+|---|---|
+| 1-AUC, all folds pooled | {one_minus_auc:.4%} |
+| 1-AUC by fold | {by_fold} |
+| spam caught at {limit:.1%} false positives | {spam_caught:.1%} |
+| Brier score | {brier_score:.4f} |
+| expected calibration error | {expected_calibration_error:.4f} |
+
+![ROC, precision over recall, distribution of scores](curves.png)
+
+## Threshold
+A mail is called spam at a probability of {threshold:.4f} or more: the lowest out-of-fold score that at most
+{limit:.1%} of the ham reaches. That rests on {allowed} ham mails, so on other mail expect {limit:.1%} give or take as
+much again; choose it anew on mail of your own.
+
+## Limits
+- Evaluated within one corpus. On mail of other years, languages or users it will be worse than these figures:
+  the drift job tells when mail has changed, a corpus of your own mends it.
+- A sender who knows the model can add harmless words; only the first {text_limit:,} characters of text are looked at.
+- Pictures and attachments are counted, not read.
+
+## Numbers
+| name | meaning |
+|---|---|
+{table}
+"""
+
+
+def card(name: str, version: str, corpus: Corpus, evaluation: Evaluation) -> str:
+    """The model card (Mitchell et al. 2019), in Markdown."""
+    figures: dict[str, Any] = dict(evaluation.metrics)
+    return _CARD.format(
+        **figures,
+        name=name,
+        version=version,
+        numbers=len(features.NAMES),
+        schema=features.SCHEMA_VERSION,
+        ham=corpus.ham_count,
+        spam=corpus.spam_count,
+        digest=corpus.digest,
+        folds=len(figures["one_minus_auc_by_fold"]),
+        by_fold=", ".join(f"{miss:.4%}" for miss in figures["one_minus_auc_by_fold"]),
+        limit=figures["false_positive_rate_limit"],
+        allowed=int(figures["false_positive_rate_limit"] * corpus.ham_count),
+        threshold=evaluation.threshold,
+        text_limit=features.TEXT_LIMIT,
+        table="\n".join(f"| `{number}` | {meaning} |" for number, meaning in features.DESCRIPTIONS.items()),
+    )

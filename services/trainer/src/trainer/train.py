@@ -1,0 +1,82 @@
+"""From a corpus to a bundle."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import bundle
+import features
+from trainer import evaluate, folds, model, report
+from trainer.baseline import BASELINE_NAME, baseline
+from trainer.corpus import Corpus, read_corpus
+from trainer.evaluate import Evaluation, Progress
+
+MODEL = "spam-detector"
+
+
+def train(root: Path, out: Path, version: str | None, force: bool, progress: Progress) -> Path:
+    """Train and evaluate on a corpus and write the bundle `<out>/spam-detector/<version>`.
+
+    Args:
+        version: By default made of what goes in, so that the same input is the same version.
+        force: Train anew where the version exists already.
+
+    Returns:
+        The bundle's folder.
+
+    Raises:
+        TrainerError: The corpus cannot be used.
+    """
+    corpus = read_corpus(root)
+    progress(f"corpus {root}: {corpus.ham_count} ham, {corpus.spam_count} spam")
+    version = version or version_of(corpus)
+    folder = out / MODEL / version
+    if folder.exists() and not force:
+        progress(f"{folder} exists already: nothing to do (--force trains it anew)")
+        return folder
+    groups = folds.near_duplicates(corpus.texts)
+    progress(f"{len(set(groups.tolist()))} groups of near-duplicates")
+    evaluation = evaluate.evaluate(corpus, groups, progress)
+    figures = evaluation.metrics
+    progress(f"all folds: 1-AUC {figures['one_minus_auc']:.4%}, spam caught {figures['spam_caught']:.1%}")
+    progress(f"final fit on all {len(corpus.texts)} mails")
+    fitted = model.fit(model.table(corpus.texts, corpus.values), corpus.spam, groups)
+    _write(folder, bundle.dump(fitted), corpus, evaluation)
+    progress(f"wrote {folder}, model SHA-256 {bundle.load(folder).sha256}")
+    return folder
+
+
+def version_of(corpus: Corpus) -> str:
+    """Twelve hex digits over everything that decides what the model is: mails, features, settings, libraries."""
+    digest = hashlib.sha256(corpus.digest.encode())
+    digest.update(json.dumps([features.SCHEMA_VERSION, model.COLUMNS, model.SETTINGS, bundle.libraries()]).encode())
+    digest.update("\n".join(corpus.texts).encode())
+    digest.update(corpus.values.tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _write(folder: Path, pickled: bytes, corpus: Corpus, evaluation: Evaluation) -> None:
+    metadata = {
+        "model_name": MODEL,
+        "model_version": folder.name,
+        "model_sha256": hashlib.sha256(pickled).hexdigest(),
+        "feature_schema_version": features.SCHEMA_VERSION,
+    }
+    files = {
+        BASELINE_NAME: baseline(corpus, evaluation.scores, metadata),
+        report.CURVES_NAME: report.curves(corpus.spam, evaluation),
+        report.CARD_NAME: report.card(MODEL, folder.name, corpus, evaluation).encode(),
+    }
+    bundle.write(
+        folder,
+        pickled,
+        name=MODEL,
+        version=folder.name,
+        feature_schema_version=features.SCHEMA_VERSION,
+        columns=model.COLUMNS,
+        threshold=evaluation.threshold,
+        metrics=evaluation.metrics,
+        corpus={"digest": corpus.digest, "ham": corpus.ham_count, "spam": corpus.spam_count},
+        files=files,
+        replace=True,
+    )
