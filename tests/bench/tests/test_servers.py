@@ -69,8 +69,9 @@ def test_a_server_that_is_never_ready_is_given_up(tmp_path: Path, monkeypatch: p
         servers.wait_ready()
 
 
-def test_sigterm_ends_as_ctrl_c_does() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit, match="143"), ended_by_signals():
-        signal.raise_signal(signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) == before
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_end_the_program_in_order(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit, match=str(128 + number)), ended_by_signals():
+        signal.raise_signal(number)
+    assert signal.getsignal(number) == before

@@ -44,8 +44,9 @@ def run(plan: Plan) -> list[list[Row]]:
         try:
             check_agreement(started, plan, mails)
             return [measure_round(number, plan, started, mails) for number in range(1, plan.rounds + 1)]
-        except BaseException:
+        except Exception:
             servers.check()
+            say(servers.tails())
             raise
 
 

@@ -97,10 +97,9 @@ class Servers:
                 status = server.process.returncode
                 raise SystemExit(f"{server.name} ended with status {status}, its log ends:\n{server.tail()}")
 
-    def failed(self, name: str) -> str:
-        """What to show when a measurement of the servers so named goes wrong."""
-        logs = [f"--- {server.log}\n{server.tail()}" for server in self._servers if server.name.startswith(name)]
-        return "\n".join(logs)
+    def tails(self) -> str:
+        """The last lines of all logs, to be shown when a measurement goes wrong."""
+        return "\n".join(f"--- {server.log}\n{server.tail()}" for server in self._servers)
 
 
 def free_port() -> int:
@@ -112,12 +111,12 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Makes SIGTERM and SIGHUP end the program as Ctrl-C does, through every `finally`."""
+    """Makes Ctrl-C, SIGTERM and SIGHUP end the program through every `finally`, without a traceback."""
 
     def end(number: int, _: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

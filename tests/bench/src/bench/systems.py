@@ -132,6 +132,8 @@ def gateway_batches(metrics: str) -> Batched:
 
 def executable(project: Path, script: str) -> str:
     """A console script of a uv project, its environment made first; run directly, so that its process is the server."""
+    if not (project / ".venv").exists():
+        print(f"making the environment of {project.name}", flush=True)
     uv = os.environ.get("UV", "uv")
     options = ["--project", str(project), "--frozen", "--no-dev", "--inexact", "--quiet"]
     subprocess.run([uv, "sync", *options], env=_outside_environment(), check=True)
