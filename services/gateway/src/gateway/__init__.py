@@ -1,0 +1,1 @@
+"""API gateway of the spam detector: routes by environment, coalesces, protects."""

@@ -1,0 +1,56 @@
+"""Command `gateway`."""
+
+import logging
+import logging.config
+import sys
+from typing import Any
+
+import uvicorn
+from pydantic import ValidationError
+
+from gateway.app import create_app
+from gateway.settings import Settings
+
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the 60 s that load balancers keep idle connections, so that they never use one we have closed."""
+
+LOG_CONFIG: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "fmt": "{asctime}{levelname}{name}{message}",
+            "style": "{",
+            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+        },
+    },
+    "handlers": {"stdout": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}},
+    "root": {"handlers": ["stdout"], "level": "INFO"},
+}
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT; requests under way are finished."""
+    logging.config.dictConfig(LOG_CONFIG)
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        logging.getLogger("gateway").error("settings refused", extra={"reason": str(error)})
+        sys.exit(2)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Request ids and one JSON line a request, around the whole application."""
+
+import re
+import sys
+from datetime import UTC, datetime
+from time import perf_counter
+from uuid import uuid4
+
+import orjson
+from asyncio import get_running_loop
+from http import HTTPStatus
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.problems import Problem
+
+REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+QUIET_PATHS = frozenset({"/health", "/ready", "/metrics"})
+FLUSH_SECONDS = 0.1
+
+
+class LineBuffer:
+    """Lines for stdout, written together: a system call for each would cost as much as the rest of the line."""
+
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+
+    def add(self, line: bytes) -> None:
+        """Take a line; it is written within `FLUSH_SECONDS`."""
+        if not self._lines:
+            get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+        self._lines.append(line)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._lines:
+            sys.stdout.write(b"\n".join([*self._lines, b""]).decode())
+            sys.stdout.flush()
+            self._lines.clear()
+
+
+class AccessLog:
+    """ASGI middleware: takes or makes the request id, returns it, and logs the request."""
+
+    def __init__(self, app: ASGIApp, lines: LineBuffer) -> None:
+        self._app = app
+        self._lines = lines
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = perf_counter()
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
+        request_id = uuid4().hex if given is None else given.decode("latin-1")
+        valid = given is None or REQUEST_ID.fullmatch(request_id) is not None
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id if valid else uuid4().hex
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"].append((b"x-request-id", state["request_id"].encode()))
+            await send(message)
+
+        if valid:
+            await self._app(scope, receive, send_with_id)
+        else:
+            await _bad_request_id().response(state["request_id"])(scope, receive, send_with_id)
+        self._log(scope, status, perf_counter() - started)
+
+    def _log(self, scope: Scope, status: int, seconds: float) -> None:
+        if scope["path"] in QUIET_PATHS and status < HTTPStatus.BAD_REQUEST:
+            return
+        line = {
+            "time": datetime.now(UTC),
+            "level": "INFO" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "WARNING",
+            "logger": "gateway.access",
+            "message": "request",
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": status,
+            "duration_ms": round(seconds * 1000, 3),
+            **scope["state"],
+        }
+        self._lines.add(orjson.dumps(line, default=str))
+
+
+def _bad_request_id() -> Problem:
+    detail = "X-Request-ID is not 1 to 128 printable ASCII characters without spaces"
+    return Problem(HTTPStatus.BAD_REQUEST, "invalid-request-id", detail)

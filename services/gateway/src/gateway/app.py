@@ -1,0 +1,95 @@
+"""The application: everything put together, opened and closed by its lifespan."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+import aiohttp
+import orjson
+from fastapi import FastAPI
+from prometheus_fastapi_instrumentator import Instrumentator
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from gateway.access_log import AccessLog, LineBuffer
+from gateway.api import Api
+from gateway.coalescer import Coalescer, Limits
+from gateway.problems import Problem
+from gateway.settings import Settings
+from gateway.transformer_client import TransformerClient
+
+CLIENT_CLOSED_REQUEST = 499
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The gateway for these settings."""
+    clients: dict[str, TransformerClient] = {}
+    environments: dict[str, Coalescer] = {}
+    lines = LineBuffer()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            for name, url in settings.environments.items():
+                clients[name] = TransformerClient(name, str(url), settings.model_name, session)
+                environments[name] = Coalescer(clients[name], Limits.of(settings))
+            yield
+        lines.flush()
+
+    app = FastAPI(title="Spam detector", version="1", lifespan=lifespan)
+    app.include_router(Api(settings, environments).router())
+    _add_probes(app, clients)
+    _add_error_handlers(app)
+    _instrument(app)
+    app.add_middleware(AccessLog, lines=lines)
+    return app
+
+
+def _add_probes(app: FastAPI, clients: dict[str, TransformerClient]) -> None:
+    @app.get("/health", tags=["probes"])
+    async def health() -> dict[str, str]:
+        """Whether the process is alive."""
+        return {"status": "alive"}
+
+    @app.get("/ready", tags=["probes"])
+    async def ready() -> Response:
+        """Which environments can be served; 503 when none can."""
+        states = await asyncio.gather(*(client.is_ready() for client in clients.values()))
+        named = {name: "ready" if state else "unreachable" for name, state in zip(clients, states, strict=True)}
+        body = {"status": "ready" if any(states) else "unready", "environments": named}
+        status = HTTPStatus.OK if any(states) else HTTPStatus.SERVICE_UNAVAILABLE
+        return Response(orjson.dumps(body), status.value, media_type="application/json")
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    @app.exception_handler(Problem)
+    async def problem(request: Request, error: Problem) -> Response:
+        request.scope["state"]["problem"] = error.kind
+        return error.response(request.scope["state"]["request_id"])
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        found = Problem(HTTPStatus(error.status_code), "http", str(error.detail))
+        response = found.response(request.scope["state"]["request_id"])
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, __: ClientDisconnect) -> Response:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+    @app.exception_handler(Exception)
+    async def bug(request: Request, _: Exception) -> Response:
+        detail = "the gateway failed; its log has the reason under this request id"
+        found = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)
+        return found.response(request.scope["state"]["request_id"])
+
+
+def _instrument(app: FastAPI) -> None:
+    instrumentator = Instrumentator(
+        should_group_status_codes=False,
+        excluded_handlers=["/metrics", "/health", "/ready"],
+    )
+    instrumentator.instrument(app).expose(app, tags=["probes"])

@@ -1,0 +1,257 @@
+"""Requests that wait share a batch; a request that finds a free slot leaves at once.
+
+A hop costs the same for one mail as for thirty, and the model costs a quarter a mail in a batch of
+thirty-two. So at most a few batches of an environment are under way at once, and what arrives
+meanwhile leaves together when one returns. Nobody waits for company: with a slot free, a lone
+request departs in the same turn of the event loop.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+
+from gateway import metrics, problems
+from gateway.settings import Settings
+from gateway.transformer_client import Answer, BatchRefused, Mail, TransformerClient
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes of batches and of the queue, for one environment."""
+
+    batch_mails: int
+    batch_bytes: int
+    batches_in_flight: int
+    outstanding_mails: int
+    outstanding_bytes: int
+    deadline_seconds: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        """The settings' limits; without coalescing each request is a batch, and none waits for another."""
+        return cls(
+            batch_mails=settings.max_batch_mails if settings.coalescing else 1,
+            batch_bytes=settings.max_batch_bytes,
+            batches_in_flight=settings.max_batches_in_flight if settings.coalescing else settings.max_queued_mails,
+            outstanding_mails=settings.max_queued_mails,
+            outstanding_bytes=settings.max_queued_bytes,
+            deadline_seconds=settings.deadline_seconds,
+        )
+
+
+class Job:
+    """Mails that stay together: one mail of a predict request, or a piece of a batch-predict request."""
+
+    __slots__ = ("arrived", "future", "mails", "queued", "size")
+
+    def __init__(self, mails: Sequence[Mail], size: int, arrived: float, future: asyncio.Future[Answer]) -> None:
+        self.mails = mails
+        self.size = size
+        self.arrived = arrived
+        self.future = future
+        self.queued = True
+
+
+class Coalescer:
+    """The queue and the batches under way of one environment.
+
+    Two lanes take turns when both wait, so that a request of a thousand mails does not hold up
+    those of one.
+    """
+
+    def __init__(self, client: TransformerClient, limits: Limits) -> None:
+        self.environment = client.environment
+        self._client = client
+        self._limits = limits
+        self._singles: deque[Job] = deque()
+        self._bulk: deque[Job] = deque()
+        self._bulk_is_next = False
+        self._by_arrival: deque[Job] = deque()
+        self._expiry: asyncio.TimerHandle | None = None
+        self._pump_is_due = False
+        self._running: set[asyncio.Task[None]] = set()
+        self._batch_numbers = count(1)
+        self._outstanding_mails = self._outstanding_bytes = self._queued_mails = 0
+        self._observe()
+
+    def submit(self, mails: Sequence[Mail], sizes: Sequence[int]) -> list[asyncio.Future[Answer]]:
+        """Queue the mails of one request.
+
+        Args:
+            mails: One or more.
+            sizes: Bytes of each mail.
+
+        Returns:
+            One future for each piece that the request was split into, in order; each fails with
+            a `Problem` when its piece does or its deadline passes.
+
+        Raises:
+            Problem: There is no room (503).
+        """
+        self._admit(len(mails), sum(sizes))
+        now = asyncio.get_running_loop().time()
+        lane = self._singles if len(mails) == 1 else self._bulk
+        return [self._enqueue(lane, piece, size, now) for piece, size in self._pieces(mails, sizes)]
+
+    def _admit(self, mails: int, size: int) -> None:
+        limits = self._limits
+        if (
+            self._outstanding_mails + mails > limits.outstanding_mails
+            or self._outstanding_bytes + size > limits.outstanding_bytes
+        ):
+            metrics.REFUSED_MAILS.labels(self.environment).inc(mails)
+            raise problems.overloaded(self.environment)
+
+    def _pieces(self, mails: Sequence[Mail], sizes: Sequence[int]) -> list[tuple[Sequence[Mail], int]]:
+        if len(mails) == 1:
+            return [(mails, sizes[0])]
+        pieces, start, size = [], 0, 0
+        for i, more in enumerate(sizes):
+            full = i - start == self._limits.batch_mails or size + more > self._limits.batch_bytes
+            if i > start and full:
+                pieces.append((mails[start:i], size))
+                start, size = i, 0
+            size += more
+        return [*pieces, (mails[start:], size)]
+
+    def _enqueue(self, lane: deque[Job], mails: Sequence[Mail], size: int, now: float) -> asyncio.Future[Answer]:
+        loop = asyncio.get_running_loop()
+        job = Job(mails, size, now, loop.create_future())
+        lane.append(job)
+        self._by_arrival.append(job)
+        self._outstanding_mails += len(mails)
+        self._outstanding_bytes += size
+        self._queued_mails += len(mails)
+        if self._expiry is None:
+            self._expiry = loop.call_at(now + self._limits.deadline_seconds, self._expire)
+        self._pump_soon()
+        return job.future
+
+    def _pump_soon(self) -> None:
+        # Not at once: what arrives in the same turn of the event loop shares the batch.
+        if not self._pump_is_due:
+            self._pump_is_due = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pump_is_due = False
+        while len(self._running) < self._limits.batches_in_flight and (batch := self._take()):
+            task = asyncio.create_task(self._run(batch))
+            self._running.add(task)
+            task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._pump_soon()
+
+    def _take(self) -> list[Job]:
+        """The next batch, from the lane whose turn it is; empty when nothing waits."""
+        batch: list[Job] = []
+        mails = size = 0
+        lane = self._bulk if self._bulk and (self._bulk_is_next or not self._singles) else self._singles
+        self._bulk_is_next = lane is self._singles
+        while lane:
+            job = lane[0]
+            fits = mails + len(job.mails) <= self._limits.batch_mails and size + job.size <= self._limits.batch_bytes
+            if batch and not fits:
+                break
+            lane.popleft()
+            if job.queued:
+                self._leave_queue(job)
+                batch.append(job)
+                mails += len(job.mails)
+                size += job.size
+        return batch
+
+    def _leave_queue(self, job: Job) -> None:
+        job.queued = False
+        self._queued_mails -= len(job.mails)
+
+    async def _run(self, batch: list[Job]) -> None:
+        now = asyncio.get_running_loop().time()
+        for job in batch:
+            self._queue_wait.observe(now - job.arrived)
+        try:
+            await self._send(batch)
+        finally:
+            # Whatever happened, nobody is left waiting and no room is lost.
+            for job in batch:
+                self._settle(job, problems.upstream_failed(self.environment, "the gateway failed to send the batch"))
+
+    async def _send(self, batch: list[Job]) -> None:
+        """Send a batch; one that is refused is halved until the mail at fault stands alone."""
+        mails = [mail for job in batch for mail in job.mails]
+        self._batch_mails.observe(len(mails))
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        left = batch[-1].arrived + self._limits.deadline_seconds - started
+        try:
+            answer = await self._client.infer(mails, self._batch_id(batch), max(left, 0.001))
+        except BatchRefused as refused:
+            await self._isolate(batch, refused)
+        except problems.Problem as problem:
+            for job in batch:
+                self._settle(job, problem)
+        else:
+            self._upstream_seconds.observe(loop.time() - started)
+            self._deliver(batch, answer)
+
+    async def _isolate(self, batch: list[Job], refused: BatchRefused) -> None:
+        if len(batch) == 1:
+            self._settle(batch[0], refused.problem)
+            return
+        middle = len(batch) // 2
+        await self._send(batch[:middle])
+        await self._send(batch[middle:])
+
+    def _batch_id(self, batch: list[Job]) -> str:
+        first = batch[0].mails[0].request_id
+        return first if len(batch) == 1 else f"batch-{next(self._batch_numbers)}-{first}"
+
+    def _deliver(self, batch: list[Job], answer: Answer) -> None:
+        start = 0
+        for job in batch:
+            end = start + len(job.mails)
+            own = Answer(answer.probabilities[start:end], answer.predictions[start:end], answer.model_version)
+            self._settle(job, own)
+            start = end
+
+    def _settle(self, job: Job, outcome: Answer | problems.Problem) -> None:
+        """Give a job its one outcome; a later one is ignored, as for a mail whose deadline has passed."""
+        if job.future.done():
+            return
+        if isinstance(outcome, Answer):
+            job.future.set_result(outcome)
+        else:
+            job.future.set_exception(outcome)
+        self._outstanding_mails -= len(job.mails)
+        self._outstanding_bytes -= job.size
+        job.mails = job.mails if job.queued else ()
+        while self._by_arrival and self._by_arrival[0].future.done():
+            self._by_arrival.popleft()
+
+    def _expire(self) -> None:
+        """Answer for the oldest jobs, whose deadline has passed, wherever they are."""
+        loop = asyncio.get_running_loop()
+        deadline = self._limits.deadline_seconds
+        while self._by_arrival and self._by_arrival[0].arrived + deadline <= loop.time():
+            job = self._by_arrival.popleft()
+            metrics.EXPIRED_MAILS.labels(self.environment).inc(len(job.mails))
+            if job.queued:
+                self._leave_queue(job)
+            self._settle(job, problems.upstream_slow(self.environment, deadline))
+        self._expiry = None
+        if self._by_arrival:
+            self._expiry = loop.call_at(self._by_arrival[0].arrived + deadline, self._expire)
+
+    def _observe(self) -> None:
+        """Look the metrics' children up once; gauges read the counts when they are scraped."""
+        name = self.environment
+        self._batch_mails = metrics.BATCH_MAILS.labels(name)
+        self._queue_wait = metrics.QUEUE_WAIT.labels(name)
+        self._upstream_seconds = metrics.UPSTREAM_SECONDS.labels(name)
+        metrics.QUEUED_MAILS.labels(name).set_function(lambda: self._queued_mails)
+        metrics.MAILS_IN_FLIGHT.labels(name).set_function(lambda: self._outstanding_mails - self._queued_mails)
+        metrics.BATCHES_IN_FLIGHT.labels(name).set_function(lambda: len(self._running))

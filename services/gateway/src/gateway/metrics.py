@@ -1,0 +1,34 @@
+"""Prometheus metrics of what the gateway exists for, each by environment."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+BATCH_MAILS = Histogram(
+    "gateway_batch_mails",
+    "Mails in one batch sent to a transformer",
+    ["environment"],
+    buckets=(1, 2, 4, 8, 16, 24, 32, 48, 64, 128),
+)
+QUEUE_WAIT = Histogram(
+    "gateway_queue_wait_seconds",
+    "Time from a request's arrival to the departure of its batch",
+    ["environment"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+UPSTREAM_SECONDS = Histogram(
+    "gateway_upstream_seconds",
+    "Time from the departure of a batch to its answer",
+    ["environment"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+QUEUED_MAILS = Gauge("gateway_queued_mails", "Mails that wait for a batch", ["environment"])
+MAILS_IN_FLIGHT = Gauge("gateway_mails_in_flight", "Mails in batches under way", ["environment"])
+BATCHES_IN_FLIGHT = Gauge("gateway_batches_in_flight", "Batches under way", ["environment"])
+PREDICTIONS = Counter("gateway_predictions_total", "Mails answered, by verdict", ["environment", "prediction"])
+REFUSED_MAILS = Counter("gateway_refused_mails_total", "Mails refused because the queue was full", ["environment"])
+EXPIRED_MAILS = Counter("gateway_expired_mails_total", "Mails whose deadline passed unanswered", ["environment"])
+UPSTREAM_ERRORS = Counter(
+    "gateway_upstream_errors_total", "Batches that failed, by kind", ["environment", "kind"]
+)
+UPSTREAM_RETRIES = Counter(
+    "gateway_upstream_retries_total", "Batches sent again after a failed connection", ["environment"]
+)

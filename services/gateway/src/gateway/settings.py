@@ -1,0 +1,50 @@
+"""What the environment of the process sets."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, HttpUrl, model_validator
+from pydantic_settings import BaseSettings
+
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+
+MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """Each field is an environment variable of the same name in capitals."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    environments: Annotated[dict[str, HttpUrl], Field(min_length=1)]
+    """Base URL of each environment's transformer, as JSON: `{"staging": "http://…", …}`."""
+    default_environment: str = "staging"
+    """Where a request without `X-Environment` goes."""
+    model_name: str = "spam-detector"
+
+    coalescing: bool = True
+    """Whether requests share batches; off, each goes upstream alone and at once."""
+    max_batch_mails: Positive = 32
+    max_batch_bytes: Positive = 4 * MIB
+    max_batches_in_flight: Positive = 2
+    """Batches under way at once, for each environment."""
+    max_queued_mails: Positive = 4_000
+    """Mails waiting or under way, for each environment; more are refused with 503."""
+    max_queued_bytes: Positive = 64 * MIB
+    deadline_seconds: Seconds = 10.0
+    """From a request's arrival to its answer; past it the client gets 504."""
+
+    max_mail_bytes: Positive = MIB
+    max_body_bytes: Positive = 16 * MIB
+    max_emails: Positive = 1_000
+    """Mails of one batch-predict request."""
+
+    shutdown_seconds: Positive = 30
+    """How long requests under way may take after SIGTERM."""
+
+    @model_validator(mode="after")
+    def _default_is_known(self) -> Self:
+        if self.default_environment not in self.environments:
+            known = ", ".join(self.environments)
+            raise ValueError(f"DEFAULT_ENVIRONMENT={self.default_environment} is not in ENVIRONMENTS; known: {known}")
+        return self

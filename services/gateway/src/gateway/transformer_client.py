@@ -1,0 +1,171 @@
+"""One environment's transformer, asked over the Open Inference Protocol v2."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+import orjson
+
+from gateway import metrics, problems
+from gateway.problems import Problem
+
+RETRIES = 2
+RETRY_PAUSE_SECONDS = 0.02
+READY_TIMEOUT_SECONDS = 1.0
+
+# A connection that could not be made, or was closed before an answer began; scoring twice does no harm.
+CONNECTION_FAILURES = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ServerDisconnectedError,
+    aiohttp.ClientOSError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One mail of one request."""
+
+    content: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Verdicts on n mails, in their order."""
+
+    probabilities: list[float]
+    predictions: list[str]
+    model_version: str
+
+
+class BatchRefused(Exception):
+    """The transformer could not work with this batch, perhaps because of a single mail in it."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+class TransformerClient:
+    """One environment's transformer; the session belongs to the application."""
+
+    def __init__(self, environment: str, url: str, model_name: str, session: aiohttp.ClientSession) -> None:
+        self.environment = environment
+        model = f"{url.rstrip('/')}/v2/models/{model_name}"
+        self._infer_url = f"{model}/infer"
+        self._ready_url = f"{model}/ready"
+        self._session = session
+
+    async def infer(self, mails: Sequence[Mail], batch_id: str, timeout_seconds: float) -> Answer:
+        """Send one batch.
+
+        Raises:
+            BatchRefused: The transformer answered that it cannot work with the batch.
+            Problem: It is down, too slow, or answers nonsense.
+        """
+        body = infer_request(mails, batch_id)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                status, answer = await self._post(body, batch_id)
+        except TimeoutError:
+            raise self._failed("timeout", problems.upstream_slow(self.environment, timeout_seconds)) from None
+        except aiohttp.ClientError as error:
+            reason = f"the transformer cannot be reached ({type(error).__name__})"
+            raise self._failed("connection", problems.upstream_down(self.environment, reason)) from None
+        if status != HTTPStatus.OK:
+            raise self._error(status, answer)
+        return self._read(answer, len(mails))
+
+    async def is_ready(self) -> bool:
+        """Whether the transformer and its predictor say that they are ready."""
+        timeout = aiohttp.ClientTimeout(total=READY_TIMEOUT_SECONDS)
+        try:
+            async with self._session.get(self._ready_url, timeout=timeout) as response:
+                return response.status == HTTPStatus.OK
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+    async def _post(self, body: bytes, batch_id: str) -> tuple[int, bytes]:
+        headers = {"Content-Type": "application/json", "X-Request-ID": batch_id}
+        for attempt in range(RETRIES + 1):
+            try:
+                async with self._session.post(self._infer_url, data=body, headers=headers) as response:
+                    return response.status, await response.read()
+            except CONNECTION_FAILURES:
+                if attempt == RETRIES:
+                    raise
+                metrics.UPSTREAM_RETRIES.labels(self.environment).inc()
+                await asyncio.sleep(RETRY_PAUSE_SECONDS * attempt)
+        raise AssertionError("unreachable")
+
+    def _error(self, status: int, body: bytes) -> Exception:
+        reason = _reason(body)
+        # A KServe server that is shutting down no longer knows its model: 404.
+        if status in (HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE):
+            return self._failed("not-ready", problems.upstream_down(self.environment, reason))
+        if status == HTTPStatus.GATEWAY_TIMEOUT:
+            detail = f"{self.environment}: {reason}"
+            return self._failed("timeout", Problem(HTTPStatus.GATEWAY_TIMEOUT, "upstream-timeout", detail))
+        problem = self._failed(f"status-{status}", problems.upstream_failed(self.environment, reason))
+        return BatchRefused(problem)
+
+    def _read(self, body: bytes, n: int) -> Answer:
+        try:
+            return read_response(body, n)
+        except (ValueError, KeyError, TypeError) as error:
+            reason = f"the transformer's answer makes no sense ({type(error).__name__}: {error})"
+            raise self._failed("nonsense", problems.upstream_failed(self.environment, reason)) from None
+
+    def _failed(self, kind: str, problem: Problem) -> Problem:
+        metrics.UPSTREAM_ERRORS.labels(self.environment, kind).inc()
+        return problem
+
+
+def infer_request(mails: Sequence[Mail], batch_id: str) -> bytes:
+    """The v2 request for n mails; `request_id` names each mail's request in the inference log."""
+    shape = [len(mails)]
+    return orjson.dumps(
+        {
+            "id": batch_id,
+            "inputs": [
+                {
+                    "name": "email_content",
+                    "datatype": "BYTES",
+                    "shape": shape,
+                    "data": [mail.content for mail in mails],
+                },
+                {
+                    "name": "request_id",
+                    "datatype": "BYTES",
+                    "shape": shape,
+                    "data": [mail.request_id for mail in mails],
+                },
+            ],
+        }
+    )
+
+
+def read_response(body: bytes, n: int) -> Answer:
+    """Read the transformer's outputs `spam_probability` and `prediction`.
+
+    Raises:
+        ValueError, KeyError, TypeError: It is no answer to n mails.
+    """
+    answer: dict[str, Any] = orjson.loads(body)
+    outputs = {output["name"]: output["data"] for output in answer["outputs"]}
+    probabilities, predictions = outputs["spam_probability"], outputs["prediction"]
+    if len(probabilities) != n or len(predictions) != n:
+        raise ValueError(f"{len(probabilities)} probabilities and {len(predictions)} predictions for {n} mails")
+    if not all(isinstance(p, float | int) and 0 <= p <= 1 for p in probabilities):
+        raise ValueError("a probability is not between 0 and 1")
+    return Answer(probabilities, predictions, answer["model_version"])
+
+
+def _reason(body: bytes) -> str:
+    try:
+        return str(orjson.loads(body)["error"])[:500]
+    except (ValueError, KeyError, TypeError):
+        return body[:200].decode("utf-8", "replace") or "no reason given"
