@@ -1,0 +1,19 @@
+"""Open Inference Protocol v2 for our KServe models.
+
+Protocol: https://github.com/kserve/open-inference-protocol
+"""
+
+from oip.errors import InvalidInput, Unavailable
+from oip.server import add_error_handlers, configure_logging, serve
+from oip.tensors import rows, strings, tensor
+
+__all__ = [
+    "InvalidInput",
+    "Unavailable",
+    "add_error_handlers",
+    "configure_logging",
+    "rows",
+    "serve",
+    "strings",
+    "tensor",
+]

@@ -1,0 +1,63 @@
+"""Checked access to the input tensors of a request."""
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any
+
+from kserve import InferInput, InferRequest
+
+from oip.errors import InvalidInput
+
+
+def tensor(request: InferRequest, name: str) -> InferInput:
+    """The one input of this name.
+
+    Raises:
+        InvalidInput: There is none, or more than one.
+    """
+    found = [tensor for tensor in request.inputs if tensor.name == name]
+    if len(found) != 1:
+        raise InvalidInput(f"expected one input '{name}', got {len(found)}; inputs sent: {_names(request.inputs)}")
+    return found[0]
+
+
+def rows(tensor: InferInput) -> list[Any]:
+    """The values of a column, one a row.
+
+    Args:
+        tensor: Shape [n] or [n, 1], data flat or nested.
+
+    Raises:
+        InvalidInput: The shape is another, or the data do not fill it.
+    """
+    shape, data = tensor.shape, tensor.data
+    if not (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)):
+        raise InvalidInput(f"input '{tensor.name}' has shape {shape}; expected [n] or [n, 1]")
+    if data and isinstance(data[0], list):
+        data = list(chain.from_iterable(row if isinstance(row, list) else [row] for row in data))
+    if len(data) != shape[0]:
+        raise InvalidInput(f"input '{tensor.name}' has shape {shape} and {len(data)} values; they must agree")
+    return list(data)
+
+
+def strings(tensor: InferInput) -> list[str]:
+    """The texts of a BYTES column, one a row; bytes are read as UTF-8.
+
+    Raises:
+        InvalidInput: The datatype is another, or a value is no text.
+    """
+    if tensor.datatype != "BYTES":
+        raise InvalidInput(f"input '{tensor.name}' has datatype {tensor.datatype}; expected BYTES")
+    return [_text(tensor.name, value) for value in rows(tensor)]
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    raise InvalidInput(f"input '{name}' holds a {type(value).__name__}; expected a string in each row")
+
+
+def _names(inputs: Iterable[InferInput]) -> str:
+    return ", ".join(f"'{tensor.name}'" for tensor in inputs) or "none"

@@ -1,0 +1,82 @@
+"""The KServe model."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import numpy.typing as npt
+from bundle import Bundle
+from kserve import InferOutput, InferRequest, InferResponse, Model
+from oip import InvalidInput
+
+from predictor.columns import Table, from_instances, from_tensors
+
+OUTPUT = "predict_proba"
+
+
+class SpamModel(Model):  # type: ignore[misc]
+    """Spam probabilities by the model of one bundle.
+
+    Protocol v2: one input a column (`text` BYTES [n, 1], each named feature FP32 [n, 1]); the
+    output `predict_proba` FP64 [n, 2], last column spam. The answer's parameters carry what
+    belongs to the model and not to the mail: threshold, feature schema version, digest.
+
+    Protocol v1: `{"instances": [{"text": …, "<feature>": …}]}` -> `{"predictions": [p, …]}`.
+    """
+
+    def __init__(self, name: str, bundle: Bundle, max_rows: int) -> None:
+        super().__init__(name)
+        self._bundle = bundle
+        self._max_rows = max_rows
+        # Scoring holds the interpreter lock for most of its time: a second thread would only add switching.
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="score")
+        manifest = bundle.manifest
+        self._parameters = {
+            "threshold": manifest.threshold,
+            "feature_schema_version": manifest.feature_schema_version,
+            "model_sha256": manifest.files["model.joblib"],
+        }
+        self.ready = True
+
+    def get_input_types(self) -> list[dict[str, Any]]:
+        """The columns as metadata tensors; -1 is the number of mails."""
+        text, *numeric = self._bundle.columns
+        tensors = [{"name": text, "datatype": "BYTES", "shape": [-1, 1]}]
+        return tensors + [{"name": name, "datatype": "FP32", "shape": [-1, 1]} for name in numeric]
+
+    def get_output_types(self) -> list[dict[str, Any]]:
+        """The probabilities of ham and spam as a metadata tensor."""
+        return [{"name": OUTPUT, "datatype": "FP64", "shape": [-1, 2]}]
+
+    async def predict(
+        self, payload: InferRequest | dict[str, Any], headers: dict[str, str] | None = None
+    ) -> InferResponse | dict[str, Any]:
+        """Score one request, off the event loop, so that probes are answered meanwhile."""
+        if isinstance(payload, InferRequest):
+            _check_outputs(payload)
+            table = from_tensors(payload, self._bundle.columns, self._max_rows)
+            return self._response(payload, await self._score(table))
+        table = from_instances(payload.get("instances"), self._bundle.columns, self._max_rows)
+        return {"predictions": (await self._score(table)).tolist()}
+
+    async def _score(self, table: Table) -> npt.NDArray[np.float64]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._bundle.score, table.texts, table.values)
+
+    def _response(self, request: InferRequest, spam: npt.NDArray[np.float64]) -> InferResponse:
+        output = InferOutput(OUTPUT, [len(spam), 2], "FP64", data=np.column_stack((1 - spam, spam)).ravel().tolist())
+        return InferResponse(
+            response_id=request.id or str(uuid4()),
+            model_name=self.name,
+            model_version=self._bundle.manifest.version,
+            infer_outputs=[output],
+            parameters=self._parameters,
+        )
+
+
+def _check_outputs(request: InferRequest) -> None:
+    unknown = [output.name for output in request.request_outputs or [] if output.name != OUTPUT]
+    if unknown:
+        raise InvalidInput(f"unknown output {', '.join(unknown)}; the model has '{OUTPUT}'")

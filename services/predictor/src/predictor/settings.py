@@ -1,0 +1,22 @@
+"""What the environment of the process sets."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import StringConstraints
+from pydantic_settings import BaseSettings
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Settings(BaseSettings):
+    """Each field is an environment variable of the same name in capitals."""
+
+    model_name: str = "spam-detector"
+    model_dir: Path = Path("/mnt/models")
+    """Folder of the bundle; the default is where KServe's storage initializer puts it."""
+    model_sha256: Sha256 | None = None
+    """Digest that `model.joblib` must have, as the release file pins it."""
+    http_port: int = 8080
+    max_rows: int = 4096
+    """Rows of one request."""

@@ -1,0 +1,1 @@
+"""KServe transformer: mail in, features to the predictor, spam probability out."""

@@ -1,0 +1,38 @@
+"""Command `transformer`."""
+
+from kserve.predictor_config import PredictorConfig
+from oip import configure_logging, serve
+
+from transformer.inference_log import NoInferenceLog
+from transformer.model import FeatureTransformer
+from transformer.predictor_client import PredictorClient
+from transformer.settings import Settings
+
+PROBE_TIMEOUT_SECONDS = 2
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    configure_logging()
+    settings = Settings()
+    predictor = PredictorClient(
+        str(settings.predictor_url), settings.model_name, settings.predictor_timeout_seconds
+    )
+    model = FeatureTransformer(settings.model_name, predictor, NoInferenceLog(), settings.spam_threshold)
+    serve(model, settings.http_port, _probed(settings))
+
+
+def _probed(settings: Settings) -> PredictorConfig:
+    """`GET /v2/models/NAME/ready` also asks the predictor; `/v2/health/ready` speaks for this process alone."""
+    url = settings.predictor_url
+    return PredictorConfig(
+        predictor_host=f"{url.host}:{url.port}",
+        predictor_protocol="v2",
+        predictor_use_ssl=url.scheme == "https",
+        predictor_request_timeout_seconds=PROBE_TIMEOUT_SECONDS,
+        predictor_health_check=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The KServe model in transformer role."""
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from uuid import uuid4
+
+from features import Features, extract
+from kserve import InferOutput, InferRequest, InferResponse, Model
+from oip import InvalidInput, Unavailable, strings, tensor
+
+from transformer.inference_log import InferenceLog, Record
+from transformer.predictor_client import PredictorClient, Scores
+
+INLINE_CHARACTERS = 256_000
+"""Mails of more characters in all are parsed in a thread, so that probes are answered meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The mails of one request on their way through the model."""
+
+    id: str
+    request_ids: list[str]
+    mails: list[Features]
+    scores: Scores | None = None
+
+
+class FeatureTransformer(Model):  # type: ignore[misc]
+    """Mail in, spam probability out.
+
+    Input `email_content` BYTES [n], optionally `request_id` BYTES [n], which names the client's
+    requests in the inference log. Outputs `spam_probability` FP64 [n] and `prediction` BYTES [n],
+    "spam" or "ham".
+    """
+
+    def __init__(
+        self, name: str, predictor: PredictorClient, inference_log: InferenceLog, spam_threshold: float | None = None
+    ) -> None:
+        super().__init__(name)
+        self._predictor = predictor
+        self._inference_log = inference_log
+        self._spam_threshold = spam_threshold
+        self.ready = True
+
+    def get_input_types(self) -> list[dict[str, Any]]:
+        """The inputs as metadata tensors; -1 is the number of mails."""
+        return [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in ("email_content", "request_id")]
+
+    def get_output_types(self) -> list[dict[str, Any]]:
+        """The outputs as metadata tensors; -1 is the number of mails."""
+        return [
+            {"name": "spam_probability", "datatype": "FP64", "shape": [-1]},
+            {"name": "prediction", "datatype": "BYTES", "shape": [-1]},
+        ]
+
+    async def preprocess(self, payload: InferRequest | dict[str, Any], headers: dict[str, str] | None = None) -> Batch:
+        """Turn the request's mails into features."""
+        if not isinstance(payload, InferRequest):
+            raise InvalidInput("this model speaks protocol v2 only: POST /v2/models/{name}/infer")
+        emails = strings(tensor(payload, "email_content"))
+        if not emails:
+            raise InvalidInput("input 'email_content' holds no mail; expected 1 or more")
+        batch_id = payload.id or str(uuid4())
+        return Batch(batch_id, _request_ids(payload, batch_id, len(emails)), await _extract(emails))
+
+    def validate(self, payload: Batch) -> Batch:
+        """Let the SDK pass on what `preprocess` made; its own check knows bodies of requests only."""
+        return payload
+
+    async def predict(self, payload: Batch, headers: dict[str, str] | None = None) -> Batch:
+        """Ask the predictor."""
+        scores = await self._predictor.score(payload.mails, payload.id)
+        return Batch(payload.id, payload.request_ids, payload.mails, scores)
+
+    async def postprocess(self, result: Batch, headers: dict[str, str] | None = None) -> InferResponse:
+        """Record the batch and answer it."""
+        assert result.scores is not None
+        threshold = self._threshold(result.scores)
+        self._inference_log.append(_records(result, result.scores))
+        spam = result.scores.spam
+        labels = ["spam" if p >= threshold else "ham" for p in spam]
+        return InferResponse(
+            response_id=result.id,
+            model_name=self.name,
+            model_version=result.scores.model_version,
+            infer_outputs=[
+                InferOutput("spam_probability", [len(spam)], "FP64", data=spam),
+                InferOutput("prediction", [len(spam)], "BYTES", data=labels),
+            ],
+        )
+
+    def _threshold(self, scores: Scores) -> float:
+        threshold = self._spam_threshold if scores.threshold is None else scores.threshold
+        if threshold is None:
+            raise Unavailable(
+                "the predictor does not say its model's threshold: set SPAM_THRESHOLD", HTTPStatus.BAD_GATEWAY
+            )
+        return threshold
+
+
+async def _extract(emails: list[str]) -> list[Features]:
+    if sum(map(len, emails)) <= INLINE_CHARACTERS:
+        return [extract(email) for email in emails]
+    return await asyncio.to_thread(lambda: [extract(email) for email in emails])
+
+
+def _request_ids(request: InferRequest, batch_id: str, n: int) -> list[str]:
+    if all(tensor.name != "request_id" for tensor in request.inputs):
+        return [batch_id] * n
+    ids = strings(tensor(request, "request_id"))
+    if len(ids) != n:
+        raise InvalidInput(f"input 'request_id' has {len(ids)} rows, 'email_content' has {n}; they must agree")
+    return ids
+
+
+def _records(batch: Batch, scores: Scores) -> list[Record]:
+    return [
+        Record(request_id, scores.model_version, scores.model_sha256, mail.values, p)
+        for request_id, mail, p in zip(batch.request_ids, batch.mails, scores.spam, strict=True)
+    ]

@@ -1,0 +1,132 @@
+"""The predictor, asked over the Open Inference Protocol v2."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from math import isfinite
+from typing import Any
+
+import aiohttp
+import features
+import orjson
+from features import Features
+from oip import Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The predictor's answer for n mails."""
+
+    spam: list[float]
+    model_version: str
+    model_sha256: str
+    threshold: float | None
+
+
+class PredictorClient:
+    """One predictor and the connections to it."""
+
+    def __init__(self, url: str, model_name: str, timeout_seconds: float) -> None:
+        self._url = f"{url.rstrip('/')}/v2/models/{model_name}/infer"
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._open_session: aiohttp.ClientSession | None = None
+
+    async def score(self, mails: Sequence[Features], request_id: str) -> Scores:
+        """Ask for the spam probability of each mail.
+
+        Raises:
+            Unavailable: The predictor is down (503), too slow (504), or its answer makes no sense (502).
+        """
+        body = infer_request(mails, request_id)
+        headers = {"Content-Type": "application/json", "X-Request-ID": request_id}
+        try:
+            async with self._session.post(self._url, data=body, headers=headers, timeout=self._timeout) as response:
+                answer = await response.read()
+        except TimeoutError:
+            raise Unavailable("the predictor did not answer in time", HTTPStatus.GATEWAY_TIMEOUT) from None
+        except aiohttp.ClientError as error:
+            raise Unavailable(f"the predictor cannot be reached: {type(error).__name__}: {error}") from None
+        if response.status != HTTPStatus.OK:
+            raise _refused(response.status, answer)
+        return read_response(answer, len(mails))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._open_session is not None:
+            await self._open_session.close()
+
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        # Made at the first request, since the server's event loop does not run before.
+        if self._open_session is None:
+            self._open_session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        return self._open_session
+
+
+def infer_request(mails: Sequence[Features], request_id: str) -> bytes:
+    """The v2 request for n mails: one input a column, so that any server of scikit-learn pipelines can answer it."""
+    n = len(mails)
+    text = {
+        "name": "text",
+        "datatype": "BYTES",
+        "shape": [n, 1],
+        "parameters": {"content_type": "str"},
+        "data": [mail.text for mail in mails],
+    }
+    columns = zip(features.NAMES, zip(*(mail.values for mail in mails), strict=True), strict=True)
+    numeric = [{"name": name, "datatype": "FP32", "shape": [n, 1], "data": data} for name, data in columns]
+    return orjson.dumps(
+        {
+            "id": request_id,
+            "parameters": {"content_type": "pd"},
+            "inputs": [text, *numeric],
+            "outputs": [{"name": "predict_proba"}],
+        }
+    )
+
+
+def read_response(body: bytes, n: int) -> Scores:
+    """Take the one output of shape [n, 2], whatever its name; its last column is spam.
+
+    Raises:
+        Unavailable: The body is no such answer (502).
+    """
+    try:
+        answer = orjson.loads(body)
+        (output,) = answer["outputs"]
+        spam = [float(p) for p in _last_column(output["data"])]
+        parameters = answer.get("parameters") or {}
+        version = str(answer.get("model_version") or "unknown")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _nonsense(f"{type(error).__name__}: {error}") from None
+    if output.get("shape") != [n, 2] or len(spam) != n:
+        raise _nonsense(f"{len(spam)} scores of shape {output.get('shape')} for {n} mails")
+    if not all(isfinite(p) and 0 <= p <= 1 for p in spam):
+        raise _nonsense("a score is no probability")
+    _check_schema(parameters)
+    return Scores(spam, version, str(parameters.get("model_sha256", "")), parameters.get("threshold"))
+
+
+def _last_column(data: list[Any]) -> list[Any]:
+    return [row[1] for row in data] if data and isinstance(data[0], list) else data[1::2]
+
+
+def _check_schema(parameters: dict[str, Any]) -> None:
+    """Columns of the same name may mean something else in another schema: refuse rather than misjudge."""
+    trained_on = parameters.get("feature_schema_version", features.SCHEMA_VERSION)
+    if trained_on != features.SCHEMA_VERSION:
+        raise Unavailable(
+            f"the model was trained on feature schema {trained_on}, this transformer makes {features.SCHEMA_VERSION};"
+            " release the transformer image and the model of one schema together"
+        )
+
+
+def _refused(status: int, body: bytes) -> Unavailable:
+    reason = body[:500].decode("utf-8", "replace")
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE):
+        return Unavailable(f"the predictor is not ready: {status} {reason}")
+    return Unavailable(f"the predictor refused the features: {status} {reason}", HTTPStatus.BAD_GATEWAY)
+
+
+def _nonsense(why: str) -> Unavailable:
+    return Unavailable(f"the predictor's answer makes no sense: {why}", HTTPStatus.BAD_GATEWAY)
