@@ -1,17 +1,21 @@
 """Request ids and one JSON line a request, around the whole application."""
 
+import logging
 import re
 import sys
+from asyncio import get_running_loop
 from datetime import UTC, datetime
+from http import HTTPStatus
 from time import perf_counter
 from uuid import uuid4
 
 import orjson
-from asyncio import get_running_loop
-from http import HTTPStatus
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.problems import Problem
+
+log = logging.getLogger("gateway")
 
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 QUIET_PATHS = frozenset({"/health", "/ready", "/metrics"})
@@ -65,10 +69,13 @@ class AccessLog:
                 message["headers"].append((b"x-request-id", state["request_id"].encode()))
             await send(message)
 
-        if valid:
-            await self._app(scope, receive, send_with_id)
-        else:
-            await _bad_request_id().response(state["request_id"])(scope, receive, send_with_id)
+        try:
+            app = self._app if valid else _bad_request_id().response(Request(scope))
+            await app(scope, receive, send_with_id)
+        except Exception:
+            log.exception("request failed", extra=state)
+            if not status:
+                await _bug().response(Request(scope))(scope, receive, send_with_id)
         self._log(scope, status, perf_counter() - started)
 
     def _log(self, scope: Scope, status: int, seconds: float) -> None:
@@ -86,6 +93,11 @@ class AccessLog:
             **scope["state"],
         }
         self._lines.add(orjson.dumps(line, default=str))
+
+
+def _bug() -> Problem:
+    detail = "the gateway failed; its log has the reason under this request id"
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)
 
 
 def _bad_request_id() -> Problem:

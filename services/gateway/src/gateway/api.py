@@ -17,6 +17,10 @@ from gateway.settings import Settings
 from gateway.transformer_client import Answer, Mail
 
 
+PREFIX = "/api/v1"
+PREDICT_PATH = f"{PREFIX}/predict"
+
+
 class Verdict(BaseModel):
     """What one mail is."""
 
@@ -66,7 +70,7 @@ class Api:
         The handlers take the bare request: reading and checking the body in one pass through
         pydantic's JSON parser costs a third of FastAPI's way through `json` and dependencies.
         """
-        router = APIRouter(prefix="/api/v1", tags=["predict"], responses=_problem_responses())
+        router = APIRouter(prefix=PREFIX, tags=["predict"], responses=_problem_responses())
         for path, handler, body, response in (
             ("/predict", self.predict, PredictRequest, PredictResponse),
             ("/batch-predict", self.batch_predict, BatchPredictRequest, BatchPredictResponse),

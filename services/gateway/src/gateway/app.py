@@ -16,6 +16,8 @@ from starlette.responses import Response
 from gateway.access_log import AccessLog, LineBuffer
 from gateway.api import Api
 from gateway.coalescer import Coalescer, Limits
+from gateway.metrics import HTTP_SECONDS
+from gateway.predict_path import PredictPath
 from gateway.problems import Problem
 from gateway.settings import Settings
 from gateway.transformer_client import TransformerClient
@@ -39,10 +41,12 @@ def create_app(settings: Settings) -> FastAPI:
         lines.flush()
 
     app = FastAPI(title="Spam detector", version="1", lifespan=lifespan)
-    app.include_router(Api(settings, environments).router())
+    api = Api(settings, environments)
+    app.include_router(api.router())
     _add_probes(app, clients)
     _add_error_handlers(app)
     _instrument(app)
+    app.add_middleware(PredictPath, api=api)
     app.add_middleware(AccessLog, lines=lines)
     return app
 
@@ -66,13 +70,11 @@ def _add_probes(app: FastAPI, clients: dict[str, TransformerClient]) -> None:
 def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     async def problem(request: Request, error: Problem) -> Response:
-        request.scope["state"]["problem"] = error.kind
-        return error.response(request.scope["state"]["request_id"])
+        return error.response(request)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
-        found = Problem(HTTPStatus(error.status_code), "http", str(error.detail))
-        response = found.response(request.scope["state"]["request_id"])
+        response = Problem(HTTPStatus(error.status_code), "http", str(error.detail)).response(request)
         response.headers.update(error.headers or {})
         return response
 
@@ -80,16 +82,7 @@ def _add_error_handlers(app: FastAPI) -> None:
     async def gone(_: Request, __: ClientDisconnect) -> Response:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
 
-    @app.exception_handler(Exception)
-    async def bug(request: Request, _: Exception) -> Response:
-        detail = "the gateway failed; its log has the reason under this request id"
-        found = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)
-        return found.response(request.scope["state"]["request_id"])
-
 
 def _instrument(app: FastAPI) -> None:
-    instrumentator = Instrumentator(
-        should_group_status_codes=False,
-        excluded_handlers=["/metrics", "/health", "/ready"],
-    )
-    instrumentator.instrument(app).expose(app, tags=["probes"])
+    instrumentator = Instrumentator(should_group_status_codes=False, excluded_handlers=["/metrics", "/health", "/ready"])
+    instrumentator.add(HTTP_SECONDS).instrument(app).expose(app, tags=["probes"])

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
+from time import monotonic
 
 from gateway import metrics, problems
 from gateway.settings import Settings
@@ -44,14 +45,15 @@ class Limits:
 class Job:
     """Mails that stay together: one mail of a predict request, or a piece of a batch-predict request."""
 
-    __slots__ = ("arrived", "future", "mails", "queued", "size")
+    __slots__ = ("arrived", "future", "lane", "mails", "size")
 
-    def __init__(self, mails: Sequence[Mail], size: int, arrived: float, future: asyncio.Future[Answer]) -> None:
+    def __init__(self, mails: Sequence[Mail], size: int, lane: "deque[Job]", future: asyncio.Future[Answer]) -> None:
         self.mails = mails
         self.size = size
-        self.arrived = arrived
+        self.lane: deque[Job] | None = lane
+        """Where it waits; None once it has left."""
         self.future = future
-        self.queued = True
+        self.arrived = monotonic()
 
 
 class Coalescer:
@@ -91,9 +93,8 @@ class Coalescer:
             Problem: There is no room (503).
         """
         self._admit(len(mails), sum(sizes))
-        now = asyncio.get_running_loop().time()
         lane = self._singles if len(mails) == 1 else self._bulk
-        return [self._enqueue(lane, piece, size, now) for piece, size in self._pieces(mails, sizes)]
+        return [self._enqueue(lane, piece, size) for piece, size in self._pieces(mails, sizes)]
 
     def _admit(self, mails: int, size: int) -> None:
         limits = self._limits
@@ -116,16 +117,16 @@ class Coalescer:
             size += more
         return [*pieces, (mails[start:], size)]
 
-    def _enqueue(self, lane: deque[Job], mails: Sequence[Mail], size: int, now: float) -> asyncio.Future[Answer]:
+    def _enqueue(self, lane: deque[Job], mails: Sequence[Mail], size: int) -> asyncio.Future[Answer]:
         loop = asyncio.get_running_loop()
-        job = Job(mails, size, now, loop.create_future())
+        job = Job(mails, size, lane, loop.create_future())
         lane.append(job)
         self._by_arrival.append(job)
         self._outstanding_mails += len(mails)
         self._outstanding_bytes += size
         self._queued_mails += len(mails)
         if self._expiry is None:
-            self._expiry = loop.call_at(now + self._limits.deadline_seconds, self._expire)
+            self._expiry = loop.call_later(self._limits.deadline_seconds, self._expire)
         self._pump_soon()
         return job.future
 
@@ -154,23 +155,20 @@ class Coalescer:
         self._bulk_is_next = lane is self._singles
         while lane:
             job = lane[0]
-            fits = mails + len(job.mails) <= self._limits.batch_mails and size + job.size <= self._limits.batch_bytes
-            if batch and not fits:
+            mails, size = mails + len(job.mails), size + job.size
+            if batch and (mails > self._limits.batch_mails or size > self._limits.batch_bytes):
                 break
-            lane.popleft()
-            if job.queued:
-                self._leave_queue(job)
-                batch.append(job)
-                mails += len(job.mails)
-                size += job.size
+            self._leave_lane(lane)
+            batch.append(job)
         return batch
 
-    def _leave_queue(self, job: Job) -> None:
-        job.queued = False
+    def _leave_lane(self, lane: deque[Job]) -> None:
+        job = lane.popleft()
+        job.lane = None
         self._queued_mails -= len(job.mails)
 
     async def _run(self, batch: list[Job]) -> None:
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         for job in batch:
             self._queue_wait.observe(now - job.arrived)
         try:
@@ -184,8 +182,7 @@ class Coalescer:
         """Send a batch; one that is refused is halved until the mail at fault stands alone."""
         mails = [mail for job in batch for mail in job.mails]
         self._batch_mails.observe(len(mails))
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+        started = monotonic()
         left = batch[-1].arrived + self._limits.deadline_seconds - started
         try:
             answer = await self._client.infer(mails, self._batch_id(batch), max(left, 0.001))
@@ -195,7 +192,7 @@ class Coalescer:
             for job in batch:
                 self._settle(job, problem)
         else:
-            self._upstream_seconds.observe(loop.time() - started)
+            self._upstream_seconds.observe(monotonic() - started)
             self._deliver(batch, answer)
 
     async def _isolate(self, batch: list[Job], refused: BatchRefused) -> None:
@@ -228,23 +225,23 @@ class Coalescer:
             job.future.set_exception(outcome)
         self._outstanding_mails -= len(job.mails)
         self._outstanding_bytes -= job.size
-        job.mails = job.mails if job.queued else ()
         while self._by_arrival and self._by_arrival[0].future.done():
             self._by_arrival.popleft()
 
     def _expire(self) -> None:
         """Answer for the oldest jobs, whose deadline has passed, wherever they are."""
-        loop = asyncio.get_running_loop()
         deadline = self._limits.deadline_seconds
-        while self._by_arrival and self._by_arrival[0].arrived + deadline <= loop.time():
+        while self._by_arrival and self._by_arrival[0].arrived + deadline <= monotonic():
             job = self._by_arrival.popleft()
             metrics.EXPIRED_MAILS.labels(self.environment).inc(len(job.mails))
-            if job.queued:
-                self._leave_queue(job)
+            if job.lane is not None:
+                # One deadline for all: what has expired in a lane is at its head.
+                self._leave_lane(job.lane)
             self._settle(job, problems.upstream_slow(self.environment, deadline))
         self._expiry = None
         if self._by_arrival:
-            self._expiry = loop.call_at(self._by_arrival[0].arrived + deadline, self._expire)
+            left = self._by_arrival[0].arrived + deadline - monotonic()
+            self._expiry = asyncio.get_running_loop().call_later(max(left, 0), self._expire)
 
     def _observe(self) -> None:
         """Look the metrics' children up once; gauges read the counts when they are scraped."""

@@ -1,6 +1,16 @@
 """Prometheus metrics of what the gateway exists for, each by environment."""
 
+from collections.abc import Awaitable, Callable
+
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_fastapi_instrumentator import metrics as http_metrics
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+_http_seconds = http_metrics.latency(metric_name="http_request_duration_seconds", buckets=SECONDS)
+assert _http_seconds is not None, "the instrumentator's histogram is registered twice"
+HTTP_SECONDS: Callable[[http_metrics.Info], Awaitable[None] | None] = _http_seconds
+"""The one HTTP metric, by handler, method and status; its count is the number of requests."""
 
 BATCH_MAILS = Histogram(
     "gateway_batch_mails",
@@ -12,13 +22,13 @@ QUEUE_WAIT = Histogram(
     "gateway_queue_wait_seconds",
     "Time from a request's arrival to the departure of its batch",
     ["environment"],
-    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    buckets=(0.0005, *SECONDS),
 )
 UPSTREAM_SECONDS = Histogram(
     "gateway_upstream_seconds",
     "Time from the departure of a batch to its answer",
     ["environment"],
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    buckets=SECONDS,
 )
 QUEUED_MAILS = Gauge("gateway_queued_mails", "Mails that wait for a batch", ["environment"])
 MAILS_IN_FLIGHT = Gauge("gateway_mails_in_flight", "Mails in batches under way", ["environment"])

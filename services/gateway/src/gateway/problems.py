@@ -4,6 +4,7 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
+from starlette.requests import Request
 from starlette.responses import Response
 
 RETRY_AFTER_SECONDS = 1
@@ -26,14 +27,16 @@ class Problem(Exception):
         self.detail = detail
         self.members = members
 
-    def response(self, request_id: str) -> Response:
+    def response(self, request: Request) -> Response:
         """The answer; 503 says when to come back, 413 closes the connection instead of reading on."""
+        state = request.scope["state"]
+        state["problem"] = self.kind
         body = {
             "type": f"urn:problem:{self.kind}",
             "title": self.status.phrase,
             "status": self.status.value,
             "detail": self.detail,
-            "request_id": request_id,
+            "request_id": state["request_id"],
             **self.members,
         }
         headers = {}

@@ -89,7 +89,13 @@ class TransformerClient:
             return False
 
     async def _post(self, body: bytes, batch_id: str) -> tuple[int, bytes]:
-        headers = {"Content-Type": "application/json", "X-Request-ID": batch_id}
+        # The protocol's binary framing with no binary tensor: the SDK then reads the JSON by orjson, in a fraction
+        # of the time that its way for plain JSON takes.
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Inference-Header-Content-Length": str(len(body)),
+            "X-Request-ID": batch_id,
+        }
         for attempt in range(RETRIES + 1):
             try:
                 async with self._session.post(self._infer_url, data=body, headers=headers) as response:
