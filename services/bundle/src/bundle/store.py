@@ -106,7 +106,9 @@ def _model_file(folder: Path) -> Path:
     if len(found) != 1:
         what = ", ".join(path.name for path in found) or "none"
         kinds = ", ".join(f"*{suffix}" for suffix in MODEL_SUFFIXES)
-        raise BundleError(f"{folder} must hold exactly one model file ({kinds}), has {what}; keep only the one to serve")
+        raise BundleError(
+            f"{folder} must hold exactly one model file ({kinds}), has {what}; keep only the one to serve"
+        )
     return found[0]
 
 

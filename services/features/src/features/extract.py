@@ -105,7 +105,7 @@ def _character_numbers(body: str) -> tuple[float, ...]:
         float(body.count("\n") + 1),
         float(body.count("\n>") + body.startswith(">")),
         _share(large, large + kinds.count(b"a")),
-        float(kinds.count(b" AAA") + kinds.startswith(b"AAA")),
+        float(kinds.count(b" AAA") + kinds.count(b".AAA") + kinds.startswith(b"AAA")),
         _share(kinds.count(b"0"), length),
         _share(kinds.count(b"."), length),
         float(body.count("!")),

@@ -30,9 +30,9 @@ _KNOWN_HEADER = re.compile(
 )
 _WANTED_HEADERS = ("subject", "content-type", "content-transfer-encoding", "content-disposition")
 _VALUE = re.compile(r"[ \t]*([^\n]*+(?:\n[ \t][^\n]*+)*+)")
-_BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"\n]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
-_CHARSET = re.compile(r'charset\s*=\s*"?([A-Za-z0-9_.:+-]{1,40})', re.IGNORECASE)
-_ENCODED_WORD = re.compile(r"=\?([A-Za-z0-9_.:+-]{1,40})(?:\*[^?\s]{0,20})?\?([bq])\?([^?\s]*+)\?=", re.IGNORECASE)
+_BOUNDARY = re.compile(r'boundary\s*+=\s*+(?:"([^"\n]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
+_CHARSET = re.compile(r'charset\s*+=\s*+"?([A-Za-z0-9_.:+-]{1,40})', re.IGNORECASE)
+_ENCODED_WORD = re.compile(r"=\?([A-Za-z0-9_.:+-]{1,40}+)(?:\*[^?\s]{0,20})?\?([bq])\?([^?\s]*+)\?=", re.IGNORECASE)
 _BETWEEN_ENCODED_WORDS = re.compile(r"(\?=)\s+(?==\?)")
 _SMALL_ASCII = {large: large + 32 for large in range(ord("A"), ord("Z") + 1)}
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -48,6 +48,9 @@ _CHARSETS = frozenset(
         *("iso2022_kr", "hz", "mac-roman", "mac-cyrillic"),
     ]
 )
+
+_SEVEN_BIT = ("iso2022", "hz", "utf-16", "utf-32")
+"""Codecs whose bytes can pass for ASCII."""
 
 
 @dataclass(slots=True)
@@ -216,21 +219,27 @@ def _raw(text: str) -> bytes:
 
 
 def _recode(body: str, charset: str) -> str:
-    """An 8-bit body that was read as Latin-1, in its own charset."""
+    """An 8-bit body in its own charset, where it was read as Latin-1; text that was decoded before stays."""
     codec = _codec(charset)
-    if body.isascii() and not codec.startswith(("iso2022", "hz")):
+    if body.isascii() and not codec.startswith(_SEVEN_BIT):
         return body
     try:
-        return _readable(body.encode("latin-1").decode(codec, "replace"))
+        decoded = body.encode("latin-1").decode(codec, "replace")
     except UnicodeEncodeError:
         return body
+    wrong, odd = decoded.count("\ufffd"), len(body) - len(body.encode("ascii", "ignore"))
+    return body if 2 * wrong > odd else _readable(decoded)
 
 
 def _decode(data: bytes, charset: str) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode(_codec(charset), "replace")
+    codec = _codec(charset)
+    # UTF-8 is hardly ever met by chance, so it wins over a wrong label; charsets of seven bits always look like it.
+    for attempt in (codec, "utf-8") if codec.startswith(_SEVEN_BIT) else ("utf-8", codec):
+        try:
+            return data.decode(attempt)
+        except UnicodeDecodeError:
+            continue
+    return data.decode(codec, "replace")
 
 
 @lru_cache(maxsize=256)

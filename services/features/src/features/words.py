@@ -30,7 +30,8 @@ def _table(kept: bytes) -> bytes:
 
 
 _SHOWN = _table(_DIGITS + b"$'")
-_TAGS = _table(_DIGITS + b"$!?%#*'=<:")
+_TAGS = _table(_DIGITS + b"$!?%#*=<:")
+_QUOTES = b"\"'"
 _KINDS = bytes(
     ord("A" if c.isupper() else "a" if c.islower() else "0" if c.isdecimal() else " " if c <= " " else ".")
     for c in map(chr, range(128))
@@ -43,21 +44,20 @@ def shown(lowered: str) -> str:
         lowered = lowered.replace("\u2019", "'")
         for mark in _MARKS:
             lowered = lowered.replace(mark, " ")
-    return _translate(lowered, _SHOWN)
+    return lowered.encode("utf-8", "replace").translate(_SHOWN).decode("utf-8")
 
 
 def subject(text: str) -> list[str]:
-    """A subject's words, marked as such."""
-    return [SUBJECT_PREFIX + word for word in shown(text.lower()).split()]
+    """A subject's words, as they are and marked as the subject's."""
+    found = shown(text.lower()).split()
+    return found + [SUBJECT_PREFIX + word for word in found]
 
 
 def tags(opening: str) -> list[str]:
-    """Opening tags as words: `<name` and the names and values of attributes."""
-    return _translate(opening, _TAGS).split() if opening else []
-
-
-def _translate(text: str, table: bytes) -> str:
-    return text.encode("utf-8", "replace").translate(table).decode("utf-8")
+    """Opening tags as words: `<name`, and `attribute=value` without quotes, parted where the value is."""
+    if not opening:
+        return []
+    return opening.encode("utf-8", "replace").translate(_TAGS, _QUOTES).decode("utf-8").split()
 
 
 def kinds(text: str) -> bytes:

@@ -52,7 +52,9 @@ def _add_corpus(parser: argparse.ArgumentParser) -> None:
 
 def _version(text: str) -> str:
     if not text or not text[0].isalnum() or not all(c.isalnum() or c in "._-" for c in text) or not text.isascii():
-        raise argparse.ArgumentTypeError(f"{text!r} must be letters, digits, '.', '_', '-' and begin with one of the former")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be letters, digits, '.', '_', '-' and begin with one of the former"
+        )
     return text
 
 
