@@ -45,7 +45,7 @@ class Limits:
 class Job:
     """Mails that stay together: one mail of a predict request, or a piece of a batch-predict request."""
 
-    __slots__ = ("arrived", "future", "lane", "mails", "size")
+    __slots__ = ("arrived", "future", "lane", "mails", "settled", "size")
 
     def __init__(self, mails: Sequence[Mail], size: int, lane: "deque[Job]", future: asyncio.Future[Answer]) -> None:
         self.mails = mails
@@ -53,6 +53,7 @@ class Job:
         self.lane: deque[Job] | None = lane
         """Where it waits; None once it has left."""
         self.future = future
+        self.settled = False
         self.arrived = monotonic()
 
 
@@ -217,16 +218,19 @@ class Coalescer:
 
     def _settle(self, job: Job, outcome: Answer | problems.Problem) -> None:
         """Give a job its one outcome; a later one is ignored, as for a mail whose deadline has passed."""
-        if job.future.done():
+        if job.settled:
+            return
+        job.settled = True
+        self._outstanding_mails -= len(job.mails)
+        self._outstanding_bytes -= job.size
+        while self._by_arrival and self._by_arrival[0].settled:
+            self._by_arrival.popleft()
+        if job.future.cancelled():
             return
         if isinstance(outcome, Answer):
             job.future.set_result(outcome)
         else:
             job.future.set_exception(outcome)
-        self._outstanding_mails -= len(job.mails)
-        self._outstanding_bytes -= job.size
-        while self._by_arrival and self._by_arrival[0].future.done():
-            self._by_arrival.popleft()
 
     def _expire(self) -> None:
         """Answer for the oldest jobs, whose deadline has passed, wherever they are."""

@@ -1,0 +1,91 @@
+"""A transformer of our own making, since the real one cannot be told to hang, lie or break off."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+import aiohttp
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from gateway.coalescer import Coalescer, Limits
+from gateway.settings import Settings
+from gateway.transformer_client import Mail, TransformerClient
+
+Fault = Callable[[web.Request, list[str]], Awaitable[web.StreamResponse | None]]
+
+
+@dataclass
+class FakeTransformer:
+    """Answers each mail with the number that it consists of; `fault` may answer in its place."""
+
+    batches: list[list[str]] = field(default_factory=list)
+    connections: int = 0
+    fault: Fault | None = None
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    url: str = ""
+
+    async def infer(self, request: web.Request) -> web.StreamResponse:
+        self.connections += 1
+        body = orjson.loads(await request.read())
+        mails = body["inputs"][0]["data"]
+        self.batches.append(mails)
+        await self.gate.wait()
+        if self.fault and (answer := await self.fault(request, mails)):
+            return answer
+        return web.json_response(verdicts(mails))
+
+    async def wait_for_batches(self, n: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.batches) < n:
+                await asyncio.sleep(0.001)
+
+
+def verdicts(mails: list[str]) -> dict[str, object]:
+    probabilities = [float(mail) for mail in mails]
+    return {
+        "model_version": "7",
+        "outputs": [
+            {"name": "spam_probability", "data": probabilities},
+            {"name": "prediction", "data": ["spam" if p >= 0.5 else "ham" for p in probabilities]},
+        ],
+    }
+
+
+@pytest.fixture
+async def transformer() -> AsyncIterator[FakeTransformer]:
+    fake = FakeTransformer()
+    fake.gate.set()
+    app = web.Application(client_max_size=2**26)
+    app.router.add_post("/v2/models/spam-detector/infer", fake.infer)
+    app.router.add_get("/v2/models/spam-detector/ready", _ready)
+    async with TestServer(app) as server:
+        fake.url = str(server.make_url("/"))
+        yield fake
+        fake.gate.set()
+
+
+async def _ready(_: web.Request) -> web.Response:
+    return web.json_response({"ready": True})
+
+
+@pytest.fixture
+async def client(transformer: FakeTransformer) -> AsyncIterator[TransformerClient]:
+    async with aiohttp.ClientSession() as session:
+        yield TransformerClient("staging", transformer.url, "spam-detector", session)
+
+
+@pytest.fixture
+def coalescer(client: TransformerClient, transformer: FakeTransformer) -> Coalescer:
+    return make_coalescer(client, transformer)
+
+
+def make_coalescer(client: TransformerClient, transformer: FakeTransformer, **limits: object) -> Coalescer:
+    defaults = {"max_batch_mails": 4, "max_batches_in_flight": 1, "max_queued_mails": 20, "deadline_seconds": 5}
+    settings = Settings(environments={"staging": transformer.url}, **(defaults | limits))  # type: ignore[arg-type]
+    return Coalescer(client, Limits.of(settings))
+
+
+def mail(p: float) -> Mail:
+    return Mail(str(p), f"request-{p}")

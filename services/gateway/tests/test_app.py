@@ -1,0 +1,137 @@
+import json
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from aiohttp import web
+from conftest import FakeTransformer
+from gateway.app import create_app
+from gateway.settings import Settings
+
+PREDICT = "/api/v1/predict"
+
+
+@pytest.fixture
+async def http(transformer: FakeTransformer, unused_tcp_port: int) -> AsyncIterator[httpx.AsyncClient]:
+    environments = {"staging": transformer.url, "production": f"http://127.0.0.1:{unused_tcp_port}"}
+    app = create_app(Settings(environments=environments, max_mail_bytes=100, max_body_bytes=1000))  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://gw") as client:
+        yield client
+
+
+async def test_predict_answers_as_documented(http: httpx.AsyncClient) -> None:
+    response = await http.post(PREDICT, json={"email_content": "0.75"}, headers={"X-Request-ID": "r-1"})
+    assert response.json() == {
+        "prediction": "spam",
+        "spam_probability": 0.75,
+        "environment": "staging",
+        "model_version": "7",
+        "request_id": "r-1",
+    }
+    assert response.headers["x-request-id"] == "r-1"
+
+
+async def test_batch_predict_answers_as_documented(http: httpx.AsyncClient) -> None:
+    response = await http.post("/api/v1/batch-predict", json={"emails": ["0.75", "0.25"]})
+    body = response.json()
+    assert body.pop("request_id") == response.headers["x-request-id"]
+    assert body == {
+        "predictions": [
+            {"prediction": "spam", "spam_probability": 0.75},
+            {"prediction": "ham", "spam_probability": 0.25},
+        ],
+        "count": 2,
+        "environment": "staging",
+        "model_version": "7",
+    }
+
+
+async def test_an_unknown_environment_names_the_known_ones(http: httpx.AsyncClient) -> None:
+    response = await http.post(PREDICT, json={"email_content": "0.5"}, headers={"X-Environment": "Production"})
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["known_environments"] == ["staging", "production"]
+
+
+async def test_a_dead_environment_is_503_with_retry_after_and_the_other_answers(http: httpx.AsyncClient) -> None:
+    response = await http.post(PREDICT, json={"email_content": "0.5"}, headers={"X-Environment": "production"})
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    assert (await http.post(PREDICT, json={"email_content": "0.5"})).status_code == 200
+    ready = await http.get("/ready")
+    assert ready.json() == {"status": "ready", "environments": {"staging": "ready", "production": "unreachable"}}
+
+
+async def test_limits_are_413(http: httpx.AsyncClient) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b" " * 100
+
+    mail = await http.post(PREDICT, json={"email_content": "x" * 101})
+    assert (mail.status_code, mail.json()["limit_bytes"]) == (413, 100)
+    body = await http.post(PREDICT, content=endless())
+    assert (body.status_code, body.json()["limit_bytes"]) == (413, 1000)
+    assert body.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("request_id", ["", "a b", "x" * 129, "ü".encode()])
+async def test_malformed_request_ids_are_refused(http: httpx.AsyncClient, request_id: str | bytes) -> None:
+    response = await http.post(PREDICT, json={"email_content": "0.5"}, headers={"X-Request-ID": request_id})
+    assert response.status_code == 400
+    assert response.json()["type"] == "urn:problem:invalid-request-id"
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("GET", PREDICT, 405)])
+async def test_the_frameworks_errors_are_problems_too(
+    http: httpx.AsyncClient, method: str, path: str, status: int
+) -> None:
+    response = await http.request(method, path)
+    assert (response.status_code, response.json()["status"]) == (status, status)
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+async def test_every_request_is_counted_and_logged_once(
+    http: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counter = 'http_request_duration_seconds_count{handler="/api/v1/predict",method="POST",status="200"}'
+    before = _value((await http.get("/metrics")).text, counter)
+    await http.post(PREDICT, json={"email_content": "0.5"}, headers={"X-Request-ID": "seen"})
+    assert _value((await http.get("/metrics")).text, counter) == before + 1
+    await _flushed(capsys, http)
+
+
+async def _flushed(capsys: pytest.CaptureFixture[str], http: httpx.AsyncClient) -> None:
+    import asyncio
+
+    await asyncio.sleep(0.15)
+    (line,) = [json.loads(text) for text in capsys.readouterr().out.splitlines() if '"seen"' in text]
+    assert (line["status"], line["environment"], line["path"]) == (200, "staging", PREDICT)
+
+
+def _value(metrics: str, name: str) -> float:
+    return next((float(line.split()[-1]) for line in metrics.splitlines() if line.startswith(name)), 0.0)
+
+
+async def test_a_bug_is_a_problem_with_the_request_id(
+    http: httpx.AsyncClient, transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.api.sizes", lambda *_: 1 / 0)
+    response = await http.post(PREDICT, json={"email_content": "0.5"}, headers={"X-Request-ID": "r-2"})
+    assert (response.status_code, response.json()["request_id"]) == (500, "r-2")
+
+
+async def test_openapi_describes_bodies_headers_and_problems(http: httpx.AsyncClient) -> None:
+    operation = (await http.get("/openapi.json")).json()["paths"][PREDICT]["post"]
+    assert {"200", "400", "413", "422", "502", "503", "504"} <= operation["responses"].keys()
+    assert operation["parameters"][0]["schema"]["enum"] == ["staging", "production"]
+    assert "email_content" in operation["requestBody"]["content"]["application/json"]["schema"]["properties"]
+
+
+async def test_a_hostile_answer_never_reaches_the_client(http: httpx.AsyncClient, transformer: FakeTransformer) -> None:
+    async def garbage(_: web.Request, __: list[str]) -> web.Response:
+        return web.Response(text="<html>")
+
+    transformer.fault = garbage
+    response = await http.post(PREDICT, json={"email_content": "0.5"})
+    assert (response.status_code, response.json()["type"]) == (502, "urn:problem:upstream-error")

@@ -1,0 +1,137 @@
+import asyncio
+
+import pytest
+from aiohttp import web
+from conftest import FakeTransformer, mail, make_coalescer
+from gateway.coalescer import Coalescer
+from gateway.problems import Problem
+from gateway.transformer_client import Answer, TransformerClient
+
+
+def submit(coalescer: Coalescer, p: float) -> asyncio.Future[Answer]:
+    (future,) = coalescer.submit([mail(p)], [3])
+    return future
+
+
+async def test_a_lone_request_leaves_at_once_and_alone(coalescer: Coalescer, transformer: FakeTransformer) -> None:
+    transformer.gate.clear()
+    answer = submit(coalescer, 0.25)
+    await transformer.wait_for_batches(1)
+    assert transformer.batches == [["0.25"]]
+    transformer.gate.set()
+    assert await answer == Answer([0.25], ["ham"], "7")
+
+
+async def test_what_waits_for_a_slot_leaves_together(coalescer: Coalescer, transformer: FakeTransformer) -> None:
+    transformer.gate.clear()
+    first = submit(coalescer, 0.0)
+    await transformer.wait_for_batches(1)
+    others = [submit(coalescer, n / 10) for n in range(1, 7)]
+    transformer.gate.set()
+    answers = await asyncio.gather(first, *others)
+    assert [answer.probabilities for answer in answers] == [[n / 10] for n in range(7)]
+    assert [len(batch) for batch in transformer.batches] == [1, 4, 2]
+
+
+async def test_without_coalescing_each_request_goes_alone_and_none_waits(
+    client: TransformerClient, transformer: FakeTransformer
+) -> None:
+    coalescer = make_coalescer(client, transformer, coalescing=False)
+    transformer.gate.clear()
+    answers = [submit(coalescer, n / 10) for n in range(6)]
+    await transformer.wait_for_batches(6)
+    transformer.gate.set()
+    await asyncio.gather(*answers)
+    assert [len(batch) for batch in transformer.batches] == [1] * 6
+
+
+async def test_a_batch_keeps_to_its_bytes(client: TransformerClient, transformer: FakeTransformer) -> None:
+    coalescer = make_coalescer(client, transformer, max_batch_bytes=7)
+    answers = coalescer.submit([mail(n / 10) for n in range(4)], [3, 3, 3, 100])
+    await asyncio.gather(*answers)
+    assert [len(batch) for batch in transformer.batches] == [2, 1, 1]
+
+
+async def test_a_large_request_is_split_and_keeps_its_order(coalescer: Coalescer, transformer: FakeTransformer) -> None:
+    pieces = await asyncio.gather(*coalescer.submit([mail(n / 100) for n in range(11)], [4] * 11))
+    assert [p for piece in pieces for p in piece.probabilities] == [n / 100 for n in range(11)]
+    assert [len(batch) for batch in transformer.batches] == [4, 4, 3]
+
+
+async def test_a_large_request_takes_turns_with_small_ones(coalescer: Coalescer, transformer: FakeTransformer) -> None:
+    transformer.gate.clear()
+    bulk = coalescer.submit([mail(0.5)] * 12, [3] * 12)
+    await transformer.wait_for_batches(1)
+    single = submit(coalescer, 0.25)
+    transformer.gate.set()
+    await asyncio.gather(*bulk, single)
+    assert transformer.batches.index(["0.25"]) == 1
+
+
+async def test_a_full_queue_refuses_and_takes_again_once_there_is_room(
+    coalescer: Coalescer, transformer: FakeTransformer
+) -> None:
+    transformer.gate.clear()
+    answers = [submit(coalescer, 0.5) for _ in range(20)]
+    with pytest.raises(Problem, match="no room") as refused:
+        submit(coalescer, 0.5)
+    assert refused.value.status == 503
+    transformer.gate.set()
+    await asyncio.gather(*answers)
+    assert (await submit(coalescer, 0.5)).probabilities == [0.5]
+
+
+async def test_the_queue_is_bounded_in_bytes(client: TransformerClient, transformer: FakeTransformer) -> None:
+    coalescer = make_coalescer(client, transformer, max_queued_bytes=10)
+    with pytest.raises(Problem, match="no room"):
+        coalescer.submit([mail(0.5)], [11])
+
+
+async def test_deadlines_hold_in_the_queue_and_under_way(
+    client: TransformerClient, transformer: FakeTransformer
+) -> None:
+    coalescer = make_coalescer(client, transformer, deadline_seconds=0.1)
+    transformer.gate.clear()
+    answers = [submit(coalescer, 0.5) for _ in range(6)]
+    outcomes = await asyncio.gather(*answers, return_exceptions=True)
+    assert [outcome.status for outcome in outcomes if isinstance(outcome, Problem)] == [504] * 6
+    transformer.gate.set()
+    assert (await submit(coalescer, 0.25)).probabilities == [0.25]
+
+
+async def test_one_hostile_mail_fails_alone(coalescer: Coalescer, transformer: FakeTransformer) -> None:
+    async def refuse(_: web.Request, mails: list[str]) -> web.Response | None:
+        return web.json_response({"error": "no"}, status=500) if "0.3" in mails else None
+
+    transformer.fault = refuse
+    transformer.gate.clear()
+    first = submit(coalescer, 0.0)
+    await transformer.wait_for_batches(1)
+    answers = [submit(coalescer, n / 10) for n in range(1, 5)]
+    transformer.gate.set()
+    outcomes = await asyncio.gather(first, *answers, return_exceptions=True)
+    assert [outcome.status for outcome in outcomes if isinstance(outcome, Problem)] == [502]
+    assert [o.probabilities[0] for o in outcomes if isinstance(o, Answer)] == [0.0, 0.1, 0.2, 0.4]
+
+
+async def test_a_down_transformer_fails_the_batch_once(coalescer: Coalescer, transformer: FakeTransformer) -> None:
+    async def unready(_: web.Request, __: list[str]) -> web.Response:
+        return web.json_response({"error": "not ready"}, status=503)
+
+    transformer.fault = unready
+    outcomes = await asyncio.gather(*(submit(coalescer, 0.5) for _ in range(4)), return_exceptions=True)
+    assert [outcome.status for outcome in outcomes if isinstance(outcome, Problem)] == [503] * 4
+    assert len(transformer.batches) == 1
+
+
+async def test_a_client_that_goes_away_takes_nobody_along(coalescer: Coalescer, transformer: FakeTransformer) -> None:
+    transformer.gate.clear()
+    first = submit(coalescer, 0.0)
+    await transformer.wait_for_batches(1)
+    gone, stays = submit(coalescer, 0.1), submit(coalescer, 0.2)
+    gone.cancel()
+    transformer.gate.set()
+    assert (await stays).probabilities == [0.2]
+    await first
+    everything = [submit(coalescer, 0.5) for _ in range(20)]
+    assert len(await asyncio.gather(*everything)) == 20
