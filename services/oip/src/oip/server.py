@@ -1,7 +1,6 @@
 """The KServe model server as our services run it."""
 
 import logging.config
-from http import HTTPStatus
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -11,9 +10,8 @@ from kserve.model_server import app
 from kserve.predictor_config import PredictorConfig
 
 from oip.errors import InvalidInput, Unavailable
+from oip.infer_path import InferPath, invalid, unavailable
 from oip.logs import LOG_CONFIG
-
-log = logging.getLogger("oip")
 
 
 def serve(model: Model, port: int, predictor_config: PredictorConfig | None = None) -> None:
@@ -37,6 +35,7 @@ def serve(model: Model, port: int, predictor_config: PredictorConfig | None = No
     # Once more, since the server has just put its own configuration in place.
     configure_logging()
     add_error_handlers()
+    _put_first(InferPath, model)
     server.start([model])
 
 
@@ -56,22 +55,24 @@ def add_error_handlers() -> None:
     app.add_exception_handler(RequestValidationError, _unreadable)
 
 
-def _error(status: int, reason: str) -> JSONResponse:
-    return JSONResponse({"error": reason}, status_code=status)
+def _put_first(middleware: type[InferPath], model: Model) -> None:
+    """Put a middleware around all others: the SDK adds its own later, when it starts."""
+    build = app.build_middleware_stack
+    app.build_middleware_stack = lambda: middleware(build(), model)
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
-    return _error(HTTPStatus.BAD_REQUEST, str(error))
+    assert isinstance(error, InvalidInput)
+    return invalid(error)
 
 
 async def _unavailable(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Unavailable)
-    log.warning("unavailable", extra={"reason": str(error), "request_id": request.headers.get("x-request-id")})
-    return _error(error.status, str(error))
+    return unavailable(error, request.headers.get("x-request-id"))
 
 
 async def _unreadable(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(step) for step in first["loc"])
-    return _error(HTTPStatus.BAD_REQUEST, f"not an Open Inference Protocol v2 request: {where}: {first['msg']}")
+    return invalid(InvalidInput(f"not an Open Inference Protocol v2 request: {where}: {first['msg']}"))
