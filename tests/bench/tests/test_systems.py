@@ -4,13 +4,13 @@ from bench import systems
 from bench.systems import Batched
 
 METRICS = """\
-# TYPE gateway_batch_size histogram
-gateway_batch_size_bucket{environment="staging",le="1.0"} 3.0
-gateway_batch_size_count{environment="staging"} 4.0
-gateway_batch_size_sum{environment="staging"} 35.0
-gateway_batch_size_created{environment="staging"} 1.7e+09
-gateway_batch_size_count{environment="production"} 1.0
-gateway_batch_size_sum{environment="production"} 5.0
+# TYPE gateway_batch_mails histogram
+gateway_batch_mails_bucket{environment="staging",le="1.0"} 3.0
+gateway_batch_mails_count{environment="staging"} 4.0
+gateway_batch_mails_sum{environment="staging"} 35.0
+gateway_batch_mails_created{environment="staging"} 1.7e+09
+gateway_batch_mails_count{environment="production"} 1.0
+gateway_batch_mails_sum{environment="production"} 5.0
 gateway_queue_wait_seconds_sum{environment="staging"} 9.0
 """
 
