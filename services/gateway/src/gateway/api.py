@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import metrics, problems
+from gateway import problems
 from gateway.coalescer import Coalescer
 from gateway.requests import BatchPredictRequest, PredictRequest, check_count, parse, read_body, sizes
 from gateway.settings import Settings
@@ -93,7 +93,7 @@ class Api:
         (future,) = environment.submit([Mail(content, request_id)], sizes([content], self._settings.max_mail_bytes))
         answer = await future
         prediction, probability = answer.predictions[0], answer.probabilities[0]
-        metrics.PREDICTIONS.labels(environment.environment, prediction).inc()
+        environment.count(prediction)
         verdict = {"prediction": prediction, "spam_probability": probability}
         return _json({**verdict, **_origin(environment, answer, request_id)})
 
@@ -165,7 +165,7 @@ def _origin(environment: Coalescer, answer: Answer, request_id: str) -> dict[str
 def _count(environment: Coalescer, answers: list[Answer]) -> None:
     for answer in answers:
         for prediction in answer.predictions:
-            metrics.PREDICTIONS.labels(environment.environment, prediction).inc()
+            environment.count(prediction)
 
 
 def _json(content: dict[str, Any]) -> Response:

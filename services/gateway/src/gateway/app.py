@@ -12,6 +12,7 @@ from prometheus_fastapi_instrumentator import Instrumentator
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from gateway.access_log import AccessLog, LineBuffer
 from gateway.api import Api
@@ -25,7 +26,18 @@ from gateway.transformer_client import TransformerClient
 CLIENT_CLOSED_REQUEST = 499
 
 
-def create_app(settings: Settings) -> FastAPI:
+class GatewayApp(FastAPI):
+    """FastAPI with our own middleware outside of its middleware, which predict requests then skip."""
+
+    api: Api
+    lines: LineBuffer
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Request ids and log lines first, then the short way for predict requests, then the framework."""
+        return AccessLog(PredictPath(super().build_middleware_stack(), self.api), self.lines)
+
+
+def create_app(settings: Settings) -> GatewayApp:
     """The gateway for these settings."""
     clients: dict[str, TransformerClient] = {}
     environments: dict[str, Coalescer] = {}
@@ -40,14 +52,12 @@ def create_app(settings: Settings) -> FastAPI:
             yield
         lines.flush()
 
-    app = FastAPI(title="Spam detector", version="1", lifespan=lifespan)
-    api = Api(settings, environments)
-    app.include_router(api.router())
+    app = GatewayApp(title="Spam detector", version="1", lifespan=lifespan)
+    app.api, app.lines = Api(settings, environments), lines
+    app.include_router(app.api.router())
     _add_probes(app, clients)
     _add_error_handlers(app)
     _instrument(app)
-    app.add_middleware(PredictPath, api=api)
-    app.add_middleware(AccessLog, lines=lines)
     return app
 
 

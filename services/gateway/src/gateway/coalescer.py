@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import count
 from time import monotonic
 
+from prometheus_client import Counter
+
 from gateway import metrics, problems
 from gateway.settings import Settings
 from gateway.transformer_client import Answer, BatchRefused, Mail, TransformerClient
@@ -96,6 +98,12 @@ class Coalescer:
         self._admit(len(mails), sum(sizes))
         lane = self._singles if len(mails) == 1 else self._bulk
         return [self._enqueue(lane, piece, size) for piece, size in self._pieces(mails, sizes)]
+
+    def count(self, prediction: str) -> None:
+        """Count an answered mail by its verdict."""
+        if prediction not in self._predictions:
+            self._predictions[prediction] = metrics.PREDICTIONS.labels(self.environment, prediction)
+        self._predictions[prediction].inc()
 
     def _admit(self, mails: int, size: int) -> None:
         limits = self._limits
@@ -251,6 +259,7 @@ class Coalescer:
         """Look the metrics' children up once; gauges read the counts when they are scraped."""
         name = self.environment
         self._batch_mails = metrics.BATCH_MAILS.labels(name)
+        self._predictions: dict[str, Counter] = {}
         self._queue_wait = metrics.QUEUE_WAIT.labels(name)
         self._upstream_seconds = metrics.UPSTREAM_SECONDS.labels(name)
         metrics.QUEUED_MAILS.labels(name).set_function(lambda: self._queued_mails)
