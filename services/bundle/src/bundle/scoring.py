@@ -6,6 +6,7 @@ of the fitted pipeline once. Whoever uses it must check it against the pipeline:
 """
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -92,10 +93,8 @@ class _Words:
         known.discard(None)
         if not known:
             return 0.0
-        # Rounding depends on the order of a sum, and the order of a set on more than its members.
         places = np.fromiter(known, np.intp, len(known))
-        places.sort()
-        return float(self.weights[places].sum() / np.sqrt(self.squares[places].sum()))
+        return float(self.weights.take(places).sum() / math.sqrt(self.squares.take(places).sum()))
 
 
 @dataclass(frozen=True, slots=True)

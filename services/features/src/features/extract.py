@@ -79,7 +79,7 @@ def extract(email: str | bytes) -> Features:
         *_link_numbers(lowered, links, hosts),
         *_markup_numbers(mail, marked, tags),
     )
-    different.update(dict.fromkeys([*words.subject(mail.subject), *words.tags(tags), *words.of_links(links, hosts)]))
+    different.update(dict.fromkeys([*words.subject(mail.subject), *words.tags(tags), *words.of_hosts(hosts)]))
     return Features(" ".join(list(different)[:WORD_LIMIT]), values)
 
 
@@ -101,6 +101,7 @@ def _character_numbers(body: str) -> tuple[float, ...]:
     length = len(body)
     kinds = words.kinds(body)
     large = kinds.count(b"A")
+    currency = body.count("$") if body.isascii() else sum(map(body.count, "$\u20ac\u00a3\u00a5"))
     return (
         float(body.count("\n") + 1),
         float(body.count("\n>") + body.startswith(">")),
@@ -109,7 +110,7 @@ def _character_numbers(body: str) -> tuple[float, ...]:
         _share(kinds.count(b"0"), length),
         _share(kinds.count(b"."), length),
         float(body.count("!")),
-        float(sum(map(body.count, "$\u20ac\u00a3\u00a5"))),
+        float(currency),
         _share(length - len(kinds), length),
     )
 

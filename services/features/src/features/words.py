@@ -8,7 +8,6 @@ import re
 
 SUBJECT_PREFIX = "subject:"
 HOST_PREFIX = "host:"
-PATH_PREFIX = "path:"
 
 LINK_LIMIT = 100
 """Links of one mail that are looked at: more of them say nothing new."""
@@ -16,7 +15,6 @@ LINK_LIMIT = 100
 _SMALL = b"abcdefghijklmnopqrstuvwxyz"
 _DIGITS = b"0123456789"
 _LINK = re.compile(r"https?://([^\s\"'<>]{1,500}+)")
-_PATH_BREAK = re.compile(r"[/?&=]+")
 _MARKS = "\xa0\xb7\xab\xbb\u201c\u201d\u2026\u2013\u2014\u2022"
 
 
@@ -82,13 +80,9 @@ def is_ipv4(host: str) -> bool:
     return host.count(".") == 3 and host.replace(".", "").isdecimal()
 
 
-def of_links(links: list[str], hosts: list[str]) -> list[str]:
-    """Links as words: their hosts, each label of a host, what is between the separators of their paths."""
-    if not links:
+def of_hosts(hosts: list[str]) -> list[str]:
+    """Hosts of links as words: each as a whole, and each label of its name."""
+    if not hosts:
         return []
     different = list(dict.fromkeys(hosts))
-    labels = ".".join(different).split(".")
-    paths = _PATH_BREAK.sub(" ", " ".join([link.partition("/")[2] for link in links])).split()
-    return [*[HOST_PREFIX + name for name in different], *[HOST_PREFIX + name for name in labels]] + [
-        PATH_PREFIX + word for word in paths
-    ]
+    return [HOST_PREFIX + name for name in different + ".".join(different).split(".")]

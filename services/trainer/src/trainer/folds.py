@@ -4,8 +4,8 @@ Spam comes in campaigns and news in issues: one copy to learn from and the other
 """
 
 import numpy as np
-import scipy.sparse as sparse
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.model_selection import StratifiedGroupKFold
