@@ -97,6 +97,7 @@ async def test_deadlines_hold_in_the_queue_and_under_way(
     assert [outcome.status for outcome in outcomes if isinstance(outcome, Problem)] == [504] * 6
     transformer.gate.set()
     assert (await submit(coalescer, 0.25)).probabilities == [0.25]
+    assert [len(batch) for batch in transformer.batches] == [4, 1]
 
 
 async def test_one_hostile_mail_fails_alone(coalescer: Coalescer, transformer: FakeTransformer) -> None:
