@@ -126,7 +126,7 @@ def _html(text: str) -> str:
 
 
 VARIANTS: dict[str, Callable[[], str | bytes]] = {
-    "eight bit": lambda: f"Subject: s\nContent-Type: text/plain; charset=utf-8\n\n{TEXT}".encode(),
+    "eight bit": f"Subject: s\nContent-Type: text/plain; charset=utf-8\n\n{TEXT}".encode,
     "windows": lambda: b"Subject: s\nContent-Type: text/plain; charset=windows-1252\n\n" + TEXT.encode("cp1252"),
     "base64": lambda: (
         b"Subject: s\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n"

@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.interpolate import BSpline, PPoly
+from scipy.interpolate import BSpline
 from scipy.special import expit
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
@@ -222,10 +222,12 @@ class _Piecewise:
     @classmethod
     def of(cls, basis: BSpline, weights: Floats) -> Self:
         degree = basis.k
-        inside = slice(degree, len(weights) + 1)
-        piecewise = PPoly.from_spline(BSpline(basis.t, weights, degree))
-        breaks = basis.t[inside]
+        breaks = basis.t[degree : len(weights) + 1]
+        # Taylor's coefficients at each knot. SciPy's PPoly would do it, but refuses knots that all coincide,
+        # which is what a number gets that is the same for every mail of a corpus.
+        orders = range(degree, -1, -1)
+        powers = np.array([basis(breaks[:-1], nu=order) @ weights / math.factorial(order) for order in orders])
         # SplineTransformer keeps only the outermost `degree` bases outside, also where repeated knots leave others.
         below = basis(breaks[0])[:degree] @ weights[:degree]
         above = basis(breaks[-1])[-degree:] @ weights[-degree:]
-        return cls(breaks, piecewise.c[:, degree : len(weights)], below, above)
+        return cls(breaks, powers, below, above)

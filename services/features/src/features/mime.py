@@ -88,9 +88,8 @@ def parse(source: str | bytes) -> Mail:
 
 def _readable(source: str | bytes) -> str:
     """One line ending, no NUL, no surrogate: what every later step may rely on."""
-    if isinstance(source, str):
-        if not source.isascii() and _LONE_SURROGATE.search(source):
-            source = _from_surrogates(source)
+    if isinstance(source, str) and not source.isascii() and _LONE_SURROGATE.search(source):
+        source = _from_surrogates(source)
     if isinstance(source, bytes):
         source = _decode_raw(source)
     if "\0" in source:
@@ -172,7 +171,7 @@ def _split_part(piece: str) -> tuple[str, str]:
 def _leaf(mail: Mail, kind: str, headers: dict[str, str], body: str) -> None:
     attached = headers.get("content-disposition", "").lstrip().lower().startswith("attachment")
     # A multipart without a usable boundary shows its raw text in a mail reader, so it does here.
-    if attached or not kind.startswith(("text", "multipart/", "message/")) and "/" in kind:
+    if attached or (not kind.startswith(("text", "multipart/", "message/")) and "/" in kind):
         mail.attachments += 1
         return
     text = _decode_body(body, headers.get("content-transfer-encoding", ""), headers.get("content-type", ""), mail.room)

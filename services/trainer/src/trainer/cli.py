@@ -52,9 +52,10 @@ def _add_corpus(parser: argparse.ArgumentParser) -> None:
 
 
 def _version(text: str) -> str:
-    if not text or not text[0].isalnum() or not all(c.isalnum() or c in "._-" for c in text) or not text.isascii():
+    # It becomes the name of a folder, and part of a URI.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", text):
         raise argparse.ArgumentTypeError(
-            f"{text!r} must be letters, digits, '.', '_', '-' and begin with one of the former"
+            f"{text!r} must be 1 to 63 of A-Z a-z 0-9 . _ - and begin with a letter or digit"
         )
     return text
 

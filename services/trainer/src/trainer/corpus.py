@@ -65,9 +65,7 @@ def find_mails(root: Path) -> list[MailFile]:
     for kind, spam in (("ham", False), ("spam", True)):
         count = sum(mail.spam is spam for mail in mails)
         if count < MINIMUM:
-            raise TrainerError(
-                f"corpus {root} has {count} {kind} mails, at least {MINIMUM} are needed in {FOLDERS_HINT}"
-            )
+            raise TrainerError(f"corpus {root} has {count} {kind} mails and needs {MINIMUM} or more, in {FOLDERS_HINT}")
     return mails
 
 
