@@ -94,5 +94,7 @@ def _add_error_handlers(app: FastAPI) -> None:
 
 
 def _instrument(app: FastAPI) -> None:
-    instrumentator = Instrumentator(should_group_status_codes=False, excluded_handlers=["/metrics", "/health", "/ready"])
+    instrumentator = Instrumentator(
+        should_group_status_codes=False, excluded_handlers=["/metrics", "/health", "/ready"]
+    )
     instrumentator.add(HTTP_SECONDS).instrument(app).expose(app, tags=["probes"])

@@ -36,9 +36,7 @@ BATCHES_IN_FLIGHT = Gauge("gateway_batches_in_flight", "Batches under way", ["en
 PREDICTIONS = Counter("gateway_predictions_total", "Mails answered, by verdict", ["environment", "prediction"])
 REFUSED_MAILS = Counter("gateway_refused_mails_total", "Mails refused because the queue was full", ["environment"])
 EXPIRED_MAILS = Counter("gateway_expired_mails_total", "Mails whose deadline passed unanswered", ["environment"])
-UPSTREAM_ERRORS = Counter(
-    "gateway_upstream_errors_total", "Batches that failed, by kind", ["environment", "kind"]
-)
+UPSTREAM_ERRORS = Counter("gateway_upstream_errors_total", "Batches that failed, by kind", ["environment", "kind"])
 UPSTREAM_RETRIES = Counter(
     "gateway_upstream_retries_total", "Batches sent again after a failed connection", ["environment"]
 )

@@ -15,9 +15,7 @@ def main() -> None:
     """Serve until SIGTERM."""
     configure_logging()
     settings = Settings()
-    predictor = PredictorClient(
-        str(settings.predictor_url), settings.model_name, settings.predictor_timeout_seconds
-    )
+    predictor = PredictorClient(str(settings.predictor_url), settings.model_name, settings.predictor_timeout_seconds)
     model = FeatureTransformer(settings.model_name, predictor, NoInferenceLog(), settings.spam_threshold)
     serve(model, settings.http_port, _probed(settings))
 

@@ -1,0 +1,131 @@
+# Everything a person does with this repository on one machine. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+UV_VERSION := 0.13.9
+TOOLS := .tools
+UV := $(TOOLS)/bin/uv
+BUILD := build
+MODELS := $(BUILD)/models
+
+# Everything stays inside the repository's ignored folders, and Python is the machine's own.
+export UV_PROJECT_ENVIRONMENT := .venv
+export UV_PYTHON_DOWNLOADS := never
+export UV_NO_PROGRESS := 1
+unexport VIRTUAL_ENV
+
+# Ports and corpus may be set on the command line: make run PORT=9000
+export PORT PREDICTOR_STAGING_PORT PREDICTOR_PRODUCTION_PORT TRANSFORMER_STAGING_PORT TRANSFORMER_PRODUCTION_PORT
+export CORPUS_DIR
+
+SERVICES := features bundle oip trainer predictor transformer gateway local
+SERVED := trainer predictor transformer gateway local
+PROJECTS := $(SERVICES:%=services/%) tests tests/bench tests/bench/mlserver
+ready = $(1)/.venv/.ready
+
+say = @printf '\033[1m==> %s\033[0m\n' "$(1)"
+
+##@ Use
+
+.PHONY: run
+run: $(foreach s,$(SERVED),$(call ready,services/$(s))) $(BUILD)/model ## Set up, start both environments and the gateway, stay until Ctrl-C
+	@exec services/local/.venv/bin/local --procfile Procfile --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)"
+
+.PHONY: train
+train: $(BUILD)/model ## Train and evaluate the model on the corpus (CORPUS_DIR=… for your own)
+	@echo "bundle: $$(< $(BUILD)/model)"
+
+##@ Check
+
+TESTED := $(SERVICES:%=services/%) tests/bench tests
+
+.PHONY: test
+test: $(foreach p,$(TESTED),$(call ready,$(p))) $(BUILD)/model ## Run all tests that need no cluster
+	@failed=(); \
+	for project in $(TESTED); do \
+	  printf '\033[1m==> test %s\033[0m\n' "$$project"; \
+	  options=(); if [ "$$project" = tests ]; then options=(--ignore tests/bench); fi; \
+	  MODEL_DIR="$$PWD/$$(< $(BUILD)/model)" CORPUS_DIR="$$(realpath "$$(< $(BUILD)/corpus)")" \
+	    "$$project/.venv/bin/python" -m pytest -q -c "$$project/pyproject.toml" --rootdir "$$project" \
+	      "$${options[@]}" "$$project" || failed+=("$$project"); \
+	done; \
+	if [ "$${#failed[@]}" != 0 ]; then echo "FAILED: $${failed[*]}"; exit 1; fi; echo "all tests passed: $(TESTED)"
+
+.PHONY: lint
+lint: $(foreach p,$(TESTED),$(call ready,$(p))) ## Check style, format and types
+	$(call say,ruff)
+	@tests/.venv/bin/ruff check .
+	@tests/.venv/bin/ruff format --check .
+	@for service in $(SERVICES:%=services/%); do \
+	  printf '\033[1m==> mypy %s\033[0m\n' "$$service"; (cd "$$service" && .venv/bin/mypy src); \
+	done
+
+.PHONY: format
+format: $(call ready,tests) ## Format the Python code
+	@tests/.venv/bin/ruff check --fix .
+	@tests/.venv/bin/ruff format .
+
+##@ Measure
+
+.PHONY: bench
+bench: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(call ready,tests/bench) $(call ready,tests/bench/mlserver) $(BUILD)/model ## Measure the serving path beside MLServer and the KServe SDK (needs wrk)
+	@tests/bench/.venv/bin/python -m bench --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bench.json $(BENCH)
+
+.PHONY: compare-bogofilter
+compare-bogofilter: $(call ready,services/trainer) $(BUILD)/corpus ## Evaluate bogofilter on the model's folds (needs bogofilter)
+	@services/trainer/.venv/bin/trainer compare-bogofilter --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bogofilter.json
+
+##@ Keep
+
+.PHONY: lock
+lock: $(UV) ## Write every lock file anew, with the newest versions that fit
+	@for project in $(PROJECTS); do echo "$$project"; $(UV) lock --quiet --upgrade --project "$$project"; done
+
+.PHONY: clean
+clean: ## Remove what make has set up and built
+	rm -rf $(BUILD) $(TOOLS) $(PROJECTS:%=%/.venv)
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\nVariables: PORT (8080), PREDICTOR_STAGING_PORT … TRANSFORMER_PRODUCTION_PORT (8081-8084),\n  CORPUS_DIR (your own ham*/ and spam*/ folders), BENCH (options of the benchmark, such as --rounds 1)\n'
+
+# ---------------------------------------------------------------------------------------------
+# Set-up, each step once.
+
+$(UV):
+	$(call say,uv $(UV_VERSION))
+	@python3 -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else "Python 3.11 is needed as python3; this is " + sys.version.split()[0])'
+	@python3 -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+# Compiled at once: otherwise five processes would compile the same libraries at their first start, or at each.
+%/.venv/.ready: %/pyproject.toml %/uv.lock | $(UV)
+	$(call say,environment of $*)
+	@$(UV) sync --quiet --frozen --compile-bytecode --project $*
+	@touch $@
+
+$(BUILD):
+	@mkdir -p $@
+
+# Rewritten only when it changes, so that a folder of one's own takes effect and the same one does not retrain.
+$(BUILD)/corpus: $(call ready,services/trainer) FORCE | $(BUILD)
+	@folder="$${CORPUS_DIR:-$$(< $(BUILD)/spam-assassin 2>/dev/null || true)}"; \
+	if [ -z "$$folder" ] || [ -z "$${CORPUS_DIR:-}" -a ! -d "$$folder" ]; then \
+	  printf '\033[1m==> corpus\033[0m\n'; \
+	  folder="$$(services/trainer/.venv/bin/trainer corpus --cache $(BUILD)/corpora)"; echo "$$folder" > $(BUILD)/spam-assassin; \
+	fi; \
+	if [ "$$folder" != "$$(cat $@ 2>/dev/null)" ]; then echo "$$folder" > $@; fi
+
+TRAINING := $(shell find services/trainer/src services/features/src services/bundle/src -name '*.py')
+
+$(BUILD)/model: $(TRAINING) $(BUILD)/corpus
+	$(call say,model)
+	@services/trainer/.venv/bin/trainer train --corpus "$$(< $(BUILD)/corpus)" --out $(MODELS) > $@
+
+.PHONY: FORCE
+FORCE:
