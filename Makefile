@@ -10,6 +10,7 @@ TOOLS := .tools
 UV := $(TOOLS)/bin/uv
 BUILD := build
 MODELS := $(BUILD)/models
+CORPORA := $(BUILD)/corpora
 
 # Everything stays inside the repository's ignored folders, and Python is the machine's own.
 export UV_PROJECT_ENVIRONMENT := .venv
@@ -114,10 +115,10 @@ $(BUILD):
 
 # Rewritten only when it changes, so that a folder of one's own takes effect and the same one does not retrain.
 $(BUILD)/corpus: $(call ready,services/trainer) FORCE | $(BUILD)
-	@folder="$${CORPUS_DIR:-$$(< $(BUILD)/spam-assassin 2>/dev/null || true)}"; \
-	if [ -z "$$folder" ] || [ -z "$${CORPUS_DIR:-}" -a ! -d "$$folder" ]; then \
-	  printf '\033[1m==> corpus\033[0m\n'; \
-	  folder="$$(services/trainer/.venv/bin/trainer corpus --cache $(BUILD)/corpora)"; echo "$$folder" > $(BUILD)/spam-assassin; \
+	@folder="$${CORPUS_DIR:-}"; \
+	if [ -z "$$folder" ]; then \
+	  [ -d $(CORPORA) ] || printf '\033[1m==> corpus\033[0m\n'; \
+	  folder="$$(services/trainer/.venv/bin/trainer corpus --cache $(CORPORA))"; \
 	fi; \
 	if [ "$$folder" != "$$(cat $@ 2>/dev/null)" ]; then echo "$$folder" > $@; fi
 

@@ -9,6 +9,7 @@ import orjson
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+
 from gateway.coalescer import Coalescer, Limits
 from gateway.settings import Settings
 from gateway.transformer_client import Mail, TransformerClient

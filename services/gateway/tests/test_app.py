@@ -5,6 +5,7 @@ import httpx
 import pytest
 from aiohttp import web
 from conftest import FakeTransformer
+
 from gateway.app import create_app
 from gateway.settings import Settings
 

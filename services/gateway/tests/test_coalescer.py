@@ -3,6 +3,7 @@ import asyncio
 import pytest
 from aiohttp import web
 from conftest import FakeTransformer, mail, make_coalescer
+
 from gateway.coalescer import Coalescer
 from gateway.problems import Problem
 from gateway.transformer_client import Answer, TransformerClient

@@ -1,11 +1,12 @@
 import json
 
 import pytest
+from pydantic import ValidationError
+
 from gateway import requests
 from gateway.problems import Problem
 from gateway.requests import BatchPredictRequest, PredictRequest
 from gateway.settings import Settings
-from pydantic import ValidationError
 
 
 @pytest.mark.parametrize(

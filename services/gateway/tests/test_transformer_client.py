@@ -2,6 +2,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from conftest import FakeTransformer, mail, verdicts
+
 from gateway.problems import Problem
 from gateway.transformer_client import BatchRefused, TransformerClient
 

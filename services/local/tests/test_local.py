@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from local.greeting import sample
 from local.ports import PortError, check_free, ports
 

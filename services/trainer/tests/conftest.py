@@ -5,9 +5,60 @@ from pathlib import Path
 
 import pytest
 
-HAM = "meeting patch kernel thread review list release server bug python compile wrote build lunch report code".split()
-SPAM = "free offer money click guarantee credit winner viagra loan cash order prize mortgage cheap unsubscribe".split()
-BOTH = "the and you with for this that have from your will not can all our about when".split()
+HAM = [
+    "meeting",
+    "patch",
+    "kernel",
+    "thread",
+    "review",
+    "list",
+    "release",
+    "server",
+    "bug",
+    "python",
+    "compile",
+    "wrote",
+    "build",
+    "lunch",
+    "report",
+    "code",
+]
+SPAM = [
+    "free",
+    "offer",
+    "money",
+    "click",
+    "guarantee",
+    "credit",
+    "winner",
+    "viagra",
+    "loan",
+    "cash",
+    "order",
+    "prize",
+    "mortgage",
+    "cheap",
+    "unsubscribe",
+]
+BOTH = [
+    "the",
+    "and",
+    "you",
+    "with",
+    "for",
+    "this",
+    "that",
+    "have",
+    "from",
+    "your",
+    "will",
+    "not",
+    "can",
+    "all",
+    "our",
+    "about",
+    "when",
+]
 
 
 def ham(seed: int) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import fill, ham, spam
-from trainer.corpus import SIZE_LIMIT, find_mails, read_corpus
-from trainer.errors import TrainerError
 
 import features
 from trainer import fetch
+from trainer.corpus import SIZE_LIMIT, find_mails, read_corpus
+from trainer.errors import TrainerError
 
 
 def test_both_layouts_are_read(tmp_path: Path, corpus: Path) -> None:

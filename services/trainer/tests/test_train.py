@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import ham, spam
-from trainer.cli import main
-from trainer.model import COLUMNS
 
 import bundle
 import features
+from trainer.cli import main
+from trainer.model import COLUMNS
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -16,7 +16,6 @@ from gateway.requests import BatchPredictRequest, PredictRequest, check_count, p
 from gateway.settings import Settings
 from gateway.transformer_client import Answer, Mail
 
-
 PREFIX = "/api/v1"
 PREDICT_PATH = f"{PREFIX}/predict"
 

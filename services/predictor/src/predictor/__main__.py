@@ -5,7 +5,6 @@ import sys
 
 from bundle import BundleError, load
 from oip import configure_logging, serve
-
 from predictor.model import SpamModel
 from predictor.settings import Settings
 

@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
-from bundle import Bundle
 from kserve import InferOutput, InferRequest, InferResponse, Model
-from oip import InvalidInput
 
+from bundle import Bundle
+from oip import InvalidInput
 from predictor.columns import Table, from_instances, from_tensors
 
 OUTPUT = "predict_proba"

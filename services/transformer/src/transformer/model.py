@@ -6,10 +6,10 @@ from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
-from features import Features, extract
 from kserve import InferOutput, InferRequest, InferResponse, Model
-from oip import InvalidInput, Unavailable, strings, tensor
 
+from features import Features, extract
+from oip import InvalidInput, Unavailable, strings, tensor
 from transformer.inference_log import InferenceLog, Record
 from transformer.predictor_client import PredictorClient, Scores
 

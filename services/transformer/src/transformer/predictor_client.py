@@ -7,8 +7,9 @@ from math import isfinite
 from typing import Any
 
 import aiohttp
-import features
 import orjson
+
+import features
 from features import Features
 from oip import Unavailable
 

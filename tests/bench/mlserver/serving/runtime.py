@@ -3,12 +3,13 @@
 import os
 from pathlib import Path
 
-import bundle
-import features
 import numpy as np
 from mlserver import MLModel
 from mlserver.handlers import custom_handler
 from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
+
+import bundle
+import features
 
 
 class SpamDetector(MLModel):

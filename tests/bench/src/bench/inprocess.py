@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import quantiles
 
-import bundle
-import features
 import numpy as np
 
+import bundle
+import features
 from bench.servers import ONE_THREAD
 
 

@@ -5,10 +5,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-import bundle
-import features
 import numpy as np
 from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
+
+import bundle
+import features
 
 
 class SpamDetector(Model):

@@ -22,7 +22,7 @@ TAIL = 25
 """Lines of a log shown when its server fails."""
 
 # Products of sparse matrices use one thread. Idle BLAS threads would only blur the CPU time, of every system alike.
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 class Server(NamedTuple):

@@ -124,7 +124,10 @@ def v2_probability(answer: Any) -> float:
 def gateway_batches(metrics: str) -> Batched:
     """Mails and batches so far, from the sum and count of the gateway's histogram of batch sizes."""
     totals = [
-        sum(float(value) for value in re.findall(rf"^gateway_batch_mails_{kind}(?:{{.*}})? (\S+)$", metrics, re.MULTILINE))
+        sum(
+            float(value)
+            for value in re.findall(rf"^gateway_batch_mails_{kind}(?:{{.*}})? (\S+)$", metrics, re.MULTILINE)
+        )
         for kind in ("sum", "count")
     ]
     return Batched(*totals)
