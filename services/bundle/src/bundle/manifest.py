@@ -30,6 +30,7 @@ class Manifest:
     """SHA-256 (hex) of each other file of the bundle."""
 
     def to_json(self) -> str:
+        """The content of `model.json`."""
         return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import uvicorn
 from pydantic import ValidationError
+from pythonjsonlogger.core import RESERVED_ATTRS
 
 from gateway.app import create_app
 from gateway.settings import Settings
@@ -23,6 +24,7 @@ LOG_CONFIG: dict[str, Any] = {
             "fmt": "{asctime}{levelname}{name}{message}",
             "style": "{",
             "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+            "reserved_attrs": [*RESERVED_ATTRS, "color_message"],
         },
     },
     "handlers": {"stdout": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}},

@@ -79,7 +79,7 @@ class AccessLog:
         self._log(scope, status, perf_counter() - started)
 
     def _log(self, scope: Scope, status: int, seconds: float) -> None:
-        if scope["path"] in QUIET_PATHS and status < HTTPStatus.BAD_REQUEST:
+        if scope["path"] in QUIET_PATHS:
             return
         line = {
             "time": datetime.now(UTC),

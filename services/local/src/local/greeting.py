@@ -61,7 +61,7 @@ def _get(request: str | urllib.request.Request) -> dict[str, Any]:
 def _commands(base: str, spam: Path) -> list[str]:
     body = """-d '{"email_content": "Subject: Lunch\\n\\nSee you at ten."}'"""
     emails = """-d '{"emails": ["See you at ten.", "You have won $1,000,000!!!"]}'"""
-    raw = 'python3 -c \'import json,sys; print(json.dumps({"email_content": sys.stdin.buffer.read().decode("latin-1")}))\''
+    raw = """python3 -c 'import json; print(json.dumps({"email_content": open(0, encoding="latin-1").read()}))'"""
     return [
         "Try (Ctrl-C ends everything):",
         "",

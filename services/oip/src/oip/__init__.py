@@ -4,7 +4,8 @@ Protocol: https://github.com/kserve/open-inference-protocol
 """
 
 from oip.errors import InvalidInput, Unavailable
-from oip.server import add_error_handlers, configure_logging, serve
+from oip.logs import configure_logging
+from oip.server import add_error_handlers, serve
 from oip.tensors import rows, strings, tensor
 
 __all__ = [

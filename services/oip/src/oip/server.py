@@ -1,7 +1,5 @@
 """The KServe model server as our services run it."""
 
-import logging.config
-
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -11,7 +9,7 @@ from kserve.predictor_config import PredictorConfig
 
 from oip.errors import InvalidInput, Unavailable
 from oip.infer_path import InferPath, invalid, unavailable
-from oip.logs import LOG_CONFIG
+from oip.logs import configure_logging
 
 
 def serve(model: Model, port: int, predictor_config: PredictorConfig | None = None) -> None:
@@ -37,11 +35,6 @@ def serve(model: Model, port: int, predictor_config: PredictorConfig | None = No
     add_error_handlers()
     _put_first(InferPath, model)
     server.start([model])
-
-
-def configure_logging() -> None:
-    """Log one JSON object a line on stdout."""
-    logging.config.dictConfig(LOG_CONFIG)
 
 
 def add_error_handlers() -> None:

@@ -45,10 +45,12 @@ class Corpus:
 
     @property
     def ham_count(self) -> int:
+        """How many mails are ham."""
         return len(self.spam) - self.spam_count
 
     @property
     def spam_count(self) -> int:
+        """How many mails are spam."""
         return int(self.spam.sum())
 
 
