@@ -73,7 +73,7 @@ format: $(call ready,tests) ## Format the Python code
 
 .PHONY: bench
 bench: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(call ready,tests/bench) $(call ready,tests/bench/mlserver) $(BUILD)/model ## Measure the serving path beside MLServer and the KServe SDK (needs wrk)
-	@tests/bench/.venv/bin/python -m bench --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bench.json $(BENCH)
+	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/bench/.venv/bin/python -m bench --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bench.json $(BENCH)
 
 .PHONY: compare-bogofilter
 compare-bogofilter: $(call ready,services/trainer) $(BUILD)/corpus ## Evaluate bogofilter on the model's folds (needs bogofilter)
