@@ -63,7 +63,10 @@ class SpamModel(Model):  # type: ignore[misc]
 
     async def _score(self, table: Table) -> npt.NDArray[np.float64]:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, self._bundle.score, table.texts, table.values)
+        try:
+            return await loop.run_in_executor(self._executor, self._bundle.score, table.texts, table.values)
+        except ValueError as error:
+            raise InvalidInput(str(error)) from None
 
     def _response(self, request: InferRequest, spam: npt.NDArray[np.float64]) -> InferResponse:
         output = InferOutput(OUTPUT, [len(spam), 2], "FP64", data=np.column_stack((1 - spam, spam)).ravel().tolist())

@@ -1,0 +1,85 @@
+"""A predictor of our own making, since the real one cannot be told to hang, lie or break off."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+import features
+from transformer.inference_log import Record
+from transformer.model import FeatureTransformer
+from transformer.predictor_client import PredictorClient
+
+Fault = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
+PARAMETERS = {"threshold": 0.9, "feature_schema_version": features.SCHEMA_VERSION, "model_sha256": "abc"}
+
+
+@dataclass
+class FakePredictor:
+    """Says 0.95 for mails with the word "money", else 0.05; `fault` may answer in its place."""
+
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    fault: Fault | None = None
+    parameters: dict[str, Any] = field(default_factory=lambda: dict(PARAMETERS))
+
+    async def infer(self, request: web.Request) -> web.StreamResponse:
+        self.bodies.append(orjson.loads(await request.read()))
+        self.headers.append(dict(request.headers))
+        if self.fault and (answer := await self.fault(request)):
+            return answer
+        return web.json_response(self.answer(scores(self.bodies[-1])))
+
+    def answer(self, spam: Sequence[float]) -> dict[str, Any]:
+        data = [p for score in spam for p in (1 - score, score)]
+        output = {"name": "any", "datatype": "FP64", "shape": [len(spam), 2], "data": data}
+        return {"model_version": "7", "id": "1", "parameters": self.parameters, "outputs": [output]}
+
+
+def scores(body: dict[str, Any]) -> list[float]:
+    (text,) = (tensor for tensor in body["inputs"] if tensor["name"] == "text")
+    return [0.95 if "money" in words.split() else 0.05 for words in text["data"]]
+
+
+@dataclass
+class ListLog:
+    """Keeps what it is given."""
+
+    records: list[Record] = field(default_factory=list)
+
+    def append(self, records: Sequence[Record]) -> None:
+        self.records.extend(records)
+
+
+@pytest.fixture
+async def predictor() -> AsyncIterator[FakePredictor]:
+    yield FakePredictor()
+
+
+@pytest.fixture
+async def client(predictor: FakePredictor) -> AsyncIterator[PredictorClient]:
+    app = web.Application(client_max_size=2**26)
+    app.router.add_post("/v2/models/spam-detector/infer", predictor.infer)
+    async with TestServer(app) as server:
+        found = PredictorClient(str(server.make_url("/")), "spam-detector", 0.5)
+        yield found
+        await found.close()
+
+
+@pytest.fixture
+def log() -> ListLog:
+    return ListLog()
+
+
+@pytest.fixture
+def model(client: PredictorClient, log: ListLog) -> FeatureTransformer:
+    return FeatureTransformer("spam-detector", client, log)
+
+
+async def hang(_: web.Request) -> None:
+    await asyncio.sleep(5)

@@ -1,0 +1,176 @@
+import json
+from typing import Any
+
+import pytest
+from aiohttp import web
+from conftest import FakePredictor, ListLog, hang
+from kserve import InferInput, InferRequest, InferResponse
+
+import features
+from oip import InvalidInput, Unavailable
+from transformer.inference_log import Record
+from transformer.model import FeatureTransformer
+from transformer.predictor_client import PredictorClient
+
+SPAM = "Subject: win\n\nmoney money http://1.2.3.4/"
+HAM = "See you at ten."
+
+
+def request(*mails: Any, ids: list[str] | None = None) -> InferRequest:
+    inputs = [InferInput("email_content", [len(mails)], "BYTES", data=list(mails))]
+    if ids is not None:
+        inputs.append(InferInput("request_id", [len(ids)], "BYTES", data=ids))
+    return InferRequest("spam-detector", inputs, request_id="batch")
+
+
+async def ask(model: FeatureTransformer, request: InferRequest | dict[str, Any]) -> InferResponse:
+    response, _ = await model(request)
+    assert isinstance(response, InferResponse)
+    return response
+
+
+async def test_mails_are_answered_in_order(model: FeatureTransformer) -> None:
+    response = await ask(model, request(SPAM, HAM))
+    assert {output.name: output.data for output in response.outputs} == {
+        "spam_probability": [0.95, 0.05],
+        "prediction": ["spam", "ham"],
+    }
+    assert (response.id, response.model_version) == ("batch", "7")
+
+
+async def test_the_predictor_gets_one_input_a_column(model: FeatureTransformer, predictor: FakePredictor) -> None:
+    await ask(model, request(SPAM, HAM))
+    (body,) = predictor.bodies
+    text, *numeric = body["inputs"]
+    expected = [features.extract(SPAM), features.extract(HAM)]
+    assert text == {
+        "name": "text",
+        "datatype": "BYTES",
+        "shape": [2, 1],
+        "parameters": {"content_type": "str"},
+        "data": [mail.text for mail in expected],
+    }
+    assert [tensor["name"] for tensor in numeric] == list(features.NAMES)
+    assert {(tensor["datatype"], *tensor["shape"]) for tensor in numeric} == {("FP32", 2, 1)}
+    assert [tensor["data"] for tensor in numeric] == [
+        list(pair) for pair in zip(*(m.values for m in expected), strict=True)
+    ]
+    assert body["parameters"] == {"content_type": "pd"}
+    assert body["outputs"] == [{"name": "predict_proba"}]
+    assert predictor.headers[0]["X-Request-ID"] == "batch"
+
+
+async def test_answered_mails_are_recorded_without_their_text(model: FeatureTransformer, log: ListLog) -> None:
+    await ask(model, request(SPAM, HAM, ids=["a", "b"]))
+    assert log.records == [
+        Record("a", "7", "abc", features.extract(SPAM).values, 0.95),
+        Record("b", "7", "abc", features.extract(HAM).values, 0.05),
+    ]
+    assert "money" not in repr(log.records)
+
+
+async def test_failed_mails_are_not_recorded(model: FeatureTransformer, predictor: FakePredictor, log: ListLog) -> None:
+    predictor.fault = answering({}, 500)
+    with pytest.raises(Unavailable):
+        await ask(model, request(SPAM))
+    assert log.records == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (InferRequest("m", []), "one input 'email_content', got 0"),
+        (InferRequest("m", [InferInput("email_content", [0], "BYTES", data=[])]), "holds no mail"),
+        (InferRequest("m", [InferInput("email_content", [1], "FP32", data=[1.0])]), "expected BYTES"),
+        (request(HAM, ids=["a", "b"]), "'request_id' has 2 rows, 'email_content' has 1"),
+        ({"instances": ["mail"]}, "speaks protocol v2 only"),
+    ],
+)
+async def test_wrong_requests_are_refused(model: FeatureTransformer, wrong: Any, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        await ask(model, wrong)
+
+
+async def test_large_mails_are_answered_like_small_ones(model: FeatureTransformer) -> None:
+    response = await ask(model, request(SPAM + " x" * 200_000, HAM))
+    assert response.outputs[0].data == [0.95, 0.05]
+
+
+def answering(content: Any, status: int = 200) -> Any:
+    async def fault(_: web.Request) -> web.Response:
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        return web.Response(body=body, status=status)
+
+    return fault
+
+
+FAKE = FakePredictor()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"garbage",
+        b"[]",
+        {},
+        {"outputs": []},
+        {"outputs": [{"name": "a", "shape": [1, 2], "data": None}]},
+        {**FAKE.answer([0.5]), "outputs": FAKE.answer([0.5])["outputs"] * 2},
+        FAKE.answer([0.5, 0.5]),
+        FAKE.answer([]),
+        FAKE.answer([1.5]),
+        FAKE.answer([float("nan")]),
+    ],
+)
+async def test_nonsense_is_502(model: FeatureTransformer, predictor: FakePredictor, content: Any) -> None:
+    predictor.fault = answering(content)
+    with pytest.raises(Unavailable, match="makes no sense") as raised:
+        await ask(model, request(HAM))
+    assert raised.value.status == 502
+
+
+@pytest.mark.parametrize(("status", "expected"), [(404, 503), (503, 503), (400, 502), (500, 502)])
+async def test_error_answers(model: FeatureTransformer, predictor: FakePredictor, status: int, expected: int) -> None:
+    predictor.fault = answering({"error": "because"}, status)
+    with pytest.raises(Unavailable, match="because") as raised:
+        await ask(model, request(HAM))
+    assert raised.value.status == expected
+
+
+async def test_a_hanging_predictor_is_504(model: FeatureTransformer, predictor: FakePredictor) -> None:
+    predictor.fault = hang
+    with pytest.raises(Unavailable, match="did not answer in time") as raised:
+        await ask(model, request(HAM))
+    assert raised.value.status == 504
+
+
+async def test_a_dead_predictor_is_503(unused_tcp_port: int, log: ListLog) -> None:
+    client = PredictorClient(f"http://127.0.0.1:{unused_tcp_port}", "spam-detector", 1)
+    with pytest.raises(Unavailable, match="the predictor cannot be reached") as raised:
+        await ask(FeatureTransformer("spam-detector", client, log), request(HAM))
+    await client.close()
+    assert raised.value.status == 503
+
+
+async def test_a_model_of_another_feature_schema_is_refused(
+    model: FeatureTransformer, predictor: FakePredictor
+) -> None:
+    predictor.parameters["feature_schema_version"] = "0"
+    with pytest.raises(Unavailable, match="trained on feature schema 0, this transformer makes 1"):
+        await ask(model, request(HAM))
+
+
+async def test_a_stock_predictor_needs_a_threshold_from_the_settings(
+    client: PredictorClient, predictor: FakePredictor, log: ListLog
+) -> None:
+    predictor.parameters = {}
+    with pytest.raises(Unavailable, match="set SPAM_THRESHOLD"):
+        await ask(FeatureTransformer("m", client, log), request(SPAM))
+    response = await ask(FeatureTransformer("m", client, log, spam_threshold=0.96), request(SPAM))
+    assert response.outputs[1].data == ["ham"]
+
+
+async def test_nested_rows_are_read_too(model: FeatureTransformer, predictor: FakePredictor) -> None:
+    output = {"name": "x", "datatype": "FP64", "shape": [1, 2], "data": [[0.25, 0.75]]}
+    predictor.fault = answering({**predictor.answer([0.5]), "outputs": [output]})
+    assert (await ask(model, request(HAM))).outputs[0].data == [0.75]
