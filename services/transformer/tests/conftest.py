@@ -57,8 +57,8 @@ class ListLog:
 
 
 @pytest.fixture
-async def predictor() -> AsyncIterator[FakePredictor]:
-    yield FakePredictor()
+def predictor() -> FakePredictor:
+    return FakePredictor()
 
 
 @pytest.fixture
