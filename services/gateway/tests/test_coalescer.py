@@ -34,6 +34,40 @@ async def test_what_waits_for_a_slot_leaves_together(coalescer: Coalescer, trans
     assert [len(batch) for batch in transformer.batches] == [1, 4, 2]
 
 
+async def test_a_small_batch_lingers_while_another_is_under_way(
+    client: TransformerClient, transformer: FakeTransformer
+) -> None:
+    coalescer = make_coalescer(client, transformer, max_batches_in_flight=2, linger_seconds=0.1)
+
+    async def hold_the_first(_: web.Request, mails: list[str]) -> None:
+        if mails == ["0.0"]:
+            await held.wait()
+
+    held = asyncio.Event()
+    transformer.fault = hold_the_first
+    first = submit(coalescer, 0.0)
+    await transformer.wait_for_batches(1)
+    await submit(coalescer, 0.1)
+    together = [submit(coalescer, 0.2)]
+    await asyncio.sleep(0.01)
+    together.append(submit(coalescer, 0.3))
+    await asyncio.gather(*together)
+    held.set()
+    await first
+    assert transformer.batches == [["0.0"], ["0.1"], ["0.2", "0.3"]]
+
+
+async def test_nobody_lingers_with_nothing_under_way_or_a_full_batch(
+    client: TransformerClient, transformer: FakeTransformer
+) -> None:
+    coalescer = make_coalescer(client, transformer, linger_seconds=1.0, max_batches_in_flight=2)
+    started = asyncio.get_running_loop().time()
+    for _ in range(5):
+        await submit(coalescer, 0.5)
+    await asyncio.gather(*(submit(coalescer, 0.5) for _ in range(16)))
+    assert asyncio.get_running_loop().time() - started < 1
+
+
 async def test_without_coalescing_each_request_goes_alone_and_none_waits(
     client: TransformerClient, transformer: FakeTransformer
 ) -> None:

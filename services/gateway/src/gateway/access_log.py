@@ -6,8 +6,8 @@ import sys
 from asyncio import get_running_loop
 from datetime import UTC, datetime
 from http import HTTPStatus
+from os import urandom
 from time import perf_counter
-from uuid import uuid4
 
 import orjson
 from starlette.requests import Request
@@ -56,10 +56,10 @@ class AccessLog:
             return
         started = perf_counter()
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
-        request_id = uuid4().hex if given is None else given.decode("latin-1")
+        request_id = urandom(16).hex() if given is None else given.decode("latin-1")
         valid = given is None or REQUEST_ID.fullmatch(request_id) is not None
         state = scope.setdefault("state", {})
-        state["request_id"] = request_id if valid else uuid4().hex
+        state["request_id"] = request_id if valid else urandom(16).hex()
         status = 0
 
         async def send_with_id(message: Message) -> None:

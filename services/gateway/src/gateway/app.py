@@ -12,7 +12,7 @@ from prometheus_fastapi_instrumentator import Instrumentator
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import Lifespan, Receive, Scope, Send
 
 from gateway.access_log import AccessLog, LineBuffer
 from gateway.api import Api
@@ -27,21 +27,26 @@ CLIENT_CLOSED_REQUEST = 499
 
 
 class GatewayApp(FastAPI):
-    """FastAPI with our own middleware outside of its middleware, which predict requests then skip."""
+    """FastAPI behind our own middleware, so that predict requests never enter the framework."""
 
-    api: Api
-    lines: LineBuffer
+    def __init__(self, settings: Settings, environments: dict[str, Coalescer], lifespan: Lifespan[FastAPI]) -> None:
+        super().__init__(title="Spam detector", version="1", lifespan=lifespan)
+        api = Api(settings, environments)
+        self.include_router(api.router())
+        self._lines = LineBuffer()
+        self._outermost = AccessLog(PredictPath(super().__call__, api), self._lines)
 
-    def build_middleware_stack(self) -> ASGIApp:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Request ids and log lines first, then the short way for predict requests, then the framework."""
-        return AccessLog(PredictPath(super().build_middleware_stack(), self.api), self.lines)
+        await self._outermost(scope, receive, send)
+        if scope["type"] == "lifespan":
+            self._lines.flush()
 
 
 def create_app(settings: Settings) -> GatewayApp:
     """The gateway for these settings."""
     clients: dict[str, TransformerClient] = {}
     environments: dict[str, Coalescer] = {}
-    lines = LineBuffer()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -50,11 +55,8 @@ def create_app(settings: Settings) -> GatewayApp:
                 clients[name] = TransformerClient(name, str(url), settings.model_name, session)
                 environments[name] = Coalescer(clients[name], Limits.of(settings))
             yield
-        lines.flush()
 
-    app = GatewayApp(title="Spam detector", version="1", lifespan=lifespan)
-    app.api, app.lines = Api(settings, environments), lines
-    app.include_router(app.api.router())
+    app = GatewayApp(settings, environments, lifespan)
     _add_probes(app, clients)
     _add_error_handlers(app)
     _instrument(app)

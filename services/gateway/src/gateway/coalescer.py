@@ -2,8 +2,8 @@
 
 A hop costs the same for one mail as for thirty, and the model costs a quarter a mail in a batch of
 thirty-two. So at most a few batches of an environment are under way at once, and what arrives
-meanwhile leaves together when one returns. Nobody waits for company: with a slot free, a lone
-request departs in the same turn of the event loop.
+meanwhile leaves together when one returns. With nothing under way, a request departs in the same
+turn of the event loop; under load, a batch that would be small lingers for a moment.
 """
 
 import asyncio
@@ -30,6 +30,7 @@ class Limits:
     outstanding_mails: int
     outstanding_bytes: int
     deadline_seconds: float
+    linger_seconds: float
 
     @classmethod
     def of(cls, settings: Settings) -> "Limits":
@@ -41,6 +42,7 @@ class Limits:
             outstanding_mails=settings.max_queued_mails,
             outstanding_bytes=settings.max_queued_bytes,
             deadline_seconds=settings.deadline_seconds,
+            linger_seconds=settings.linger_seconds if settings.coalescing else 0,
         )
 
 
@@ -75,7 +77,8 @@ class Coalescer:
         self._bulk_is_next = False
         self._by_arrival: deque[Job] = deque()
         self._expiry: asyncio.TimerHandle | None = None
-        self._pump_is_due = False
+        self._due: asyncio.Handle | None = None
+        self._lingers = False
         self._running: set[asyncio.Task[None]] = set()
         self._batch_numbers = count(1)
         self._outstanding_mails = self._outstanding_bytes = self._queued_mails = 0
@@ -136,17 +139,34 @@ class Coalescer:
         self._queued_mails += len(mails)
         if self._expiry is None:
             self._expiry = loop.call_later(self._limits.deadline_seconds, self._expire)
-        self._pump_soon()
+        if not self._lingers or self._queued_mails >= self._limits.batch_mails:
+            self._stop_lingering()
         return job.future
 
     def _pump_soon(self) -> None:
         # Not at once: what arrives in the same turn of the event loop shares the batch.
-        if not self._pump_is_due:
-            self._pump_is_due = True
-            asyncio.get_running_loop().call_soon(self._pump)
+        if self._due is None:
+            self._due = asyncio.get_running_loop().call_soon(self._pump)
+
+    def _stop_lingering(self) -> None:
+        if self._lingers and self._due is not None:
+            self._due.cancel()
+            self._due, self._lingers = None, False
+        self._pump_soon()
+
+    def _linger(self) -> None:
+        """After a batch has returned with others still under way: wait for the clients it has just answered.
+
+        They are about to ask again, and a batch without them would be small. Whoever finds
+        nothing under way, or fills a batch, never waits.
+        """
+        if self._due is not None:
+            self._due.cancel()
+        self._lingers = True
+        self._due = asyncio.get_running_loop().call_later(self._limits.linger_seconds, self._pump)
 
     def _pump(self) -> None:
-        self._pump_is_due = False
+        self._due, self._lingers = None, False
         while len(self._running) < self._limits.batches_in_flight and (batch := self._take()):
             task = asyncio.create_task(self._run(batch))
             self._running.add(task)
@@ -154,7 +174,10 @@ class Coalescer:
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        self._pump_soon()
+        if self._running and self._queued_mails < self._limits.batch_mails and self._limits.linger_seconds:
+            self._linger()
+        else:
+            self._stop_lingering()
 
     def _take(self) -> list[Job]:
         """The next batch, from the lane whose turn it is; empty when nothing waits."""
@@ -185,7 +208,8 @@ class Coalescer:
         finally:
             # Whatever happened, nobody is left waiting and no room is lost.
             for job in batch:
-                self._settle(job, problems.upstream_failed(self.environment, "the gateway failed to send the batch"))
+                if not job.settled:
+                    self._settle(job, problems.upstream_failed(self.environment, "the batch could not be sent"))
 
     async def _send(self, batch: list[Job]) -> None:
         """Send a batch; one that is refused is halved until the mail at fault stands alone."""

@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     max_batch_bytes: Positive = 4 * MIB
     max_batches_in_flight: Positive = 2
     """Batches under way at once, for each environment."""
+    linger_seconds: Annotated[float, Field(ge=0, le=1)] = 0.002
+    """How long a batch that is not full may wait, once another has returned and a third is still under way."""
     max_queued_mails: Positive = 4_000
     """Mails waiting or under way, for each environment; more are refused with 503."""
     max_queued_bytes: Positive = 64 * MIB
