@@ -84,7 +84,7 @@ def coalescer(client: TransformerClient, transformer: FakeTransformer) -> Coales
 
 def make_coalescer(client: TransformerClient, transformer: FakeTransformer, **limits: object) -> Coalescer:
     defaults = {"max_batch_mails": 4, "max_batches_in_flight": 1, "max_queued_mails": 20, "deadline_seconds": 5}
-    defaults["linger_seconds"] = 0
+    defaults |= {"linger_seconds": 0, "max_bulk_mails": 4}
     settings = Settings(environments={"staging": transformer.url}, **(defaults | limits))  # type: ignore[arg-type]
     return Coalescer(client, Limits.of(settings))
 

@@ -25,6 +25,7 @@ class Limits:
     """Sizes of batches and of the queue, for one environment."""
 
     batch_mails: int
+    bulk_mails: int
     batch_bytes: int
     batches_in_flight: int
     outstanding_mails: int
@@ -37,6 +38,7 @@ class Limits:
         """The settings' limits; without coalescing each request is a batch, and none waits for another."""
         return cls(
             batch_mails=settings.max_batch_mails if settings.coalescing else 1,
+            bulk_mails=settings.max_bulk_mails,
             batch_bytes=settings.max_batch_bytes,
             batches_in_flight=settings.max_batches_in_flight if settings.coalescing else settings.max_queued_mails,
             outstanding_mails=settings.max_queued_mails,
@@ -122,7 +124,7 @@ class Coalescer:
             return [(mails, sizes[0])]
         pieces, start, size = [], 0, 0
         for i, more in enumerate(sizes):
-            full = i - start == self._limits.batch_mails or size + more > self._limits.batch_bytes
+            full = i - start == self._limits.bulk_mails or size + more > self._limits.batch_bytes
             if i > start and full:
                 pieces.append((mails[start:i], size))
                 start, size = i, 0

@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     coalescing: bool = True
     """Whether requests share batches; off, each goes upstream alone and at once."""
     max_batch_mails: Positive = 32
+    max_bulk_mails: Positive = 128
+    """Mails of a batch-predict request that travel in one batch: more cost less each, and hold up others longer."""
     max_batch_bytes: Positive = 4 * MIB
     max_batches_in_flight: Positive = 2
     """Batches under way at once, for each environment."""
