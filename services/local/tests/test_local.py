@@ -25,15 +25,13 @@ WAIT_SECONDS = 15
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
-    """Start the runner on two sleeping processes; whatever a test leaves is killed."""
+    """Start the runner on two sleeping processes; whatever a test leaves is ended."""
     (tmp_path / "Procfile").write_text("gateway: exec sleep 61\nstaging: exec sleep 62\n")
     command = [sys.executable, "-c", RUN, str(tmp_path / "Procfile"), os.environ["PATH"]]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     yield [process]
-    process.kill()
-    assert process.stdout is not None
-    process.stdout.close()
-    process.wait()
+    process.terminate()
+    process.communicate(timeout=WAIT_SECONDS)
 
 
 def pids(process: subprocess.Popen[str]) -> dict[str, int]:
@@ -68,6 +66,19 @@ def test_a_signal_ends_every_process(start: list[subprocess.Popen[str]], number:
     process.send_signal(number)
     assert process.wait(WAIT_SECONDS) == 0
     for pid in started.values():
+        wait_until_dead(pid)
+
+
+def test_a_signal_during_the_start_ends_every_process(start: list[subprocess.Popen[str]]) -> None:
+    (process,) = start
+    assert process.stdout is not None
+    # The moment between a process's start and the runner's hearing of it.
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while not (found := children.read_text().split()):
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(WAIT_SECONDS) == 0
+    for pid in map(int, found):
         wait_until_dead(pid)
 
 

@@ -29,9 +29,10 @@ def main() -> None:
         sys.exit(2)
     numbers = {port.variable: str(port.number) for port in wanted}
     environ = {**os.environ, **SERVING, **numbers, "MODEL_DIR": str(options.model)}
-    processes = runner(options.procfile, "gateway", environ)
     base = f"http://127.0.0.1:{numbers['PORT']}"
-    threading.Thread(target=_greet, args=(processes, base, options.corpus), daemon=True).start()
+    # Started after the processes: a fork beside a running thread may copy a lock that is held for good.
+    greeter = threading.Thread(target=lambda: _greet(processes, base, options.corpus), daemon=True)
+    processes = runner(options.procfile, "gateway", environ, when_started=greeter.start)
     processes.loop()
     sys.exit(processes.exit_code())
 
@@ -39,7 +40,7 @@ def main() -> None:
 def _greet(processes: Runner, base: str, corpus: Path) -> None:
     if wait_until_ready(base):
         print(greeting(base, corpus), flush=True)
-    elif processes.returncode is None:
+    elif not processes.ending:
         print("Not ready after a long wait; the lines above say why.", file=sys.stderr, flush=True)
 
 
