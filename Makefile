@@ -5,6 +5,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
+# By its own name where there is one: python3 may be another version.
+PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
 UV_VERSION := 0.13.9
 TOOLS := .tools
 UV := $(TOOLS)/bin/uv
@@ -27,7 +29,7 @@ SERVED := trainer predictor transformer gateway local
 PROJECTS := $(SERVICES:%=services/%) tests tests/bench tests/bench/mlserver
 ready = $(1)/.venv/.ready
 
-say = @printf '\033[1m==> %s\033[0m\n' "$(1)"
+say = @printf '\033[1m==> %s  %s\033[0m\n' "$$(date +%T)" "$(1)"
 
 ##@ Use
 
@@ -92,15 +94,15 @@ clean: ## Remove what make has set up and built
 .PHONY: help
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nVariables: PORT (8080), PREDICTOR_STAGING_PORT … TRANSFORMER_PRODUCTION_PORT (8081-8084),\n  CORPUS_DIR (your own ham*/ and spam*/ folders), BENCH (options of the benchmark, such as --rounds 1)\n'
+	@printf '\nVariables: PORT (8080), PREDICTOR_STAGING_PORT … TRANSFORMER_PRODUCTION_PORT (8081-8084),\n  CORPUS_DIR (your own ham*/ and spam*/ folders), PYTHON (a Python 3.11), BENCH (options of the benchmark, such as --rounds 1)\n'
 
 # ---------------------------------------------------------------------------------------------
 # Set-up, each step once.
 
 $(UV):
 	$(call say,uv $(UV_VERSION))
-	@python3 -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else "Python 3.11 is needed as python3; this is " + sys.version.split()[0])'
-	@python3 -m venv $(TOOLS)
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else "Python 3.11 is needed; $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=…")'
+	@$(PYTHON) -m venv $(TOOLS)
 	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $@
 
@@ -113,18 +115,22 @@ $(UV):
 $(BUILD):
 	@mkdir -p $@
 
-# Rewritten only when it changes, so that a folder of one's own takes effect and the same one does not retrain.
+# Rewritten only when the folder or something in it changes: that trains anew, and nothing else does.
 $(BUILD)/corpus: $(call ready,services/trainer) FORCE | $(BUILD)
 	@folder="$${CORPUS_DIR:-}"; \
 	if [ -z "$$folder" ]; then \
-	  [ -d $(CORPORA) ] || printf '\033[1m==> corpus\033[0m\n'; \
+	  [ -d $(CORPORA) ] || printf '\033[1m==> %s  corpus\033[0m\n' "$$(date +%T)"; \
 	  folder="$$(services/trainer/.venv/bin/trainer corpus --cache $(CORPORA))"; \
 	fi; \
-	if [ "$$folder" != "$$(cat $@ 2>/dev/null)" ]; then echo "$$folder" > $@; fi
+	if [ "$$folder" != "$$(cat $@ 2>/dev/null)" ] || [ -n "$$(find -L "$$folder" -newer $@ -print -quit)" ]; then \
+	  echo "$$folder" > $@; \
+	fi
 
 TRAINING := $(shell find services/trainer/src services/features/src services/bundle/src -name '*.py')
+# The file names the bundle, which somebody may have removed.
+TRAINED := $(wildcard $(addsuffix /model.json,$(shell cat $(BUILD)/model 2>/dev/null)))
 
-$(BUILD)/model: $(TRAINING) $(BUILD)/corpus
+$(BUILD)/model: $(TRAINING) $(BUILD)/corpus $(if $(TRAINED),,FORCE)
 	$(call say,model)
 	@services/trainer/.venv/bin/trainer train --corpus "$$(< $(BUILD)/corpus)" --out $(MODELS) > $@
 
