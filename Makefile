@@ -20,9 +20,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_NO_PROGRESS := 1
 unexport VIRTUAL_ENV
 
-# Ports and corpus may be set on the command line: make run PORT=9000
-export PORT PREDICTOR_STAGING_PORT PREDICTOR_PRODUCTION_PORT TRANSFORMER_STAGING_PORT TRANSFORMER_PRODUCTION_PORT
-export CORPUS_DIR
+# Ports and corpus may be set on the command line, make run PORT=9000, or in the environment: make hands both on.
 
 SERVICES := features bundle oip trainer predictor transformer gateway local
 SERVED := trainer predictor transformer gateway local
