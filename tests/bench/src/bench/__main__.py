@@ -21,7 +21,7 @@ def main() -> None:
     """Measure, print the table and write the figures as JSON."""
     options = _options()
     wrk.require()
-    about = machine.machine()
+    about, commit = machine.machine(), machine.commit()
     out: Path = options.out
     plan = Plan(
         model=options.model.resolve(),
@@ -41,7 +41,7 @@ def main() -> None:
         "systems": figures.as_json(rows),
         "ratios": ratios,
         "machine": about,
-        "versions": machine.versions(plan.model, _environments(plan.names)),
+        "versions": machine.versions(plan.model, commit, _environments(plan.names)),
         "rounds": [figures.as_json(measured) for measured in rounds],
     }
     out.write_text(json.dumps(report, indent=2) + "\n")

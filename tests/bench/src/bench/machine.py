@@ -29,13 +29,13 @@ def machine() -> dict[str, Any]:
     }
 
 
-def versions(model: Path, environments: dict[str, Path]) -> dict[str, Any]:
-    """Versions of tools, model and commit, and of the libraries in each of the environments (folders of .venv)."""
+def versions(model: Path, commit: str, environments: dict[str, Path]) -> dict[str, Any]:
+    """Versions of tools and model, the commit, and versions of the libraries in each of the environments (folders of .venv)."""
     return {
         "python": platform.python_version(),
         "wrk": wrk.version(),
         "model": model.name,
-        "commit": _commit(),
+        "commit": commit,
         "libraries": {name: _libraries(folder) for name, folder in environments.items()},
     }
 
@@ -46,7 +46,8 @@ def _libraries(environment: Path) -> dict[str, str]:
     return {name: installed[name] for name in LIBRARIES if name in installed}
 
 
-def _commit() -> str:
+def commit() -> str:
+    """The commit that is checked out; ask before the run, since the servers keep the code they started with."""
     command = ["git", "-C", str(systems.ROOT), "describe", "--always", "--dirty"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"
