@@ -30,7 +30,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions(model: Path, commit: str, environments: dict[str, Path]) -> dict[str, Any]:
-    """The commit and the versions of tools, of the model and of the libraries in each environment (folders of .venv)."""
+    """The commit, and versions of tools, model and libraries; the latter in each environment (folders of .venv)."""
     return {
         "python": platform.python_version(),
         "wrk": wrk.version(),
