@@ -79,6 +79,11 @@ async def test_binary_framing_around_json_is_answered(http: httpx.AsyncClient) -
     assert (await http.post(PATH, content=body, headers=headers)).json() == ANSWER
 
 
+async def test_json_without_a_type_is_answered(http: httpx.AsyncClient) -> None:
+    """As Triton's client sends it."""
+    assert (await http.post(PATH, content=json.dumps(request("a", "b")))).json() == ANSWER
+
+
 async def test_a_body_in_pieces_is_read_whole(http: httpx.AsyncClient) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for byte in json.dumps(request("a", "b")).encode():
@@ -124,6 +129,12 @@ async def test_other_paths_methods_and_unready_models_are_passed_on(http: httpx.
         json.dumps(request("a", data="text")).encode(),
         json.dumps(request("a", shape=1)).encode(),
         json.dumps({"inputs": [{"name": "x", "datatype": "BYTES", "shape": [1]}]}).encode(),
+        json.dumps(request("a", name=["x"])).encode(),
+        json.dumps(request("a", datatype=["BYTES"])).encode(),
+        json.dumps({**request("a"), "id": 1}).encode(),
+        json.dumps({**request("a"), "outputs": 1}).encode(),
+        json.dumps({**request("a"), "outputs": [{"name": ["x"]}]}).encode(),
+        b"[" * 100_000,
     ],
 )
 async def test_what_is_no_request_is_400(http: httpx.AsyncClient, body: bytes) -> None:

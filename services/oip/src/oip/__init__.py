@@ -6,6 +6,7 @@ Protocol: https://github.com/kserve/open-inference-protocol
 from oip.errors import InvalidInput, Unavailable
 from oip.logs import configure_logging
 from oip.server import add_error_handlers, serve
+from oip.settings import read_settings
 from oip.tensors import rows, strings, tensor
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Unavailable",
     "add_error_handlers",
     "configure_logging",
+    "read_settings",
     "rows",
     "serve",
     "strings",

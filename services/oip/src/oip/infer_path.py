@@ -81,10 +81,20 @@ def decode(body: bytes, model_name: str) -> InferRequest:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise InvalidInput(f"not an Open Inference Protocol v2 request: {reason}") from None
+    _check_types(request)
+    return request
+
+
+def _check_types(request: InferRequest) -> None:
+    """Refuse what the SDK takes as it comes, and models would stumble over."""
+    if not isinstance(request.id, str | None):
+        raise InvalidInput(f"'id' is a {type(request.id).__name__}; expected a string")
+    for named in [*request.inputs, *(request.request_outputs or [])]:
+        if not isinstance(named.name, str):
+            raise InvalidInput(f"an input or output has a {type(named.name).__name__} as its name; expected a string")
     for tensor in request.inputs:
         if not isinstance(tensor.data, list) or not isinstance(tensor.shape, list):
             raise InvalidInput(f"input '{tensor.name}' has no list of data or no list as its shape")
-    return request
 
 
 def encode(response: InferResponse) -> bytes:
@@ -105,13 +115,13 @@ def _tensor(output: InferOutput) -> dict[str, Any]:
 
 
 def _is_plain(headers: Headers) -> bool:
-    """JSON by its type, or the protocol's binary framing around nothing but JSON."""
+    """JSON by its type or without one, as Triton's client sends it; or nothing but JSON in the binary framing."""
     if "ce-specversion" in headers:
         return False
     json_length = headers.get(JSON_LENGTH)
     if json_length is not None:
         return json_length == headers.get("content-length")
-    return headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+    return headers.get("content-type", "application/json").partition(";")[0].strip().lower() == "application/json"
 
 
 async def _read(receive: Receive) -> bytes | None:

@@ -6,16 +6,19 @@ import warnings
 from typing import Any
 
 from fastapi.exceptions import FastAPIDeprecationWarning
-from kserve.errors import ModelNotReady
+from kserve.errors import InvalidInput, ModelNotFound, ModelNotReady
 from pythonjsonlogger.core import RESERVED_ATTRS
 
+# What the SDK raises for a request that it cannot serve; the client is told, and may send as many as it likes.
+REFUSALS = (InvalidInput, ModelNotFound, ModelNotReady, NotImplementedError)
 
-class NoUnreadyProbes(logging.Filter):
-    """Leaves out the traceback that the SDK logs for each probe that finds a model not ready."""
+
+class NoRefusals(logging.Filter):
+    """Leaves out the traceback that the SDK logs for each request it refuses and each probe that comes early."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to keep the record."""
-        return not (record.exc_info and isinstance(record.exc_info[1], ModelNotReady))
+        return not (record.exc_info and isinstance(record.exc_info[1], REFUSALS))
 
 
 LOG_CONFIG: dict[str, Any] = {
@@ -30,12 +33,12 @@ LOG_CONFIG: dict[str, Any] = {
             "reserved_attrs": [*RESERVED_ATTRS, "color_message"],
         },
     },
-    "filters": {"no_unready_probes": {"()": NoUnreadyProbes}},
+    "filters": {"no_refusals": {"()": NoRefusals}},
     "handlers": {
         "stdout": {
             "class": "logging.StreamHandler",
             "formatter": "json",
-            "filters": ["no_unready_probes"],
+            "filters": ["no_refusals"],
             "stream": "ext://sys.stdout",
         }
     },

@@ -4,7 +4,7 @@ import logging
 import sys
 
 from bundle import BundleError, load
-from oip import configure_logging, serve
+from oip import configure_logging, read_settings, serve
 from predictor.model import SpamModel
 from predictor.settings import Settings
 
@@ -14,7 +14,7 @@ log = logging.getLogger("predictor")
 def main() -> None:
     """Serve until SIGTERM; exit 1 with one line that says why when the bundle cannot be trusted."""
     configure_logging()
-    settings = Settings()
+    settings = read_settings(Settings)
     try:
         bundle = load(settings.model_dir, settings.model_sha256)
     except BundleError as error:

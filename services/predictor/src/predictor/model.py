@@ -58,6 +58,8 @@ class SpamModel(Model):  # type: ignore[misc]
             _check_outputs(payload)
             table = from_tensors(payload, self._bundle.columns, self._max_rows)
             return self._response(payload, await self._score(table))
+        if not isinstance(payload, dict):
+            raise InvalidInput("the body is no JSON object; protocol v1 needs Content-Type application/json")
         table = from_instances(payload.get("instances"), self._bundle.columns, self._max_rows)
         return {"predictions": (await self._score(table)).tolist()}
 

@@ -2,7 +2,7 @@
 
 from kserve.predictor_config import PredictorConfig
 
-from oip import configure_logging, serve
+from oip import configure_logging, read_settings, serve
 from transformer.inference_log import NoInferenceLog
 from transformer.model import FeatureTransformer
 from transformer.predictor_client import PredictorClient
@@ -14,7 +14,7 @@ PROBE_TIMEOUT_SECONDS = 2
 def main() -> None:
     """Serve until SIGTERM."""
     configure_logging()
-    settings = Settings()
+    settings = read_settings(Settings)
     predictor = PredictorClient(str(settings.predictor_url), settings.model_name, settings.predictor_timeout_seconds)
     model = FeatureTransformer(settings.model_name, predictor, NoInferenceLog(), settings.spam_threshold)
     serve(model, settings.http_port, _probed(settings))

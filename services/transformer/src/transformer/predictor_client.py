@@ -1,5 +1,6 @@
 """The predictor, asked over the Open Inference Protocol v2."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -12,6 +13,12 @@ import orjson
 import features
 from features import Features
 from oip import Unavailable
+
+# A connection that could not be made, or was closed before an answer began, as a replica's are that goes away in a
+# rollout: another may take it. Scoring twice does no harm.
+CONNECTION_FAILURES = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+
+LONGEST_ID = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,7 @@ class PredictorClient:
 
     def __init__(self, url: str, model_name: str, timeout_seconds: float) -> None:
         self._url = f"{url.rstrip('/')}/v2/models/{model_name}/infer"
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._timeout_seconds = timeout_seconds
         self._open_session: aiohttp.ClientSession | None = None
 
     async def score(self, mails: Sequence[Features], request_id: str) -> Scores:
@@ -39,16 +46,15 @@ class PredictorClient:
             Unavailable: The predictor is down (503), too slow (504), or its answer makes no sense (502).
         """
         body = infer_request(mails, request_id)
-        headers = {"Content-Type": "application/json", "X-Request-ID": request_id}
         try:
-            async with self._session.post(self._url, data=body, headers=headers, timeout=self._timeout) as response:
-                answer = await response.read()
+            async with asyncio.timeout(self._timeout_seconds):
+                status, answer = await self._post(body, _headers(request_id))
         except TimeoutError:
             raise Unavailable("the predictor did not answer in time", HTTPStatus.GATEWAY_TIMEOUT) from None
         except aiohttp.ClientError as error:
             raise Unavailable(f"the predictor cannot be reached: {type(error).__name__}: {error}") from None
-        if response.status != HTTPStatus.OK:
-            raise _refused(response.status, answer)
+        if status != HTTPStatus.OK:
+            raise _refused(status, answer)
         return read_response(answer, len(mails))
 
     async def close(self) -> None:
@@ -56,12 +62,30 @@ class PredictorClient:
         if self._open_session is not None:
             await self._open_session.close()
 
+    async def _post(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        try:
+            return await self._post_once(body, headers)
+        except CONNECTION_FAILURES:
+            return await self._post_once(body, headers)
+
+    async def _post_once(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        async with self._session.post(self._url, data=body, headers=headers) as response:
+            return response.status, await response.read()
+
     @property
     def _session(self) -> aiohttp.ClientSession:
         # Made at the first request, since the server's event loop does not run before.
         if self._open_session is None:
             self._open_session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         return self._open_session
+
+
+def _headers(request_id: str) -> dict[str, str]:
+    headers = {"Content-Type": "application/json"}
+    # The protocol's ids may be any text, the values of headers may not; the body has the id in any case.
+    if len(request_id) <= LONGEST_ID and request_id.isascii() and request_id.isprintable():
+        headers["X-Request-ID"] = request_id
+    return headers
 
 
 def infer_request(mails: Sequence[Features], request_id: str) -> bytes:
@@ -97,19 +121,29 @@ def read_response(body: bytes, n: int) -> Scores:
         (output,) = answer["outputs"]
         spam = [float(p) for p in _last_column(output["data"])]
         parameters = answer.get("parameters") or {}
+        threshold = _threshold(parameters)
         version = str(answer.get("model_version") or "unknown")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise _nonsense(f"{type(error).__name__}: {error}") from None
     if output.get("shape") != [n, 2] or len(spam) != n:
         raise _nonsense(f"{len(spam)} scores of shape {output.get('shape')} for {n} mails")
     if not all(isfinite(p) and 0 <= p <= 1 for p in spam):
         raise _nonsense("a score is no probability")
     _check_schema(parameters)
-    return Scores(spam, version, str(parameters.get("model_sha256", "")), parameters.get("threshold"))
+    return Scores(spam, version, str(parameters.get("model_sha256", "")), threshold)
 
 
 def _last_column(data: list[Any]) -> list[Any]:
     return [row[1] for row in data] if data and isinstance(data[0], list) else data[1::2]
+
+
+def _threshold(parameters: dict[str, Any]) -> float | None:
+    threshold = parameters.get("threshold")
+    if threshold is None:
+        return None
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold {threshold} is not between 0 and 1")
+    return float(threshold)
 
 
 def _check_schema(parameters: dict[str, Any]) -> None:
