@@ -1,4 +1,5 @@
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from kserve import InferInput, InferRequest, InferResponse
 import features
 from oip import InvalidInput, Unavailable
 from transformer.inference_log import Record
-from transformer.model import FeatureTransformer
+from transformer.model import INLINE_CHARACTERS, FeatureTransformer
 from transformer.predictor_client import PredictorClient
 
 SPAM = "Subject: win\n\nmoney money http://1.2.3.4/"
@@ -91,6 +92,21 @@ async def test_wrong_requests_are_refused(model: FeatureTransformer, wrong: Any,
         await ask(model, wrong)
 
 
+async def test_large_mails_leave_the_event_loop_free(
+    model: FeatureTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def noting(email: str) -> features.Features:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return features.extract(email)
+
+    monkeypatch.setattr("transformer.model.extract", noting)
+    await ask(model, request(HAM))
+    await ask(model, request("x" * INLINE_CHARACTERS, HAM))
+    assert threads == [True, False, False]
+
+
 async def test_large_mails_are_answered_like_small_ones(model: FeatureTransformer) -> None:
     response = await ask(model, request(SPAM + " x" * 200_000, HAM))
     assert response.outputs[0].data == [0.95, 0.05]
@@ -107,6 +123,11 @@ def answering(content: Any, status: int = 200) -> Any:
 FAKE = FakePredictor()
 
 
+def with_output(**changes: Any) -> dict[str, Any]:
+    answer = FAKE.answer([0.5])
+    return {**answer, "outputs": [{**answer["outputs"][0], **changes}]}
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -120,6 +141,13 @@ FAKE = FakePredictor()
         FAKE.answer([]),
         FAKE.answer([1.5]),
         FAKE.answer([float("nan")]),
+        with_output(data=[[0.5]]),
+        with_output(data="ab"),
+        with_output(data=[None, None]),
+        with_output(shape=[2, 1]),
+        {**FAKE.answer([0.5]), "parameters": ["threshold"]},
+        {**FAKE.answer([0.5]), "parameters": {"threshold": "0.9"}},
+        {**FAKE.answer([0.5]), "parameters": {"threshold": -1}},
     ],
 )
 async def test_nonsense_is_502(model: FeatureTransformer, predictor: FakePredictor, content: Any) -> None:
@@ -142,6 +170,70 @@ async def test_a_hanging_predictor_is_504(model: FeatureTransformer, predictor: 
     with pytest.raises(Unavailable, match="did not answer in time") as raised:
         await ask(model, request(HAM))
     assert raised.value.status == 504
+
+
+async def test_half_an_answer_is_503(model: FeatureTransformer, predictor: FakePredictor) -> None:
+    async def half(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        await response.prepare(request)
+        await response.write(b'{"outputs": [')
+        hang_up(request)
+        return response
+
+    predictor.fault = half
+    with pytest.raises(Unavailable, match="cannot be reached: ClientPayloadError") as raised:
+        await ask(model, request(HAM))
+    assert raised.value.status == 503
+    assert len(predictor.bodies) == 1
+
+
+async def test_a_closed_connection_is_tried_once_more(model: FeatureTransformer, predictor: FakePredictor) -> None:
+    """As when a replica goes away between two requests."""
+
+    async def first_one_only(request: web.Request) -> web.StreamResponse | None:
+        if len(predictor.bodies) == 1:
+            hang_up(request)
+        return None
+
+    predictor.fault = first_one_only
+    assert (await ask(model, request(SPAM))).outputs[0].data == [0.95]
+    assert predictor.bodies[0] == predictor.bodies[1]
+
+
+async def test_connections_that_always_close_are_503(model: FeatureTransformer, predictor: FakePredictor) -> None:
+    async def always(request: web.Request) -> None:
+        hang_up(request)
+
+    predictor.fault = always
+    with pytest.raises(Unavailable, match="cannot be reached: ServerDisconnectedError"):
+        await ask(model, request(SPAM))
+    assert len(predictor.bodies) == 2
+
+
+async def test_an_error_answer_is_not_tried_again(model: FeatureTransformer, predictor: FakePredictor) -> None:
+    predictor.fault = answering({}, 500)
+    with pytest.raises(Unavailable):
+        await ask(model, request(SPAM))
+    assert len(predictor.bodies) == 1
+
+
+def hang_up(request: web.Request) -> None:
+    assert request.transport
+    request.transport.close()
+
+
+@pytest.mark.parametrize("batch_id", ["a\r\nX-Evil: 1", "\u4e2d", "x" * 100_000, ""])
+async def test_ids_that_no_header_may_hold_stay_in_the_body(
+    model: FeatureTransformer, predictor: FakePredictor, batch_id: str
+) -> None:
+    asked = request(HAM)
+    asked.id = batch_id
+    response = await ask(model, asked)
+    (headers,) = predictor.headers
+    assert predictor.bodies[0]["id"] == response.id
+    assert response.id == (batch_id or response.id)
+    assert "X-Evil" not in headers
+    assert headers.get("X-Request-ID", response.id) == response.id
 
 
 async def test_a_dead_predictor_is_503(unused_tcp_port: int, log: ListLog) -> None:
