@@ -1,16 +1,17 @@
 """The real processes, started once for all tests that leave them alive."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import time
-import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -25,50 +26,71 @@ class System:
     """Two environments and a gateway."""
 
     url: str
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    folder: Path
+    commands: dict[str, tuple[str, dict[str, str]]]
+    """Service and settings of each process, in the order of their start."""
+    processes: dict[str, subprocess.Popen[bytes]]
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the gateway, for those who speak HTTP by hand."""
+        host, port = self.url.removeprefix("http://").split(":")
+        return host, int(port)
+
+    def start(self, name: str) -> None:
+        service, settings = self.commands[name]
+        self.processes[name] = start(service, settings, self.folder / f"{name}.log")
 
     def kill(self, *names: str) -> None:
         for name in names:
             self.processes[name].kill()
             self.processes[name].wait()
 
+    def terminate(self, name: str) -> None:
+        self.processes[name].send_signal(signal.SIGTERM)
+
+    def log(self, name: str) -> list[dict[str, Any]]:
+        """What a process has written; fails when a line is not one JSON object."""
+        return [json.loads(line) for line in (self.folder / f"{name}.log").read_text().splitlines()]
+
 
 @contextmanager
-def system(folder: Path, **gateway: str) -> Iterator[System]:
+def system(folder: Path, model: Path) -> Iterator[System]:
     """Start predictors, transformers and the gateway; end them whatever happens."""
-    processes: dict[str, subprocess.Popen[bytes]] = {}
     ports = {name: free_port() for name in ("ps", "pp", "ts", "tp", "gateway")}
-    model = os.environ.get("MODEL_DIR") or pytest.fail("MODEL_DIR names no bundle; run `make test`, which trains one")
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
-    environments = f'{{"staging": "{urls["ts"]}", "production": "{urls["tp"]}"}}'
-    commands = {
-        "ps": ("predictor", {"MODEL_DIR": model}),
-        "pp": ("predictor", {"MODEL_DIR": model}),
-        "ts": ("transformer", {"PREDICTOR_URL": urls["ps"], "ENVIRONMENT": "staging"}),
-        "tp": ("transformer", {"PREDICTOR_URL": urls["pp"], "ENVIRONMENT": "production"}),
-        "gateway": ("gateway", {"ENVIRONMENTS": environments, **gateway}),
-    }
+    found = System(urls["gateway"], folder, commands(model, ports, urls), {})
     try:
-        for name, (service, settings) in commands.items():
-            port = {"PORT" if service == "gateway" else "HTTP_PORT": str(ports[name])}
-            processes[name] = start(service, {**settings, **port}, folder / f"{name}.log")
-        for name, path in {
-            "ts": f"v2/models/{MODEL}/ready",
-            "tp": f"v2/models/{MODEL}/ready",
-            "gateway": "ready",
-        }.items():
-            wait_for(f"{urls[name]}/{path}", folder)
-        yield System(urls["gateway"], processes)
+        for name in found.commands:
+            found.start(name)
+        for name in ("ts", "tp"):
+            wait_for(f"{urls[name]}/v2/models/{MODEL}/ready", folder)
+        wait_for(f"{urls['gateway']}/ready", folder)
+        yield found
     finally:
-        for process in processes.values():
+        for process in found.processes.values():
             process.kill()
             process.wait()
+
+
+def commands(model: Path, ports: dict[str, int], urls: dict[str, str]) -> dict[str, tuple[str, dict[str, str]]]:
+    def http(name: str, **settings: str) -> dict[str, str]:
+        return {"HTTP_PORT": str(ports[name]), **settings}
+
+    environments = json.dumps({"staging": urls["ts"], "production": urls["tp"]})
+    return {
+        "ps": ("predictor", http("ps", MODEL_DIR=str(model))),
+        "pp": ("predictor", http("pp", MODEL_DIR=str(model))),
+        "ts": ("transformer", http("ts", PREDICTOR_URL=urls["ps"], ENVIRONMENT="staging")),
+        "tp": ("transformer", http("tp", PREDICTOR_URL=urls["pp"], ENVIRONMENT="production")),
+        "gateway": ("gateway", {"PORT": str(ports["gateway"]), "HOST": "127.0.0.1", "ENVIRONMENTS": environments}),
+    }
 
 
 def start(service: str, settings: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
     command = ROOT / "services" / service / ".venv" / "bin" / service
     environ = {**os.environ, "OMP_NUM_THREADS": "1", **settings}
-    with log.open("wb") as out:
+    with log.open("ab") as out:
         return subprocess.Popen([command], env=environ, stdout=out, stderr=subprocess.STDOUT)
 
 
@@ -91,16 +113,25 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def model() -> Path:
+    """The bundle of `MODEL_DIR`, else the one that was trained last."""
+    trained = sorted((ROOT / "build" / "models" / MODEL).glob("*/model.json"), key=lambda path: path.stat().st_mtime)
+    if named := os.environ.get("MODEL_DIR"):
+        return Path(named)
+    return trained[-1].parent if trained else pytest.fail("there is no model: run `make train`, or set MODEL_DIR")
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[System]:
     """A system that no test may harm."""
-    with system(tmp_path_factory.mktemp("shared")) as found:
+    with system(tmp_path_factory.mktemp("shared"), model) as found:
         yield found
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Iterator[System]:
+def own(tmp_path: Path, model: Path) -> Iterator[System]:
     """A system of the test's own."""
-    with system(tmp_path) as found:
+    with system(tmp_path, model) as found:
         yield found
 
 
@@ -112,17 +143,21 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture(scope="session")
 def corpus() -> Path:
-    return Path(os.environ.get("CORPUS_DIR") or pytest.fail("CORPUS_DIR names no corpus; run `make test`"))
+    """The folder of `CORPUS_DIR`, else the one that `make train` has put down."""
+    noted = ROOT / "build" / "corpus"
+    if named := os.environ.get("CORPUS_DIR") or (noted.is_file() and noted.read_text().strip()):
+        return ROOT / named
+    pytest.fail("there is no corpus: run `make train`, or set CORPUS_DIR")
 
 
 @pytest.fixture(scope="session")
 def mails(corpus: Path) -> list[str]:
-    """200 real mails of every folder."""
+    """1,000 real mails, every folder's share; fewer where a folder of one's own holds fewer."""
     folders = sorted(folder for folder in corpus.iterdir() if folder.is_dir())
-    paths = [path for folder in folders for path in sorted(folder.glob("*.txt"))[: 200 // len(folders)]]
-    assert len(paths) >= 100, f"{corpus} holds too few mails"
-    return [path.read_bytes().decode("latin-1") for path in paths]
+    found = [mail for folder in folders for mail in mails_of(folder)[: 1000 // len(folders)]]
+    assert len(found) >= 100, f"{corpus} holds too few mails"
+    return found
 
 
-def terminate(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
+def mails_of(folder: Path) -> list[str]:
+    return [path.read_bytes().decode("latin-1") for path in sorted(folder.iterdir()) if path.is_file()]
