@@ -16,6 +16,7 @@ from transformer.model import FeatureTransformer
 from transformer.predictor_client import PredictorClient
 
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
+TIMEOUT_SECONDS = 0.5
 PARAMETERS = {"threshold": 0.9, "feature_schema_version": features.SCHEMA_VERSION, "model_sha256": "abc"}
 
 
@@ -66,7 +67,7 @@ async def client(predictor: FakePredictor) -> AsyncIterator[PredictorClient]:
     app = web.Application(client_max_size=2**26)
     app.router.add_post("/v2/models/spam-detector/infer", predictor.infer)
     async with TestServer(app) as server:
-        found = PredictorClient(str(server.make_url("/")), "spam-detector", 0.5)
+        found = PredictorClient(str(server.make_url("/")), "spam-detector", TIMEOUT_SECONDS)
         yield found
         await found.close()
 

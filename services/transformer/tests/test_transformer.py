@@ -1,10 +1,11 @@
+import asyncio
 import json
 import threading
 from typing import Any
 
 import pytest
 from aiohttp import web
-from conftest import FakePredictor, ListLog, hang
+from conftest import TIMEOUT_SECONDS, FakePredictor, ListLog, hang
 from kserve import InferInput, InferRequest, InferResponse
 
 import features
@@ -143,6 +144,8 @@ def with_output(**changes: Any) -> dict[str, Any]:
         FAKE.answer([float("nan")]),
         with_output(data=[[0.5]]),
         with_output(data="ab"),
+        with_output(data=[]),
+        with_output(data=[0.5, 0.5, 0.5, 0.5]),
         with_output(data=[None, None]),
         with_output(shape=[2, 1]),
         {**FAKE.answer([0.5]), "parameters": ["threshold"]},
@@ -167,8 +170,9 @@ async def test_error_answers(model: FeatureTransformer, predictor: FakePredictor
 
 async def test_a_hanging_predictor_is_504(model: FeatureTransformer, predictor: FakePredictor) -> None:
     predictor.fault = hang
-    with pytest.raises(Unavailable, match="did not answer in time") as raised:
-        await ask(model, request(HAM))
+    async with asyncio.timeout(TIMEOUT_SECONDS + 1):
+        with pytest.raises(Unavailable, match="did not answer in time") as raised:
+            await ask(model, request(HAM))
     assert raised.value.status == 504
 
 
@@ -222,7 +226,7 @@ def hang_up(request: web.Request) -> None:
     request.transport.close()
 
 
-@pytest.mark.parametrize("batch_id", ["a\r\nX-Evil: 1", "\u4e2d", "x" * 100_000, ""])
+@pytest.mark.parametrize("batch_id", ["a\r\nX-Evil: 1", "\u4e2d", "x" * 100_000])
 async def test_ids_that_no_header_may_hold_stay_in_the_body(
     model: FeatureTransformer, predictor: FakePredictor, batch_id: str
 ) -> None:
@@ -230,10 +234,8 @@ async def test_ids_that_no_header_may_hold_stay_in_the_body(
     asked.id = batch_id
     response = await ask(model, asked)
     (headers,) = predictor.headers
-    assert predictor.bodies[0]["id"] == response.id
-    assert response.id == (batch_id or response.id)
-    assert "X-Evil" not in headers
-    assert headers.get("X-Request-ID", response.id) == response.id
+    assert predictor.bodies[0]["id"] == response.id == batch_id
+    assert not {"X-Request-ID", "X-Evil"} & set(headers)
 
 
 async def test_a_dead_predictor_is_503(unused_tcp_port: int, log: ListLog) -> None:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from math import isfinite
 from typing import Any
 
 import aiohttp
@@ -127,7 +126,7 @@ def read_response(body: bytes, n: int) -> Scores:
         raise _nonsense(f"{type(error).__name__}: {error}") from None
     if output.get("shape") != [n, 2] or len(spam) != n:
         raise _nonsense(f"{len(spam)} scores of shape {output.get('shape')} for {n} mails")
-    if not all(isfinite(p) and 0 <= p <= 1 for p in spam):
+    if not all(0 <= p <= 1 for p in spam):
         raise _nonsense("a score is no probability")
     _check_schema(parameters)
     return Scores(spam, version, str(parameters.get("model_sha256", "")), threshold)
