@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 import orjson
@@ -82,11 +82,13 @@ def coalescer(client: TransformerClient, transformer: FakeTransformer) -> Coales
     return make_coalescer(client, transformer)
 
 
-def make_coalescer(client: TransformerClient, transformer: FakeTransformer, **limits: object) -> Coalescer:
+def make_coalescer(
+    client: TransformerClient, transformer: FakeTransformer, linger_seconds: float = 0, **limits: object
+) -> Coalescer:
     defaults = {"max_batch_mails": 4, "max_batches_in_flight": 1, "max_queued_mails": 20, "deadline_seconds": 5}
-    defaults |= {"linger_seconds": 0, "max_bulk_mails": 4}
+    defaults |= {"max_bulk_mails": 4}
     settings = Settings(environments={"staging": transformer.url}, **(defaults | limits))  # type: ignore[arg-type]
-    return Coalescer(client, Limits.of(settings))
+    return Coalescer(client, replace(Limits.of(settings), linger_seconds=linger_seconds))
 
 
 def mail(p: float) -> Mail:

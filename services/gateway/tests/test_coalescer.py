@@ -34,38 +34,56 @@ async def test_what_waits_for_a_slot_leaves_together(coalescer: Coalescer, trans
     assert [len(batch) for batch in transformer.batches] == [1, 4, 2]
 
 
-async def test_a_small_batch_lingers_while_another_is_under_way(
-    client: TransformerClient, transformer: FakeTransformer
-) -> None:
-    coalescer = make_coalescer(client, transformer, max_batches_in_flight=2, linger_seconds=0.1)
+async def lingering(
+    client: TransformerClient, transformer: FakeTransformer, seconds: float
+) -> tuple[Coalescer, asyncio.Event, asyncio.Future[Answer]]:
+    """A coalescer that lingers: mail 0.0 is under way until the event is set, and another has just returned."""
+    coalescer = make_coalescer(client, transformer, max_batches_in_flight=2, linger_seconds=seconds)
+    release = asyncio.Event()
 
     async def hold_the_first(_: web.Request, mails: list[str]) -> None:
         if mails == ["0.0"]:
-            await held.wait()
+            await release.wait()
 
-    held = asyncio.Event()
     transformer.fault = hold_the_first
     first = submit(coalescer, 0.0)
     await transformer.wait_for_batches(1)
     await submit(coalescer, 0.1)
+    return coalescer, release, first
+
+
+LONGER_THAN_THE_DEADLINE = 60.0
+
+
+async def test_a_small_batch_lingers_while_another_is_under_way(
+    client: TransformerClient, transformer: FakeTransformer
+) -> None:
+    coalescer, release, first = await lingering(client, transformer, 0.1)
     together = [submit(coalescer, 0.2)]
     await asyncio.sleep(0.01)
     together.append(submit(coalescer, 0.3))
     await asyncio.gather(*together)
-    held.set()
+    release.set()
     await first
     assert transformer.batches == [["0.0"], ["0.1"], ["0.2", "0.3"]]
 
 
-async def test_nobody_lingers_with_nothing_under_way_or_a_full_batch(
+async def test_a_full_batch_does_not_linger(client: TransformerClient, transformer: FakeTransformer) -> None:
+    coalescer, release, first = await lingering(client, transformer, LONGER_THAN_THE_DEADLINE)
+    await asyncio.gather(*(submit(coalescer, 0.5) for _ in range(4)))
+    assert not first.done()
+    release.set()
+    await first
+
+
+async def test_nobody_lingers_once_nothing_is_under_way(
     client: TransformerClient, transformer: FakeTransformer
 ) -> None:
-    coalescer = make_coalescer(client, transformer, linger_seconds=1.0, max_batches_in_flight=2)
-    started = asyncio.get_running_loop().time()
-    for _ in range(5):
-        await submit(coalescer, 0.5)
-    await asyncio.gather(*(submit(coalescer, 0.5) for _ in range(16)))
-    assert asyncio.get_running_loop().time() - started < 1
+    coalescer, release, first = await lingering(client, transformer, LONGER_THAN_THE_DEADLINE)
+    waiting = submit(coalescer, 0.5)
+    release.set()
+    assert (await first).probabilities == [0.0]
+    assert (await waiting).probabilities == [0.5]
 
 
 async def test_without_coalescing_each_request_goes_alone_and_none_waits(

@@ -1,4 +1,4 @@
-"""A model server of its own process: `python echo_server.py PORT`."""
+"""A model for tests, and a server of it in a process of its own: `python echo_server.py PORT`."""
 
 import asyncio
 import logging
@@ -9,6 +9,13 @@ from kserve import InferOutput, InferRequest, InferResponse, Model
 from oip import InvalidInput, Unavailable, configure_logging, serve
 
 log = logging.getLogger("echo")
+
+
+FAILURES: dict[str, Exception] = {
+    "invalid": InvalidInput("no such column"),
+    "down": Unavailable("the predictor is down"),
+    "bug": RuntimeError("oops"),
+}
 
 
 class Echo(Model):  # type: ignore[misc]
@@ -22,16 +29,12 @@ class Echo(Model):  # type: ignore[misc]
         (first, *_) = payload.inputs
         value = str(first.data[0])
         log.info("asked", extra={"value": value})
-        if value == "invalid":
-            raise InvalidInput("no such column")
-        if value == "down":
-            raise Unavailable("the predictor is down")
-        if value == "bug":
-            raise RuntimeError("oops")
+        if value in FAILURES:
+            raise FAILURES[value]
         if value == "slow":
             await asyncio.sleep(1)
         output = InferOutput(first.name, first.shape, first.datatype, data=first.data)
-        return InferResponse(payload.id or "made", self.name, [output])
+        return InferResponse(payload.id or "made", self.name, [output], model_version="7", parameters={"a": 1})
 
 
 if __name__ == "__main__":

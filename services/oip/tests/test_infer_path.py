@@ -4,35 +4,12 @@ from typing import Any
 
 import httpx
 import pytest
-from kserve import InferOutput, InferRequest, InferResponse, Model
+from echo_server import FAILURES, Echo
 from starlette.types import Receive, Scope, Send
 
-from oip import InvalidInput, Unavailable
 from oip.infer_path import InferPath
 
 PATH = "/v2/models/echo/infer"
-
-
-class Echo(Model):  # type: ignore[misc]
-    """Answers the first input with itself; some values make it fail."""
-
-    def __init__(self) -> None:
-        super().__init__("echo")
-        self.ready = True
-
-    async def predict(self, payload: InferRequest, headers: dict[str, str] | None = None) -> InferResponse:
-        (first, *_) = payload.inputs
-        if first.data[0] in FAILURES:
-            raise FAILURES[first.data[0]]
-        output = InferOutput(first.name, first.shape, first.datatype, data=first.data)
-        return InferResponse(payload.id or "made", self.name, [output], model_version="7", parameters={"a": 1})
-
-
-FAILURES: dict[str, Exception] = {
-    "invalid": InvalidInput("no such column"),
-    "down": Unavailable("the predictor is down"),
-    "bug": RuntimeError("oops"),
-}
 
 
 class Framework:

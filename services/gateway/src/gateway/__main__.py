@@ -42,7 +42,7 @@ def main() -> None:
         logging.getLogger("gateway").error("settings refused", extra={"reason": str(error)})
         sys.exit(2)
     app = create_app(settings)
-    # What is loaded by now stays: without it a collection has a tenth of the objects to look through.
+    # What is loaded by now stays. A full collection through it would stop all requests, which shows in the tail.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

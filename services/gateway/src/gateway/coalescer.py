@@ -142,19 +142,17 @@ class Coalescer:
         if self._expiry is None:
             self._expiry = loop.call_later(self._limits.deadline_seconds, self._expire)
         if not self._lingers or self._queued_mails >= self._limits.batch_mails:
-            self._stop_lingering()
+            self._pump_soon()
         return job.future
 
     def _pump_soon(self) -> None:
-        # Not at once: what arrives in the same turn of the event loop shares the batch.
-        if self._due is None:
-            self._due = asyncio.get_running_loop().call_soon(self._pump)
-
-    def _stop_lingering(self) -> None:
+        """Send what waits, and linger no more."""
         if self._lingers and self._due is not None:
             self._due.cancel()
             self._due, self._lingers = None, False
-        self._pump_soon()
+        # Not at once: what arrives in the same turn of the event loop shares the batch.
+        if self._due is None:
+            self._due = asyncio.get_running_loop().call_soon(self._pump)
 
     def _linger(self) -> None:
         """After a batch has returned with others still under way: wait for the clients it has just answered.
@@ -179,7 +177,7 @@ class Coalescer:
         if self._running and self._queued_mails < self._limits.batch_mails and self._limits.linger_seconds:
             self._linger()
         else:
-            self._stop_lingering()
+            self._pump_soon()
 
     def _take(self) -> list[Job]:
         """The next batch, from the lane whose turn it is; empty when nothing waits."""

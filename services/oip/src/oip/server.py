@@ -54,8 +54,8 @@ def add_error_handlers() -> None:
 def _spare_the_collector() -> None:
     """Leave what is loaded by now out of garbage collection, and collect less often.
 
-    A batch makes thousands of objects that reference counts free, and enough of them to have all
-    that the libraries hold, some hundred thousand objects, looked through again and again.
+    The libraries hold some hundred thousand objects; a full collection that looks through them
+    stops the process for longer than a batch takes. It costs no CPU worth naming, but the tail.
     """
     gc.collect()
     gc.freeze()
