@@ -49,6 +49,9 @@ async def lingering(
     first = submit(coalescer, 0.0)
     await transformer.wait_for_batches(1)
     await submit(coalescer, 0.1)
+    async with asyncio.timeout(5):
+        while not coalescer._lingers:
+            await asyncio.sleep(0)
     return coalescer, release, first
 
 
