@@ -8,6 +8,7 @@ SHELL := /bin/bash
 # By its own name where there is one: python3 may be another version.
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
 UV_VERSION := 0.13.9
+VERSITYGW_VERSION := v1.0.14
 TOOLS := .tools
 UV := $(TOOLS)/bin/uv
 BUILD := build
@@ -22,7 +23,7 @@ unexport VIRTUAL_ENV
 
 # Ports and corpus may be set on the command line, make run PORT=9000, or in the environment: make hands both on.
 
-SERVICES := features bundle oip trainer predictor transformer gateway local
+SERVICES := features bundle oip inferencelog trainer predictor transformer gateway local
 SERVED := trainer predictor transformer gateway local
 PROJECTS := $(SERVICES:%=services/%) tests tests/bench tests/bench/mlserver
 ready = $(1)/.venv/.ready
@@ -42,9 +43,11 @@ train: $(BUILD)/model ## Train and evaluate the model on the corpus (CORPUS_DIR=
 ##@ Check
 
 TESTED := $(SERVICES:%=services/%) tests/bench tests
+# Real servers that tests start. They need Go; where it is missing, those tests are skipped and say so.
+SERVERS := $(if $(shell command -v go),$(TOOLS)/bin/versitygw)
 
 .PHONY: test
-test: $(foreach p,$(TESTED),$(call ready,$(p))) $(BUILD)/model ## Run all tests that need no cluster
+test: $(SERVERS) $(foreach p,$(TESTED),$(call ready,$(p))) $(BUILD)/model ## Run all tests that need no cluster
 	@failed=(); \
 	for project in $(TESTED); do \
 	  printf '\033[1m==> test %s\033[0m\n' "$$project"; \
@@ -103,6 +106,10 @@ $(UV):
 	@$(PYTHON) -m venv $(TOOLS)
 	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $@
+
+$(TOOLS)/bin/versitygw: | $(UV)
+	$(call say,S3 server versitygw $(VERSITYGW_VERSION))
+	@GOBIN="$$PWD/$(TOOLS)/bin" go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION)
 
 # Compiled at once: otherwise five processes would compile the same libraries at their first start, or at each.
 %/.venv/.ready: %/pyproject.toml %/uv.lock | $(UV)

@@ -1,0 +1,13 @@
+"""What can go wrong, said for people."""
+
+
+class LogError(Exception):
+    """The log, its store or a baseline cannot be used; the message says which, and what to do."""
+
+
+class StoreError(LogError):
+    """The store does not answer, refuses, or has no such file."""
+
+
+class BaselineError(LogError):
+    """A file is no baseline, or one of rows that do not belong together."""

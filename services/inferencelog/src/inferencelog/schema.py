@@ -1,0 +1,82 @@
+"""The columns of the log, and where a row lies."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+
+import features
+
+SCORE = "spam_probability"
+
+MEASURES: tuple[str, ...] = (*features.NAMES, SCORE)
+"""What a row measures: the named features, then the score."""
+
+HOUR = timedelta(hours=1)
+
+ENVIRONMENT_PATTERN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+"""Names of environments are part of paths; the same names are good for Kubernetes."""
+
+_LABEL = pa.dictionary(pa.int32(), pa.string())
+# The features as the model sees them, the score as the caller does.
+_MEASURES = [*(pa.field(name, pa.float32()) for name in features.NAMES), pa.field(SCORE, pa.float64())]
+
+
+def schema() -> pa.Schema:
+    """The log's columns.
+
+    `environment` stands in the rows too, so that a file in the wrong partition is noticed. Labels are
+    dictionaries, as readers of hive partitions make them of `environment=…`: both can then be read as one.
+    """
+    return pa.schema(
+        [
+            pa.field("time", pa.timestamp("us", tz="UTC")),
+            pa.field("environment", _LABEL),
+            pa.field("model_version", _LABEL),
+            pa.field("model_sha256", _LABEL),
+            pa.field("feature_schema_version", _LABEL),
+            pa.field("request_id", pa.string()),
+            *_MEASURES,
+        ]
+    )
+
+
+def measures_schema() -> pa.Schema:
+    """The columns of a baseline."""
+    return pa.schema(_MEASURES)
+
+
+def check_environment(name: str) -> str:
+    """The name, if it can be part of a path.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    if not re.fullmatch(ENVIRONMENT_PATTERN, name):
+        raise ValueError(f"environment {name!r} must be of a-z, 0-9 and - and begin and end with a letter or digit")
+    return name
+
+
+def environment_folder(environment: str) -> str:
+    """Where an environment's rows lie."""
+    return f"environment={check_environment(environment)}"
+
+
+def partition(environment: str, hour: datetime) -> str:
+    """Where an environment's rows of an hour (UTC) lie."""
+    return f"{environment_folder(environment)}/date={hour:%Y-%m-%d}/hour={hour:%H}"
+
+
+def hours(start: datetime, end: datetime) -> list[datetime]:
+    """The hours (UTC) that hold a part of start <= time < end.
+
+    Raises:
+        ValueError: A time has no zone, or the end is not after the start.
+    """
+    if start.tzinfo is None or end.tzinfo is None:
+        raise ValueError("start and end of a window need a time zone")
+    if end <= start:
+        raise ValueError(f"the window ends at {end.isoformat()}, not after its start at {start.isoformat()}")
+    first = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    count = -((first - end) // HOUR)
+    return [first + HOUR * n for n in range(count)]

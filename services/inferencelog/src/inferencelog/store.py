@@ -1,0 +1,170 @@
+"""Files on a disk or in S3, written whole or not at all."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+from pyarrow import ArrowException, fs
+
+from inferencelog.errors import LogError, StoreError
+
+CONNECT_SECONDS = 3.0
+ATTEMPTS = 2
+
+
+class Store(Protocol):
+    """Files under one URI. Paths are relative to it and use `/`; every method raises StoreError."""
+
+    def write(self, path: str, data: bytes) -> None:
+        """Put a file there, whole or not at all, in place of one that is there."""
+
+    def read(self, path: str) -> bytes:
+        """All of a file."""
+
+    def open(self, path: str) -> Any:
+        """A file to read parts of, as pyarrow takes it; a context manager."""
+
+    def files(self, folder: str) -> list[str]:
+        """The paths of the files in a folder, sorted; none where it is missing."""
+
+    def folders(self, folder: str) -> list[str]:
+        """The paths of the folders in a folder, sorted; none where it is missing."""
+
+    def uri(self, path: str = "") -> str:
+        """What a person can find a file by."""
+
+
+def open_store(uri: str) -> Store:
+    """The store at `file:///…`, a plain path, or `s3://bucket/prefix`.
+
+    S3 takes credentials, region and endpoint from the variables that every S3 client knows:
+    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL.
+
+    Raises:
+        LogError: The URI is of neither kind.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme == "s3" and parts.netloc:
+        return S3Store(parts.netloc, unquote(parts.path).strip("/"))
+    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
+        return FolderStore(Path(unquote(parts.path)))
+    if not parts.scheme and uri:
+        return FolderStore(Path(uri))
+    raise LogError(f"{uri!r} is no place for files; expected file:///folder or s3://bucket/prefix")
+
+
+def split_file(uri: str) -> tuple[Store, str]:
+    """The store that holds one file, and the file's name there."""
+    folder, _, name = uri.rpartition("/")
+    if not name:
+        raise LogError(f"{uri!r} names a folder; expected a file")
+    return open_store(folder or ("/" if uri.startswith("/") else ".")), name
+
+
+class _ArrowStore:
+    """What both kinds do alike, through Arrow's file systems."""
+
+    def __init__(self, files: fs.FileSystem, root: str, uri: str) -> None:
+        self._fs = files
+        self._root = root
+        self._uri = uri
+
+    def uri(self, path: str = "") -> str:
+        return f"{self._uri}/{path}" if path else self._uri
+
+    def read(self, path: str) -> bytes:
+        try:
+            with self._fs.open_input_stream(self._path(path)) as stream:
+                return bytes(stream.read())
+        except (OSError, ArrowException) as error:
+            raise self._error("read", path, error) from error
+
+    def open(self, path: str) -> Any:
+        try:
+            return self._fs.open_input_file(self._path(path))
+        except (OSError, ArrowException) as error:
+            raise self._error("read", path, error) from error
+
+    def files(self, folder: str) -> list[str]:
+        return self._list(folder, fs.FileType.File)
+
+    def folders(self, folder: str) -> list[str]:
+        return self._list(folder, fs.FileType.Directory)
+
+    def _list(self, folder: str, kind: fs.FileType) -> list[str]:
+        try:
+            found = self._fs.get_file_info(fs.FileSelector(self._path(folder), allow_not_found=True))
+        except (OSError, ArrowException) as error:
+            raise self._error("list", folder, error) from error
+        return sorted(f"{folder}/{info.base_name}" for info in found if info.type == kind)
+
+    def _path(self, path: str) -> str:
+        return f"{self._root}/{path}" if path else self._root
+
+    def _error(self, what: str, path: str, error: Exception) -> StoreError:
+        return StoreError(f"cannot {what} {self.uri(path)}: {error}")
+
+
+class FolderStore(_ArrowStore):
+    """A folder on a disk."""
+
+    def __init__(self, root: Path) -> None:
+        self._folder = root.absolute()
+        super().__init__(fs.LocalFileSystem(), str(self._folder), self._folder.as_uri())
+
+    def write(self, path: str, data: bytes) -> None:
+        """Put a file there in one step."""
+        target = self._folder / path
+        # Of no name that a reader looks for, and in the same folder, since only there a rename is one step.
+        partial = target.with_name(f".{target.name}.{uuid4().hex}")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _write_through(partial, data)
+            partial.replace(target)
+        except OSError as error:
+            with suppress(OSError):
+                partial.unlink()
+            raise self._error("write", path, error) from error
+
+
+class S3Store(_ArrowStore):
+    """A prefix in a bucket. An object appears when all of it has arrived: that is S3's own promise."""
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        root = f"{bucket}/{prefix}".rstrip("/")
+        super().__init__(_s3(), root, f"s3://{root}")
+
+    def write(self, path: str, data: bytes) -> None:
+        """Put an object there in one request, or in parts that count once all have arrived."""
+        try:
+            with self._fs.open_output_stream(self._path(path)) as stream:
+                stream.write(data)
+        except (OSError, ArrowException) as error:
+            raise self._error("write", path, error) from error
+
+
+def _s3() -> fs.S3FileSystem:
+    endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "")
+    if endpoint.netloc:
+        # Servers other than Amazon's may refuse to answer with a checksum, which the SDK asks for by default.
+        os.environ.setdefault("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")
+    return fs.S3FileSystem(
+        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+        scheme=endpoint.scheme or "https",
+        endpoint_override=endpoint.netloc or None,
+        connect_timeout=CONNECT_SECONDS,
+        # One request an object, and an error from the write that caused it: who writes has its own patience.
+        allow_delayed_open=True,
+        background_writes=False,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+    )
+
+
+def _write_through(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

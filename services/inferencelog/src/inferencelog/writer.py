@@ -1,0 +1,194 @@
+"""The writing end: bounded, off the caller's path, patient with a store that is away."""
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from inferencelog.chunk import Chunk, File, Rows
+from inferencelog.schema import check_environment
+from inferencelog.store import Store
+
+log = logging.getLogger("inferencelog")
+
+FIRST_PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When rows are written, and how many may wait."""
+
+    flush_seconds: float = 60.0
+    """A row waits no longer for its file to be begun; what `kill -9` can lose."""
+    flush_rows: int = 20_000
+    """Nor does it once so many have gathered."""
+    buffer_rows: int = 250_000
+    """What may wait for a store that is away; beyond it the oldest are dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What became of the rows so far."""
+
+    written: int = 0
+    dropped: int = 0
+    waiting: int = 0
+    failures: int = 0
+    """Writes that the store did not take; each is tried again."""
+
+
+class Writer:
+    """Appends an environment's rows to its log.
+
+    `append` only adds to a buffer. A thread of the writer's own makes files of it and writes them; while
+    the store is away it tries again and again, pausing longer each time, and the buffer fills up to its
+    bound.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        environment: str,
+        limits: Limits = Limits(),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._environment = check_environment(environment)
+        self._limits = limits
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._filling = Chunk()
+        self._due = 0.0
+        self._full: deque[Chunk] = deque()
+        self._stats = Stats()
+        self._give_up_at: float | None = None
+        self._away = False
+        self._dropping = False
+        self._thread = threading.Thread(target=self._run, name="inference-log", daemon=True)
+        self._thread.start()
+
+    @property
+    def stats(self) -> Stats:
+        """What became of the rows so far."""
+        with self._changed:
+            return self._stats
+
+    def append(self, rows: Rows) -> None:
+        """Hand over answered mails; costs microseconds, waits for nothing, never fails for the store's sake."""
+        with self._changed:
+            if not self._filling:
+                self._due = time.monotonic() + self._limits.flush_seconds
+                self._changed.notify()
+            self._filling.add(rows, int(self._clock() * 1e6))
+            self._count(waiting=len(rows.spam))
+            if len(self._filling) >= self._limits.flush_rows:
+                self._seal()
+            while self._stats.waiting > self._limits.buffer_rows and self._full:
+                self._drop(self._full.popleft())
+
+    def close(self, patience_seconds: float) -> Stats:
+        """Write what waits, for so long at most, and say what is lost. Nothing may be appended any more."""
+        with self._changed:
+            self._give_up_at = time.monotonic() + patience_seconds
+            self._changed.notify()
+        # A write under way cannot be interrupted; the thread does not keep the process alive.
+        self._thread.join(patience_seconds + 0.5)
+        found = self.stats
+        if found.waiting:
+            log.error("inference log closed with rows unwritten", extra={"rows": found.waiting})
+        return found
+
+    def _run(self) -> None:
+        while (chunk := self._next()) is not None:
+            try:
+                files = chunk.files(self._environment)
+            except Exception:
+                # A chunk that cannot become a file never will; the next one may.
+                log.exception("inference log: rows could not be encoded")
+                with self._changed:
+                    self._drop(chunk)
+                continue
+            for file in files:
+                self._deliver(file)
+
+    def _next(self) -> Chunk | None:
+        """The next rows to write, once they are due; None when there will be none."""
+        with self._changed:
+            while not self._full:
+                closing = self._give_up_at is not None
+                if self._filling and (closing or time.monotonic() >= self._due):
+                    self._seal()
+                elif closing:
+                    return None
+                else:
+                    self._changed.wait(self._due - time.monotonic() if self._filling else None)
+            return self._full.popleft()
+
+    def _seal(self) -> None:
+        self._full.append(self._filling)
+        self._filling = Chunk()
+        self._changed.notify()
+
+    def _deliver(self, file: File) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while not self._try(file):
+            if not self._rest(pause * random.uniform(0.5, 1)):
+                return
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _try(self, file: File) -> bool:
+        # Under the same name each time: a write that arrived though its answer did not is no second copy.
+        try:
+            self._store.write(file.path, file.data)
+        except Exception as error:  # whatever a store may raise: this thread must not end before the rows
+            self._note_failure(error)
+            return False
+        self._note_written(file)
+        return True
+
+    def _rest(self, seconds: float) -> bool:
+        """Pause between two tries; False when it is time to give up."""
+        with self._changed:
+            now = time.monotonic()
+            end = now + seconds
+            while now < end and (self._give_up_at is None or now < self._give_up_at):
+                self._changed.wait(min(end, self._give_up_at or end) - now)
+                now = time.monotonic()
+            return self._give_up_at is None or now < self._give_up_at
+
+    def _note_failure(self, error: Exception) -> None:
+        with self._changed:
+            first = not self._away
+            self._away = True
+            self._count(failures=1)
+        if first:
+            bound = self._limits.buffer_rows
+            log.warning("inference log: store is away, rows wait", extra={"reason": str(error), "up_to_rows": bound})
+
+    def _note_written(self, file: File) -> None:
+        with self._changed:
+            back, self._away, self._dropping = self._away, False, False
+            self._count(written=file.rows, waiting=-file.rows)
+            found = self._stats
+        if back:
+            log.info("inference log: store is back", extra={"waiting": found.waiting, "dropped_in_all": found.dropped})
+
+    def _drop(self, chunk: Chunk) -> None:
+        self._count(dropped=len(chunk), waiting=-len(chunk))
+        if not self._dropping:
+            self._dropping = True
+            log.error("inference log: buffer full, oldest rows are dropped", extra={"rows": len(chunk)})
+
+    def _count(self, written: int = 0, dropped: int = 0, waiting: int = 0, failures: int = 0) -> None:
+        old = self._stats
+        self._stats = replace(
+            old,
+            written=old.written + written,
+            dropped=old.dropped + dropped,
+            waiting=old.waiting + waiting,
+            failures=old.failures + failures,
+        )
