@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from inferencelog import Rows, Store, open_store
 from pyarrow import fs
 
 import features
+from inferencelog import Rows, Store, open_store
 
 KEY = "test-key"
 GATEWAY = Path(__file__).resolve().parents[3] / ".tools" / "bin" / "versitygw"

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+
 from inferencelog import MEASURES, Baseline, BaselineError, StoreError, read_baseline, write_baseline
 
 TABLE = pa.table({name: [0.1, 0.2, 0.3] for name in MEASURES})

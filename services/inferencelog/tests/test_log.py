@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import rows
-from inferencelog import MEASURES, SCORE, Limits, Store, Window, Writer, newest_time, open_store, read_window, schema
-from inferencelog.schema import hours, partition
 
 import features
+from inferencelog import MEASURES, SCORE, Limits, Store, Window, Writer, newest_time, open_store, read_window, schema
+from inferencelog.schema import hours, partition
 
 HOUR = datetime(2026, 3, 1, 13, tzinfo=UTC)
 AT_ONCE = Limits(flush_seconds=0.01)

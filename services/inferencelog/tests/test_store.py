@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from inferencelog import LogError, Store, StoreError, open_store
 
 
