@@ -55,11 +55,15 @@ class System:
 
 
 @contextmanager
-def system(folder: Path, model: Path) -> Iterator[System]:
-    """Start predictors, transformers and the gateway; end them whatever happens."""
+def system(folder: Path, model: Path, **transformer: str) -> Iterator[System]:
+    """Start predictors, transformers and the gateway; end them whatever happens.
+
+    Args:
+        transformer: Settings of both transformers.
+    """
     ports = {name: free_port() for name in ("ps", "pp", "ts", "tp", "gateway")}
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
-    found = System(urls["gateway"], folder, commands(model, ports, urls), {})
+    found = System(urls["gateway"], folder, commands(model, ports, urls, transformer), {})
     try:
         for name in found.commands:
             found.start(name)
@@ -73,7 +77,9 @@ def system(folder: Path, model: Path) -> Iterator[System]:
             process.wait()
 
 
-def commands(model: Path, ports: dict[str, int], urls: dict[str, str]) -> dict[str, tuple[str, dict[str, str]]]:
+def commands(
+    model: Path, ports: dict[str, int], urls: dict[str, str], transformer: dict[str, str]
+) -> dict[str, tuple[str, dict[str, str]]]:
     def http(name: str, **settings: str) -> dict[str, str]:
         return {"HTTP_PORT": str(ports[name]), **settings}
 
@@ -81,8 +87,8 @@ def commands(model: Path, ports: dict[str, int], urls: dict[str, str]) -> dict[s
     return {
         "ps": ("predictor", http("ps", MODEL_DIR=str(model))),
         "pp": ("predictor", http("pp", MODEL_DIR=str(model))),
-        "ts": ("transformer", http("ts", PREDICTOR_URL=urls["ps"], ENVIRONMENT="staging")),
-        "tp": ("transformer", http("tp", PREDICTOR_URL=urls["pp"], ENVIRONMENT="production")),
+        "ts": ("transformer", http("ts", PREDICTOR_URL=urls["ps"], ENVIRONMENT="staging", **transformer)),
+        "tp": ("transformer", http("tp", PREDICTOR_URL=urls["pp"], ENVIRONMENT="production", **transformer)),
         "gateway": ("gateway", {"PORT": str(ports["gateway"]), "HOST": "127.0.0.1", "ENVIRONMENTS": environments}),
     }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import rows
+from sample import rows
 
 import features
 from inferencelog import MEASURES, SCORE, Limits, Store, Window, Writer, newest_time, open_store, read_window, schema
@@ -174,7 +174,7 @@ def test_rows_that_no_file_can_hold_do_not_end_the_log(store: Store, caplog: pyt
 KILLED = """
 import sys, time
 sys.path.insert(0, {tests!r})
-from conftest import rows
+from sample import rows
 from inferencelog import Limits, Writer, open_store
 writer = Writer(open_store({log!r}), "production", Limits(flush_seconds=0.1, flush_rows=500))
 for i in range(10**9):

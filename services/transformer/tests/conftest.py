@@ -1,8 +1,10 @@
 """A predictor of our own making, since the real one cannot be told to hang, lie or break off."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -11,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 import features
-from transformer.inference_log import Record
+from inferencelog import Writer, open_store, read_window
 from transformer.model import FeatureTransformer
 from transformer.predictor_client import PredictorClient
 
@@ -48,13 +50,17 @@ def scores(body: dict[str, Any]) -> list[float]:
 
 
 @dataclass
-class ListLog:
-    """Keeps what it is given."""
+class LogOnDisk:
+    """The real log, and a look at what is in it."""
 
-    records: list[Record] = field(default_factory=list)
+    writer: Writer
+    folder: Path
 
-    def append(self, records: Sequence[Record]) -> None:
-        self.records.extend(records)
+    def rows(self) -> list[dict[str, Any]]:
+        self.writer.close(10)
+        now = datetime.now(UTC)
+        window = read_window(open_store(str(self.folder)), "test", now - timedelta(hours=1), now + timedelta(hours=1))
+        return window.table.to_pylist()  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -73,13 +79,15 @@ async def client(predictor: FakePredictor) -> AsyncIterator[PredictorClient]:
 
 
 @pytest.fixture
-def log() -> ListLog:
-    return ListLog()
+def log(tmp_path: Path) -> Iterator[LogOnDisk]:
+    writer = Writer(open_store(str(tmp_path)), "test")
+    yield LogOnDisk(writer, tmp_path)
+    writer.close(10)
 
 
 @pytest.fixture
-def model(client: PredictorClient, log: ListLog) -> FeatureTransformer:
-    return FeatureTransformer("spam-detector", client, log)
+def model(client: PredictorClient, log: LogOnDisk) -> FeatureTransformer:
+    return FeatureTransformer("spam-detector", client, log.writer)
 
 
 async def hang(_: web.Request) -> None:

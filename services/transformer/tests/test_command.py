@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+GOOD = {"ENVIRONMENT": "staging", "PREDICTOR_URL": "http://x"}
+
 
 @pytest.mark.parametrize(
     ("settings", "reason"),
@@ -12,7 +14,11 @@ import pytest
         ({"PREDICTOR_URL": "http://x"}, "ENVIRONMENT: Field required"),
         ({"ENVIRONMENT": "staging"}, "PREDICTOR_URL: Field required"),
         ({"ENVIRONMENT": "staging", "PREDICTOR_URL": "x"}, "PREDICTOR_URL: Input should be a valid URL"),
-        ({"ENVIRONMENT": "a", "PREDICTOR_URL": "http://x", "SPAM_THRESHOLD": "2"}, "SPAM_THRESHOLD: Input should be"),
+        (GOOD | {"SPAM_THRESHOLD": "2"}, "SPAM_THRESHOLD: Input should be"),
+        (GOOD | {"ENVIRONMENT": "a/b"}, "ENVIRONMENT: String should match pattern"),
+        (GOOD | {"INFERENCE_LOG_URI": "gs://x"}, "'gs://x' is no place for files; expected file:///folder or s3://"),
+        (GOOD | {"INFERENCE_LOG_FLUSH_SECONDS": "0"}, "INFERENCE_LOG_FLUSH_SECONDS: Input should be greater than 0"),
+        (GOOD | {"INFERENCE_LOG_BUFFER_ROWS": "9"}, "INFERENCE_LOG_BUFFER_ROWS (9) must be at least twice"),
     ],
 )
 def test_wrong_settings_end_the_process_with_one_line(settings: dict[str, str], reason: str) -> None:

@@ -1,16 +1,16 @@
 import asyncio
 import json
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from aiohttp import web
-from conftest import TIMEOUT_SECONDS, FakePredictor, ListLog, hang
+from conftest import TIMEOUT_SECONDS, FakePredictor, LogOnDisk, hang
 from kserve import InferInput, InferRequest, InferResponse
 
 import features
 from oip import InvalidInput, Unavailable
-from transformer.inference_log import Record
 from transformer.model import INLINE_CHARACTERS, FeatureTransformer
 from transformer.predictor_client import PredictorClient
 
@@ -62,20 +62,26 @@ async def test_the_predictor_gets_one_input_a_column(model: FeatureTransformer, 
     assert predictor.headers[0]["X-Request-ID"] == "batch"
 
 
-async def test_answered_mails_are_recorded_without_their_text(model: FeatureTransformer, log: ListLog) -> None:
+async def test_answered_mails_are_recorded_without_their_text(model: FeatureTransformer, log: LogOnDisk) -> None:
     await ask(model, request(SPAM, HAM, ids=["a", "b"]))
-    assert log.records == [
-        Record("a", "7", "abc", features.extract(SPAM).values, 0.95),
-        Record("b", "7", "abc", features.extract(HAM).values, 0.05),
-    ]
-    assert "money" not in repr(log.records)
+    rows = log.rows()
+    for row, name, mail, score in zip(rows, "ab", (SPAM, HAM), (0.95, 0.05), strict=True):
+        named = dict(zip(features.NAMES, features.extract(mail).values, strict=True))
+        assert {key: row[key] for key in named} == pytest.approx(named)
+        assert (row["request_id"], row["spam_probability"], row["environment"]) == (name, score, "test")
+        assert (row["model_version"], row["model_sha256"]) == ("7", "abc")
+        assert row["feature_schema_version"] == features.SCHEMA_VERSION
+        assert abs(datetime.now(UTC) - row["time"]) < timedelta(minutes=1)
+    assert "money" not in repr(rows)
 
 
-async def test_failed_mails_are_not_recorded(model: FeatureTransformer, predictor: FakePredictor, log: ListLog) -> None:
+async def test_failed_mails_are_not_recorded(
+    model: FeatureTransformer, predictor: FakePredictor, log: LogOnDisk
+) -> None:
     predictor.fault = answering({}, 500)
     with pytest.raises(Unavailable):
         await ask(model, request(SPAM))
-    assert log.records == []
+    assert log.rows() == []
 
 
 @pytest.mark.parametrize(
@@ -238,10 +244,10 @@ async def test_ids_that_no_header_may_hold_stay_in_the_body(
     assert not {"X-Request-ID", "X-Evil"} & set(headers)
 
 
-async def test_a_dead_predictor_is_503(unused_tcp_port: int, log: ListLog) -> None:
+async def test_a_dead_predictor_is_503(unused_tcp_port: int, log: LogOnDisk) -> None:
     client = PredictorClient(f"http://127.0.0.1:{unused_tcp_port}", "spam-detector", 1)
     with pytest.raises(Unavailable, match="the predictor cannot be reached") as raised:
-        await ask(FeatureTransformer("spam-detector", client, log), request(HAM))
+        await ask(FeatureTransformer("spam-detector", client, log.writer), request(HAM))
     await client.close()
     assert raised.value.status == 503
 
@@ -255,12 +261,12 @@ async def test_a_model_of_another_feature_schema_is_refused(
 
 
 async def test_a_stock_predictor_needs_a_threshold_from_the_settings(
-    client: PredictorClient, predictor: FakePredictor, log: ListLog
+    client: PredictorClient, predictor: FakePredictor, log: LogOnDisk
 ) -> None:
     predictor.parameters = {}
     with pytest.raises(Unavailable, match="set SPAM_THRESHOLD"):
-        await ask(FeatureTransformer("m", client, log), request(SPAM))
-    response = await ask(FeatureTransformer("m", client, log, spam_threshold=0.96), request(SPAM))
+        await ask(FeatureTransformer("m", client, log.writer), request(SPAM))
+    response = await ask(FeatureTransformer("m", client, log.writer, spam_threshold=0.96), request(SPAM))
     assert response.outputs[1].data == ["ham"]
 
 

@@ -7,11 +7,12 @@ from inferencelog.baseline import Baseline, read_baseline, write_baseline
 from inferencelog.chunk import Rows
 from inferencelog.errors import BaselineError, LogError, StoreError
 from inferencelog.reader import Window, newest_time, read_window
-from inferencelog.schema import MEASURES, SCORE, schema
+from inferencelog.schema import ENVIRONMENT_PATTERN, MEASURES, SCORE, schema
 from inferencelog.store import Store, open_store
 from inferencelog.writer import Limits, Stats, Writer
 
 __all__ = [
+    "ENVIRONMENT_PATTERN",
     "MEASURES",
     "SCORE",
     "Baseline",

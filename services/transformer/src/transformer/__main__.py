@@ -3,7 +3,7 @@
 from kserve.predictor_config import PredictorConfig
 
 from oip import configure_logging, read_settings, serve
-from transformer.inference_log import NoInferenceLog
+from transformer.inference_log import open_inference_log
 from transformer.model import FeatureTransformer
 from transformer.predictor_client import PredictorClient
 from transformer.settings import Settings
@@ -12,12 +12,16 @@ PROBE_TIMEOUT_SECONDS = 2
 
 
 def main() -> None:
-    """Serve until SIGTERM."""
+    """Serve until SIGTERM, then write the last rows of the inference log."""
     configure_logging()
     settings = read_settings(Settings)
     predictor = PredictorClient(str(settings.predictor_url), settings.model_name, settings.predictor_timeout_seconds)
-    model = FeatureTransformer(settings.model_name, predictor, NoInferenceLog(), settings.spam_threshold)
-    serve(model, settings.http_port, _probed(settings))
+    inference_log = open_inference_log(settings)
+    model = FeatureTransformer(settings.model_name, predictor, inference_log, settings.spam_threshold)
+    try:
+        serve(model, settings.http_port, _probed(settings))
+    finally:
+        inference_log.close(settings.inference_log_close_seconds)
 
 
 def _probed(settings: Settings) -> PredictorConfig:

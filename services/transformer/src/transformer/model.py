@@ -9,8 +9,9 @@ from uuid import uuid4
 from kserve import InferOutput, InferRequest, InferResponse, Model
 
 from features import Features, extract
+from inferencelog import Rows
 from oip import InvalidInput, Unavailable, strings, tensor
-from transformer.inference_log import InferenceLog, Record
+from transformer.inference_log import InferenceLog
 from transformer.predictor_client import PredictorClient, Scores
 
 INLINE_CHARACTERS = 256_000
@@ -78,7 +79,7 @@ class FeatureTransformer(Model):  # type: ignore[misc]
         """Record the batch and answer it."""
         assert result.scores is not None
         threshold = self._threshold(result.scores)
-        self._inference_log.append(_records(result, result.scores))
+        self._inference_log.append(_rows(result, result.scores))
         spam = result.scores.spam
         labels = ["spam" if p >= threshold else "ham" for p in spam]
         return InferResponse(
@@ -115,8 +116,6 @@ def _request_ids(request: InferRequest, batch_id: str, n: int) -> list[str]:
     return ids
 
 
-def _records(batch: Batch, scores: Scores) -> list[Record]:
-    return [
-        Record(request_id, scores.model_version, scores.model_sha256, mail.values, p)
-        for request_id, mail, p in zip(batch.request_ids, batch.mails, scores.spam, strict=True)
-    ]
+def _rows(batch: Batch, scores: Scores) -> Rows:
+    values = [mail.values for mail in batch.mails]
+    return Rows(batch.request_ids, values, scores.spam, scores.model_version, scores.model_sha256)

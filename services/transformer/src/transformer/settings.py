@@ -1,16 +1,20 @@
 """What the environment of the process sets."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, HttpUrl
+from pydantic import Field, HttpUrl, field_validator, model_validator
 from pydantic_settings import BaseSettings
+
+from inferencelog import ENVIRONMENT_PATTERN, Limits, LogError, open_store
+
+DEFAULTS = Limits()
 
 
 class Settings(BaseSettings):
     """Each field is an environment variable of the same name in capitals."""
 
     model_name: str = "spam-detector"
-    environment: str
+    environment: Annotated[str, Field(pattern=f"^{ENVIRONMENT_PATTERN}$")]
     """Name of the environment that this transformer serves, as it stands in the inference log."""
     predictor_url: HttpUrl
     """Base URL of the predictor, such as `http://spam-detector-predictor.kserve`."""
@@ -18,3 +22,30 @@ class Settings(BaseSettings):
     predictor_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
     spam_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     """Only for a predictor that does not name its model's threshold, as KServe's and MLServer's own do not."""
+    inference_log_uri: str = ""
+    """`file:///folder` or `s3://bucket/prefix`; empty for no log."""
+    inference_log_flush_seconds: Annotated[float, Field(gt=0)] = DEFAULTS.flush_seconds
+    inference_log_flush_rows: Annotated[int, Field(ge=1)] = DEFAULTS.flush_rows
+    inference_log_buffer_rows: Annotated[int, Field(ge=2)] = DEFAULTS.buffer_rows
+    """What may wait while the store is away, about 0.3 kB a row; beyond it the oldest rows are dropped."""
+    inference_log_close_seconds: Annotated[float, Field(ge=0)] = 10.0
+    """How long the last rows may take at SIGTERM; part of the pod's grace period."""
+
+    @field_validator("inference_log_uri")
+    @classmethod
+    def _is_a_place(cls, uri: str) -> str:
+        try:
+            if uri:
+                open_store(uri)
+        except LogError as error:
+            raise ValueError(str(error)) from None
+        return uri
+
+    @model_validator(mode="after")
+    def _buffer_holds_two_files(self) -> Self:
+        if self.inference_log_buffer_rows < 2 * self.inference_log_flush_rows:
+            raise ValueError(
+                f"INFERENCE_LOG_BUFFER_ROWS ({self.inference_log_buffer_rows}) must be at least twice"
+                f" INFERENCE_LOG_FLUSH_ROWS ({self.inference_log_flush_rows})"
+            )
+        return self
