@@ -74,11 +74,9 @@ async def test_100_000_answers_are_100_000_rows_after_sigterm(
                 expected.update((answer["request_id"], p["spam_probability"]) for p in answer["predictions"])
         stop(own)
     table = read(uri).table
+    found = Counter(zip(table["request_id"].to_pylist(), table["spam_probability"].to_pylist(), strict=True))
     assert table.num_rows == expected.total() == 100_000
-    assert (
-        Counter(zip(*(table[name].to_pylist() for name in ("request_id", "spam_probability")), strict=True)) == expected
-    )
-    assert not pa.types.is_null(table["model_sha256"].type)
+    assert found == expected
     assert set(table["model_sha256"].to_pylist()) != {""}
 
 
