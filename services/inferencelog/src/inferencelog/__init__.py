@@ -8,7 +8,7 @@ from inferencelog.chunk import Rows
 from inferencelog.errors import BaselineError, LogError, StoreError
 from inferencelog.reader import Window, newest_time, read_window
 from inferencelog.schema import ENVIRONMENT_PATTERN, MEASURES, SCORE, schema
-from inferencelog.store import Store, open_store
+from inferencelog.store import Store, open_store, split_file
 from inferencelog.writer import Limits, Stats, Writer
 
 __all__ = [
@@ -30,5 +30,6 @@ __all__ = [
     "read_baseline",
     "read_window",
     "schema",
+    "split_file",
     "write_baseline",
 ]

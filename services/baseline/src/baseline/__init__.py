@@ -1,0 +1,1 @@
+"""Makes the baseline that the drift detector compares with."""

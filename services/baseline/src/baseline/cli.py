@@ -1,0 +1,121 @@
+"""The command `baseline-generator`."""
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pythonjsonlogger.json import JsonFormatter
+
+from baseline.errors import GeneratorError
+from baseline.from_corpus import from_corpus
+from baseline.from_log import from_log
+from bundle import MANIFEST_NAME, MODEL_NAME, BundleError, load, read_manifest
+from corpus import CorpusError
+from inferencelog import Baseline, LogError, open_store, split_file, write_baseline
+
+LEAST_ROWS = 1000
+"""Below that the detector could tell little: what it can see is bounded by the smaller of its two samples."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make a baseline; one JSON object a line on standard error, the baseline's place on standard output."""
+    options = _parser().parse_args(arguments)
+    _log_json()
+    try:
+        baseline = options.make(options)
+        _write(baseline, options.out)
+    except (GeneratorError, BundleError, CorpusError, LogError, ValueError) as error:
+        logging.getLogger("baseline").error(str(error))
+        return 1
+    print(options.out)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="baseline-generator", description="Make the baseline that the drift detector compares with."
+    )
+    commands = parser.add_subparsers(required=True)
+    corpus = commands.add_parser("corpus", help="from a corpus of mails and a model")
+    corpus.add_argument("--corpus", type=Path, **_default("CORPUS_DIR"), help="folder with ham*/ and spam*/")
+    corpus.add_argument("--model-sha256", default=os.environ.get("MODEL_SHA256"), help="digest that the release pins")
+    corpus.set_defaults(make=_from_corpus)
+    log = commands.add_parser("log", help="from a healthy stretch of the inference log")
+    log.add_argument("--inference-log", **_default("INFERENCE_LOG_URI"), help="file:///… or s3://…")
+    log.add_argument("--environment", **_default("ENVIRONMENT"), help="whose mail")
+    log.add_argument("--start", type=_time, required=True, help="such as 2026-11-02T08:00:00Z")
+    log.add_argument("--end", type=_time, required=True, help="the first moment after the period")
+    log.set_defaults(make=_from_log)
+    for command in (corpus, log):
+        command.add_argument("--bundle", **_default("MODEL_URI"), help="folder of the model: a path, file:// or s3://")
+        command.add_argument("--out", **_default("BASELINE_URI"), help="the baseline's file: a path, file:// or s3://")
+        command.add_argument("--least-rows", type=int, default=LEAST_ROWS, help="refuse fewer mails (%(default)s)")
+    return parser
+
+
+def _default(variable: str) -> dict[str, Any]:
+    """An option that is required unless the environment has it."""
+    value = os.environ.get(variable)
+    return {"default": value, "required": not value, "metavar": variable}
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; expected such as 2026-11-02T08:00:00Z") from None
+    if time.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} has no time zone; add Z for UTC")
+    return time
+
+
+def _from_corpus(options: argparse.Namespace) -> Baseline:
+    with tempfile.TemporaryDirectory() as folder:
+        _fetch(options.bundle, Path(folder), MANIFEST_NAME, MODEL_NAME)
+        return from_corpus(options.corpus, load(Path(folder), options.model_sha256), options.least_rows)
+
+
+def _from_log(options: argparse.Namespace) -> Baseline:
+    with tempfile.TemporaryDirectory() as folder:
+        _fetch(options.bundle, Path(folder), MANIFEST_NAME)
+        manifest = read_manifest(Path(folder))
+    period = (options.start, options.end)
+    return from_log(open_store(options.inference_log), options.environment, period, manifest, options.least_rows)
+
+
+def _fetch(uri: str, folder: Path, *names: str) -> None:
+    store = open_store(uri)
+    for name in names:
+        (folder / name).write_bytes(store.read(name))
+
+
+def _write(baseline: Baseline, uri: str) -> None:
+    store, name = split_file(uri)
+    store.write(name, write_baseline(baseline))
+    logging.getLogger("baseline").info(
+        "baseline written",
+        extra={
+            "uri": uri,
+            "rows": baseline.rows,
+            "model_version": baseline.model_version,
+            "model_sha256": baseline.model_sha256,
+            "source": baseline.source,
+        },
+    )
+
+
+def _log_json() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    names = {"asctime": "time", "levelname": "level", "name": "logger"}
+    handler.setFormatter(JsonFormatter("{asctime}{levelname}{name}{message}", style="{", rename_fields=names))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""A baseline from a stretch of the inference log that a person calls healthy."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from baseline.errors import GeneratorError
+from bundle import MODEL_NAME, Manifest
+from inferencelog import MEASURES, Baseline, Store, Window, read_window
+
+MODEL = ("model_version", "model_sha256", "feature_schema_version")
+
+
+def from_log(
+    store: Store, environment: str, period: tuple[datetime, datetime], manifest: Manifest, least_rows: int
+) -> Baseline:
+    """Features and scores of the answered mails of a period.
+
+    Args:
+        manifest: Of the model that the rows have to be of; it has the threshold, which the log has not.
+
+    Raises:
+        StoreError: The log cannot be read.
+        GeneratorError: Too few rows, files that cannot be read, rows of several models or of another one.
+    """
+    window = read_window(store, environment, *period, columns=[*MODEL, *MEASURES])
+    _check_whole(window)
+    if window.table.num_rows < least_rows:
+        raise GeneratorError(
+            f"{environment} has {window.table.num_rows} rows in the log from {period[0].isoformat()} to"
+            f" {period[1].isoformat()}; a baseline needs {least_rows} or more: name a longer period"
+        )
+    version, sha256, schema_version = _one_model(window.table)
+    _check_model(manifest, version, sha256, schema_version)
+    return Baseline(
+        table=window.table.select([*MEASURES]),
+        model_name=manifest.name,
+        model_version=version,
+        model_sha256=sha256,
+        feature_schema_version=schema_version,
+        threshold=manifest.threshold,
+        source=f"inference log of {environment}",
+        period=period,
+    )
+
+
+def _check_whole(window: Window) -> None:
+    """A baseline is made once and used for weeks: unlike the detector, it does without nothing."""
+    if window.unreadable:
+        named = "; ".join(f"{path}: {why}" for path, why in list(window.unreadable.items())[:5])
+        raise GeneratorError(
+            f"{len(window.unreadable)} files of the period cannot be read ({named}); remove them or name another period"
+        )
+    if window.other_environment:
+        raise GeneratorError(
+            f"{window.other_environment} rows of the period say that they are of another environment;"
+            " find out who writes them, or name another period"
+        )
+    holes = [n for n in MEASURES if pc.any(pc.is_null(window.table[n], nan_is_null=True)).as_py()]
+    if holes:
+        raise GeneratorError(f"rows of the period lack values of {', '.join(holes)}; name another period")
+
+
+def _one_model(table: pa.Table) -> Sequence[str]:
+    counts = table.select(MODEL).group_by(MODEL).aggregate([([], "count_all")]).sort_by([("count_all", "descending")])
+    rows = counts.to_pylist()
+    if len(rows) > 1:
+        named = "; ".join(f"{r['count_all']} of {r['model_version']} (SHA-256 {r['model_sha256'][:12]})" for r in rows)
+        raise GeneratorError(f"the period mixes models: {named}; name a period between two releases")
+    return [rows[0][name] for name in MODEL]
+
+
+def _check_model(manifest: Manifest, version: str, sha256: str, schema_version: str) -> None:
+    ours = (manifest.version, manifest.files.get(MODEL_NAME), manifest.feature_schema_version)
+    # A predictor that is not ours tells no digest.
+    if (version, sha256 or ours[1], schema_version) != ours:
+        raise GeneratorError(
+            f"the rows are of model {version} (SHA-256 {sha256[:12] or 'unknown'}, feature schema {schema_version}),"
+            f" the bundle is {ours[0]} (SHA-256 {str(ours[1])[:12]}, feature schema {ours[2]});"
+            " name the bundle that served them"
+        )
