@@ -1,0 +1,63 @@
+"""Command `drift-detector`."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from drift.errors import DriftError
+from drift.logs import configure_logging
+from drift.settings import Settings, read_settings
+from inferencelog import LogError
+
+log = logging.getLogger("drift")
+
+DONE, FAILED, REFUSED = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare once, and say in the exit code whether that could be done: 0 done, 1 failed, 2 wrong settings."""
+    configure_logging()
+    try:
+        settings = read_settings(arguments)
+    except ValidationError as error:
+        wrong = [f"{each['loc'][0]}".upper() + f": {each['msg']}" for each in error.errors()]
+        log.error("settings refused", extra={"reason": "; ".join(wrong)})
+        return REFUSED
+    try:
+        run(settings, datetime.now(UTC))
+    except (DriftError, LogError) as error:
+        log.error("drift detection failed", extra={"reason": str(error), "environment": settings.environment})
+        return FAILED
+    except Exception:
+        log.exception("drift detection failed", extra={"environment": settings.environment})
+        return FAILED
+    return DONE
+
+
+def run(settings: Settings, now: datetime) -> None:
+    """Compare, then write the report, log the line and push the gauges, in this order.
+
+    Raises:
+        DriftError: The comparison cannot be made, or the gauges cannot be pushed.
+        LogError: The log or the baseline cannot be read, or the report cannot be written.
+    """
+    # Imported late: alibi-detect takes two seconds that `--help` and refusals need not wait for.
+    from drift.detector import detect
+    from drift.gauges import push
+    from drift.report import write
+
+    result = detect(settings, now)
+    write(result, settings.report_root)
+    if result.clock_skew_seconds:
+        skew = {"environment": result.environment, "clock_skew_seconds": result.clock_skew_seconds}
+        log.warning("clock skew: the newest row of the log lies in the future", extra=skew)
+    log.info("drift", extra=result.summary())
+    if settings.pushgateway_url:
+        push(result, settings.pushgateway_url)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

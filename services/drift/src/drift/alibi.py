@@ -1,0 +1,12 @@
+"""The detectors of alibi-detect that are used here, imported without a word.
+
+alibi-detect 0.11.4 imports transformers, which otherwise complains on stderr that it finds no PyTorch.
+"""
+
+import os
+
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+
+from alibi_detect.cd import FETDrift, KSDrift
+
+__all__ = ["FETDrift", "KSDrift"]

@@ -1,0 +1,134 @@
+"""From a window of the log and a baseline to a result."""
+
+from datetime import datetime
+
+import features
+from drift.compare import Change, compare, shares
+from drift.errors import DriftError
+from drift.period import Period
+from drift.picture import Picture, picture, share_picture
+from drift.result import Log, Measured, Result, Status
+from drift.sample import IDENTITY, Sample, SetAside, finite_rows, own_rows
+from drift.settings import Settings
+from inferencelog import MEASURES, SCORE, Baseline, Store, newest_time, open_store, read_baseline, read_window
+
+NEW_BASELINE = "make a new baseline with baseline-generator, from mail that is healthy, and set BASELINE_URI to it"
+
+
+def detect(settings: Settings, now: datetime) -> Result:
+    """Compare the period with the baseline.
+
+    Raises:
+        DriftError: They cannot be compared.
+        inferencelog.LogError: The log or the baseline cannot be read.
+    """
+    period = settings.period(now)
+    baseline = checked_baseline(settings)
+    old, _, _ = finite_rows(baseline.table)
+    if old.rows < settings.minimum_rows:
+        raise DriftError(
+            f"the baseline {settings.baseline_uri} has {old.rows} rows of finite numbers, fewer than "
+            f"MINIMUM_ROWS={settings.minimum_rows}; {NEW_BASELINE}"
+        )
+    log, new = read(open_store(settings.inference_log_uri), settings, period, baseline)
+    measured = _measure(old, new, baseline, settings) if new.rows >= settings.minimum_rows else []
+    return Result(
+        status=_status(measured),
+        environment=settings.environment,
+        period=period,
+        created=now,
+        baseline=baseline,
+        baseline_uri=settings.baseline_uri,
+        report_uri=open_store(settings.report_root).uri(f"{period.folder(settings.environment)}/report.html"),
+        rows=new.rows,
+        log=log,
+        measured=measured,
+        settings=settings.dict(include={"minimum_rows", "false_alarm_rate", "minimum_change"}),
+    )
+
+
+def checked_baseline(settings: Settings) -> Baseline:
+    """The baseline, if it is of the released model and of these features.
+
+    Raises:
+        DriftError: It is not.
+        inferencelog.LogError: It cannot be read.
+    """
+    found = read_baseline(settings.baseline_uri)
+    if settings.model_sha256 and found.model_sha256 != settings.model_sha256:
+        raise DriftError(
+            f"the baseline {settings.baseline_uri} is of model {found.model_version} with SHA-256 "
+            f"{found.model_sha256 or 'unknown'}, and the released model has MODEL_SHA256={settings.model_sha256}; "
+            f"a baseline of that model is needed: take the one in its bundle, or {NEW_BASELINE}"
+        )
+    if found.feature_schema_version != features.SCHEMA_VERSION:
+        raise DriftError(
+            f"the baseline {settings.baseline_uri} has features of schema {found.feature_schema_version}, this "
+            f"detector knows schema {features.SCHEMA_VERSION}; {NEW_BASELINE}"
+        )
+    if tuple(found.table.column_names) != MEASURES:
+        odd = sorted(set(found.table.column_names) ^ set(MEASURES)) or "their order"
+        raise DriftError(f"the baseline {settings.baseline_uri} has other columns ({odd}); {NEW_BASELINE}")
+    return found
+
+
+def read(store: Store, settings: Settings, period: Period, baseline: Baseline) -> tuple[Log, Sample]:
+    """What the window holds, and the rows of it that can be compared.
+
+    Raises:
+        DriftError: There are rows or files, and none of them can be used.
+        inferencelog.LogError: The store cannot be read.
+    """
+    window = read_window(store, settings.environment, period.start, period.end, [*IDENTITY, *MEASURES])
+    if window.unreadable and not window.files:
+        path, why = next(iter(window.unreadable.items()))
+        raise DriftError(
+            f"none of the {len(window.unreadable)} files of the window can be read, the first being "
+            f"{store.uri(path)}: {why}; look at what writes there, move the files away and run again"
+        )
+    own = own_rows(window.table, baseline)
+    sample, dropped, columns = finite_rows(own.table)
+    aside = SetAside(window.other_environment, own.other_models, own.other_schemas, dropped, columns)
+    _check(aside, sample.rows, settings, baseline)
+    newest = newest_time(store, settings.environment)
+    return Log(window.table.num_rows, window.files, window.unreadable, aside, newest), sample
+
+
+def _check(aside: SetAside, rows: int, settings: Settings, baseline: Baseline) -> None:
+    """Rows that are there and of no use are a fault to be mended, not a quiet hour."""
+    if rows == 0 and aside.other_models:
+        raise DriftError(
+            f"the window holds rows of model {', '.join(sorted(aside.other_models))} only, and the baseline "
+            f"{settings.baseline_uri} is of model {baseline.model_version}; {NEW_BASELINE}"
+        )
+    if rows == 0 and aside.other_schemas:
+        raise DriftError(
+            f"the window holds rows of feature schema {', '.join(sorted(aside.other_schemas))} only, and the baseline "
+            f"{settings.baseline_uri} is of schema {baseline.feature_schema_version}; {NEW_BASELINE}"
+        )
+    if rows < settings.minimum_rows <= rows + aside.not_finite:
+        columns = ", ".join(f"{name} ({count})" for name, count in aside.not_finite_columns.items())
+        raise DriftError(
+            f"{aside.not_finite} of {rows + aside.not_finite} rows hold values that are missing or no finite numbers, "
+            f"in {columns}; look at the transformer that writes them"
+        )
+
+
+def _measure(old: Sample, new: Sample, baseline: Baseline, settings: Settings) -> list[Measured]:
+    changes = compare(old.columns, new.columns, baseline.threshold, settings.limits)
+    found = [Measured(change, _picture(change, old, new, baseline.threshold)) for change in changes]
+    return sorted(found, key=lambda each: (not each.change.drifted, -each.change.distance))
+
+
+def _picture(change: Change, old: Sample, new: Sample, threshold: float) -> Picture:
+    least = shares(threshold).get(change.measure)
+    if least is not None:
+        return share_picture(*(float((sample.columns[SCORE] >= least).mean()) for sample in (old, new)))
+    values = [sample.columns[change.measure] for sample in (old, new)]
+    return picture(*values, linear=change.measure == SCORE)
+
+
+def _status(measured: list[Measured]) -> Status:
+    if not measured:
+        return Status.INSUFFICIENT_DATA
+    return Status.DRIFT if any(each.change.drifted for each in measured) else Status.NO_DRIFT

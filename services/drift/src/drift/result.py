@@ -1,0 +1,130 @@
+"""What a run found out."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from drift.compare import Change
+from drift.period import Period
+from drift.picture import Picture
+from drift.sample import SetAside
+from inferencelog import Baseline
+
+SKEW_SECONDS = 60.0
+"""How far the newest row may lie in the future before clocks are said to differ."""
+
+
+class Status(StrEnum):
+    """The outcome in one word."""
+
+    DRIFT = "drift"
+    NO_DRIFT = "no drift"
+    INSUFFICIENT_DATA = "insufficient data"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A measure: how it differs, and how it is distributed."""
+
+    change: Change
+    picture: Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What the window held."""
+
+    rows: int
+    """Rows of this environment, whoever's."""
+    files: int
+    unreadable: dict[str, str]
+    """File -> why it is no part of the log."""
+    set_aside: SetAside
+    newest: datetime | None
+    """When the newest row of the environment was written, in the window or later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Everything that log line, gauges and report say."""
+
+    status: Status
+    environment: str
+    period: Period
+    created: datetime
+    baseline: Baseline
+    baseline_uri: str
+    report_uri: str
+    rows: int
+    """Rows that were compared, or would have been."""
+    log: Log
+    measured: list[Measured]
+    """Those that drifted first, then by distance; none when there is insufficient data."""
+    settings: dict[str, Any]
+
+    @property
+    def drifted(self) -> list[Measured]:
+        """The measures that have drifted."""
+        return [each for each in self.measured if each.change.drifted]
+
+    @property
+    def age_seconds(self) -> float | None:
+        """From the newest row to now; negative when that lies in the future."""
+        return None if self.log.newest is None else (self.created - self.log.newest).total_seconds()
+
+    @property
+    def clock_skew_seconds(self) -> float:
+        """How far the newest row lies in the future; 0 for less than `SKEW_SECONDS`."""
+        age = self.age_seconds
+        return -age if age is not None and age < -SKEW_SECONDS else 0.0
+
+    def summary(self) -> dict[str, Any]:
+        """The result as JSON takes it, without the measures that have not drifted and without pictures."""
+        return {
+            "status": str(self.status),
+            "environment": self.environment,
+            "window": {"start": self.period.start.isoformat(), "end": self.period.end.isoformat()},
+            "rows": self.rows,
+            "drifted": [_figures(each.change) for each in self.drifted],
+            "measures": len(self.measured),
+            "set_aside": self.log.set_aside.by_reason,
+            "other_models": self.log.set_aside.other_models,
+            "other_schemas": self.log.set_aside.other_schemas,
+            "not_finite_columns": self.log.set_aside.not_finite_columns,
+            "files": self.log.files,
+            "unreadable_files": self.log.unreadable,
+            "data_age_seconds": self.age_seconds,
+            "clock_skew_seconds": self.clock_skew_seconds,
+            "model_version": self.baseline.model_version,
+            "report": self.report_uri,
+        }
+
+    def everything(self) -> dict[str, Any]:
+        """The result as JSON takes it."""
+        return {
+            **self.summary(),
+            "created": self.created.isoformat(),
+            "baseline": _about(self.baseline, self.baseline_uri),
+            "newest_row": None if self.log.newest is None else self.log.newest.isoformat(),
+            "settings": self.settings,
+            "measures": [{**_figures(each.change), **asdict(each.picture)} for each in self.measured],
+        }
+
+
+def _figures(change: Change) -> dict[str, Any]:
+    return asdict(change)
+
+
+def _about(baseline: Baseline, uri: str) -> dict[str, Any]:
+    return {
+        "uri": uri,
+        "source": baseline.source,
+        "model_name": baseline.model_name,
+        "model_version": baseline.model_version,
+        "model_sha256": baseline.model_sha256,
+        "feature_schema_version": baseline.feature_schema_version,
+        "threshold": baseline.threshold,
+        "rows": baseline.rows,
+        "period": None if baseline.period is None else [time.isoformat() for time in baseline.period],
+    }

@@ -1,0 +1,126 @@
+"""Rows of the log or of a baseline as columns of numbers, and what had to be set aside."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from drift.compare import Columns, Values
+from inferencelog import MEASURES, SCORE, Baseline
+
+IDENTITY = ("model_version", "model_sha256", "feature_schema_version")
+"""Whose features and scores a row of the log holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """Rows of the window that were not compared, by the reason."""
+
+    other_environment: int = 0
+    other_models: dict[str, int] = field(default_factory=dict)
+    """By model version; with the digest where the version alone would be the baseline's."""
+    other_schemas: dict[str, int] = field(default_factory=dict)
+    """By feature schema version; rows of the baseline's model all the same."""
+    not_finite: int = 0
+    """Rows with a value that is missing or no finite number."""
+    not_finite_columns: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def by_reason(self) -> dict[str, int]:
+        """How many rows for each reason."""
+        return {
+            "other_model": sum(self.other_models.values()),
+            "other_schema": sum(self.other_schemas.values()),
+            "other_environment": self.other_environment,
+            "not_finite": self.not_finite,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Rows that can be compared."""
+
+    columns: Columns
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """The rows of the baseline's model, and how many are of others."""
+
+    table: pa.Table
+    other_models: dict[str, int]
+    other_schemas: dict[str, int]
+
+
+def own_rows(table: pa.Table, baseline: Baseline) -> Own:
+    """Leave out rows of another model or feature schema: they differ for reasons that are no change of mail.
+
+    Args:
+        table: `IDENTITY` and other columns, n rows.
+    """
+    others: Counter[str] = Counter()
+    schemas: Counter[str] = Counter()
+    labels = table.select(list(IDENTITY))
+    keep = None
+    for group in labels.group_by(list(IDENTITY)).aggregate([([], "count_all")]).to_pylist():
+        version, digest, schema = (group[name] or "" for name in IDENTITY)
+        if not same_model(baseline, version, digest):
+            name = f"{version} (SHA-256 {digest[:12]}…)" if version == baseline.model_version else version
+            others[name or "unknown"] += group["count_all"]
+        elif schema != baseline.feature_schema_version:
+            schemas[schema or "unknown"] += group["count_all"]
+        else:
+            found = _equal(labels, group)
+            keep = found if keep is None else pc.or_(keep, found)
+    # Most windows have rows of one model only; they need no copy.
+    if others or schemas:
+        table = table.filter(keep) if keep is not None else table.slice(0, 0)
+    return Own(table, dict(others), dict(schemas))
+
+
+def same_model(baseline: Baseline, version: str, digest: str) -> bool:
+    """Whether it is the baseline's model: by the digests where both are known, else by the version."""
+    if digest and baseline.model_sha256:
+        return digest == baseline.model_sha256
+    return version == baseline.model_version
+
+
+def _equal(labels: pa.Table, group: dict[str, Any]) -> pa.ChunkedArray:
+    masks = []
+    for name in IDENTITY:
+        column = labels[name].cast(pa.string())
+        masks.append(pc.is_null(column) if group[name] is None else pc.fill_null(pc.equal(column, group[name]), False))
+    return pc.and_(pc.and_(masks[0], masks[1]), masks[2])
+
+
+def finite_rows(table: pa.Table) -> tuple[Sample, int, dict[str, int]]:
+    """The rows in which each of `MEASURES` is a finite number.
+
+    Returns:
+        The rows; how many were left out; for each column that has such values, in how many rows.
+    """
+    columns: dict[str, Values] = {}
+    finite = np.ones(table.num_rows, dtype=bool)
+    wrong: dict[str, int] = {}
+    for name in MEASURES:
+        columns[name] = _values(table, name)
+        table = table.drop_columns([name])
+        good = np.isfinite(columns[name])
+        if not good.all():
+            wrong[name] = int((~good).sum())
+            finite &= good
+    if wrong:
+        columns = {name: values[finite] for name, values in columns.items()}
+    kept = int(finite.sum())
+    return Sample(columns, kept), len(finite) - kept, wrong
+
+
+def _values(table: pa.Table, name: str) -> Values:
+    # On both sides in the same precision: a share such as 0.1 rounded on one side only would differ everywhere.
+    kind = np.float64 if name == SCORE else np.float32
+    values: Values = table[name].to_numpy().astype(kind, copy=False)
+    return values

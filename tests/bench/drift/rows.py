@@ -1,0 +1,127 @@
+"""Rows as the inference log would have them, of every mail of the corpus: by a model that has not seen the mail.
+
+Run with services/trainer's environment. Writes two Parquet files with the same mails in the same order: as they are,
+and as a provider would hand them on who turns mail into plain text.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+import features
+from features import markup, mime
+from trainer import evaluate, folds, model
+from trainer.corpus import Corpus, MailFile, find_mails, read_corpus, read_mail
+
+AS_THEY_ARE = "mails.parquet"
+WITHOUT_HTML = "no-html.parquet"
+HARD_HAM_FOLDER = "hard"
+BOUNDARY = "=_part_of_one_mail_="
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Features of all n mails in one form."""
+
+    texts: list[str]
+    values: Floats
+    """[n, k]"""
+
+
+def main() -> None:
+    """Score every mail out of fold, in both forms."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", type=Path, required=True, help="folder with ham*/ and spam*/")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the rows")
+    options = parser.parse_args()
+    start = time.monotonic()
+
+    def progress(message: str) -> None:
+        print(f"[{time.monotonic() - start:5.1f} s] {message}", file=sys.stderr, flush=True)
+
+    write_rows(options.corpus, options.out, progress)
+
+
+def write_rows(root: Path, out: Path, progress: Callable[[str], None]) -> None:
+    """Read the corpus at `root`, and write both files into `out`."""
+    mails, corpus = find_mails(root), read_corpus(root)
+    stripped = without_html(mails, corpus)
+    progress(
+        f"{len(mails)} mails, of which {sum(a != b for a, b in zip(corpus.texts, stripped.texts, strict=True))} "
+        "read differently without their HTML"
+    )
+    groups = folds.near_duplicates(corpus.texts)
+    variants = [Variant(corpus.texts, corpus.values), stripped]
+    scores = cross_fitted(corpus, groups, variants, progress)
+    threshold = evaluate.threshold_at(corpus.spam, scores[0], evaluate.FALSE_POSITIVE_RATE)
+    out.mkdir(parents=True, exist_ok=True)
+    about = {
+        "spam": corpus.spam.astype(bool),
+        "hard_ham": np.array([HARD_HAM_FOLDER in mail.path.parent.name and not mail.spam for mail in mails]),
+        "group": groups,
+    }
+    for name, variant, probability in zip((AS_THEY_ARE, WITHOUT_HTML), variants, scores, strict=True):
+        pq.write_table(_table(variant, probability, about, threshold), out / name)
+    progress(f"threshold {threshold:.4f}, rows in {out}")
+
+
+def without_html(mails: list[MailFile], corpus: Corpus) -> Variant:
+    """What the features are once markup is gone; mails without any stay as they are."""
+    texts, values = list(corpus.texts), corpus.values.copy()
+    for row, mail in enumerate(mails):
+        plain = strip_html(read_mail(mail))
+        if plain is not None:
+            texts[row], values[row] = features.extract(plain)
+    return Variant(texts, values)
+
+
+def strip_html(raw: bytes) -> str | None:
+    """The mail as plain text; None where it has no HTML.
+
+    A mail that comes as text and as HTML keeps its text; one of HTML alone keeps what a reader saw of it.
+    Attachments stay.
+    """
+    mail = mime.parse(raw)
+    if not mail.html:
+        return None
+    shown = [text for text in mail.plain if text.strip()] or [markup.parse(source).shown for source in mail.html]
+    pieces = [f"\nContent-Type: text/plain; charset=utf-8\n\n{text}" for text in shown]
+    pieces += ["\nContent-Type: application/octet-stream\n\n"] * mail.attachments
+    head = f"Subject: {' '.join(mail.subject.split())}\nMIME-Version: 1.0\n"
+    parts = f"\n--{BOUNDARY}".join(["", *pieces, "--\n"])
+    return f'{head}Content-Type: multipart/mixed; boundary="{BOUNDARY}"\n{parts}'
+
+
+def cross_fitted(
+    corpus: Corpus, groups: NDArray[np.int_], variants: list[Variant], progress: Callable[[str], None]
+) -> list[Floats]:
+    """Out-of-fold probabilities [n] of each variant; near-duplicates share a fold, so both variants are unseen."""
+    frames = [model.table(variant.texts, variant.values) for variant in variants]
+    scores = [np.empty(len(corpus.spam)) for _ in variants]
+    for number, (train, test) in enumerate(folds.split(corpus.spam, groups), 1):
+        fitted = model.fit(frames[0].iloc[train], corpus.spam[train], groups[train])
+        for frame, probability in zip(frames, scores, strict=True):
+            probability[test] = fitted.predict_proba(frame.iloc[test])[:, 1]
+        progress(f"fold {number} of {folds.FOLDS} done")
+    return scores
+
+
+def _table(variant: Variant, probability: Floats, about: dict[str, NDArray[np.generic]], threshold: float) -> pa.Table:
+    # FP32, as the log has them.
+    columns = {name: variant.values[:, place].astype(np.float32) for place, name in enumerate(features.NAMES)}
+    table = pa.table({**columns, "spam_probability": probability, **about})
+    return table.replace_schema_metadata({"threshold": repr(threshold), "seed": "0"})
+
+
+if __name__ == "__main__":
+    main()
