@@ -14,6 +14,7 @@ UV := $(TOOLS)/bin/uv
 BUILD := build
 MODELS := $(BUILD)/models
 CORPORA := $(BUILD)/corpora
+LOG := $(CURDIR)/$(BUILD)/inference-log
 
 # Everything stays inside the repository's ignored folders, and Python is the machine's own.
 export UV_PROJECT_ENVIRONMENT := .venv
@@ -34,7 +35,19 @@ say = @printf '\033[1m==> %s  %s\033[0m\n' "$$(date +%T)" "$(1)"
 
 .PHONY: run
 run: $(foreach s,$(SERVED),$(call ready,services/$(s))) $(BUILD)/model ## Set up, start both environments and the gateway, stay until Ctrl-C
-	@exec services/local/.venv/bin/local --procfile Procfile --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)"
+	@exec services/local/.venv/bin/local --procfile Procfile --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" \
+	  --inference-log "$(LOG)"
+
+# Of simulate and drift.
+ENVIRONMENT ?= staging
+SPAM ?= 0.31
+RATE ?= 100
+MAILS ?= 2000
+
+.PHONY: simulate
+simulate: $(call ready,services/local) $(BUILD)/corpus ## Send real mail through the running system (SPAM=0.31 RATE=100 MAILS=2000 ENVIRONMENT=staging)
+	@services/local/.venv/bin/simulate --url "http://127.0.0.1:$${PORT:-8080}" --corpus "$$(< $(BUILD)/corpus)" \
+	  --environment $(ENVIRONMENT) --spam $(SPAM) --rate $(RATE) --mails $(MAILS)
 
 .PHONY: train
 train: $(BUILD)/model ## Train and evaluate the model on the corpus (CORPUS_DIR=… for your own)

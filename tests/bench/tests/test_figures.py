@@ -4,7 +4,7 @@ import pytest
 
 from bench import figures
 from bench.figures import BATCH_1000, IN_PROCESS, RATIOS, Row
-from bench.systems import KSERVE, MLSERVER, OURS, UNCOALESCED
+from bench.systems import KSERVE, LOGGING, MLSERVER, OURS, UNCOALESCED
 
 
 def row(name: str, connections: int, cpu: float = 100.0, rate: float = 1000.0, p50: float = 1.0) -> Row:
@@ -29,6 +29,7 @@ def test_rows_of_different_loads_are_kept_apart() -> None:
 def test_ratios() -> None:
     rows = [
         row(OURS, 64, cpu=200, rate=4000),
+        row(LOGGING, 64, cpu=210),
         row(UNCOALESCED, 64, rate=500),
         row(MLSERVER, 64, cpu=500),
         row(OURS, 1, p50=1.7),
@@ -38,6 +39,7 @@ def test_ratios() -> None:
     assert figures.ratios(rows) == {
         "cpu_vs_mlserver_at_64": 0.4,
         "coalescing_throughput_at_64": 8.0,
+        "inference_log_cpu_at_64": 1.05,
         "p50_ms_at_1": 1.7,
         "batch_1000_cpu_vs_in_process_32": 1.2,
     }

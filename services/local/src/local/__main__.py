@@ -17,6 +17,9 @@ SERVING = {
     "PYTHONUNBUFFERED": "1",
 }
 
+FLUSH_SECONDS = "5"
+"""So that a person who has just sent mail finds it in the inference log."""
+
 
 def main() -> None:
     """Exit 0 when a person ends it, 2 when it cannot start, else as the gateway did."""
@@ -28,7 +31,8 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(2)
     numbers = {port.variable: str(port.number) for port in wanted}
-    environ = {**os.environ, **SERVING, **numbers, "MODEL_DIR": str(options.model)}
+    log = {"INFERENCE_LOG_URI": options.inference_log, "INFERENCE_LOG_FLUSH_SECONDS": FLUSH_SECONDS}
+    environ = {**log, **os.environ, **SERVING, **numbers, "MODEL_DIR": str(options.model)}
     base = f"http://127.0.0.1:{numbers['PORT']}"
     # Started after the processes: a fork beside a running thread may copy a lock that is held for good.
     greeter = threading.Thread(target=lambda: _greet(processes, base, options.corpus), daemon=True)
@@ -49,6 +53,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--procfile", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True, help="folder of the bundle that both environments serve")
     parser.add_argument("--corpus", type=Path, required=True, help="where the mails of the greeting come from")
+    parser.add_argument("--inference-log", default="", help="where both transformers record, if not INFERENCE_LOG_URI")
     return parser.parse_args()
 
 

@@ -11,6 +11,7 @@ from bench.servers import ended_by_signals
 
 SYSTEMS = {
     "ours": systems.OURS,
+    "logging": systems.LOGGING,
     "uncoalesced": systems.UNCOALESCED,
     "mlserver": systems.MLSERVER,
     "kserve": systems.KSERVE,

@@ -53,8 +53,11 @@ def run(plan: Plan) -> list[list[Row]]:
 def start(servers: Servers, plan: Plan) -> list[System]:
     """Start the systems of the plan, all at once, and wait for them."""
     makers: dict[str, Callable[[], System]] = {
-        systems.OURS: lambda: systems.ours(servers, plan.model, coalescing=True),
-        systems.UNCOALESCED: lambda: systems.ours(servers, plan.model, coalescing=False),
+        systems.OURS: lambda: systems.ours(servers, plan.model),
+        systems.LOGGING: lambda: systems.ours(
+            servers, plan.model, systems.LOGGING, inference_log=str((plan.scratch / "inference-log").absolute())
+        ),
+        systems.UNCOALESCED: lambda: systems.ours(servers, plan.model, systems.UNCOALESCED, coalescing=False),
         systems.MLSERVER: lambda: systems.mlserver(servers, plan.model),
         systems.KSERVE: lambda: systems.kserve(servers, plan.model),
     }

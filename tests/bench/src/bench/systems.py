@@ -15,6 +15,7 @@ from bench.servers import Server, Servers, free_port
 
 OURS = "model-serving"
 UNCOALESCED = "model-serving, coalescing off"
+LOGGING = "model-serving, inference log on"
 MLSERVER = "MLServer"
 KSERVE = "KServe SDK"
 
@@ -62,13 +63,17 @@ class System:
             client.close()
 
 
-def ours(servers: Servers, model: Path, coalescing: bool) -> System:
-    """Gateway, transformer and predictor of one environment."""
-    name = OURS if coalescing else UNCOALESCED
-    label = "coalescing" if coalescing else "uncoalesced"
+def ours(servers: Servers, model: Path, name: str = OURS, coalescing: bool = True, inference_log: str = "") -> System:
+    """Gateway, transformer and predictor of one environment.
+
+    Args:
+        inference_log: Where the transformer records what it answers, if anywhere.
+    """
+    label = re.sub(r"\W+", "-", name)
     predictor = _service(servers, "predictor", label, MODEL_READY, {"MODEL_DIR": str(model), "MODEL_NAME": MODEL})
     to_predictor = {"PREDICTOR_URL": predictor.url, "MODEL_NAME": MODEL, "ENVIRONMENT": "staging"}
-    transformer = _service(servers, "transformer", label, MODEL_READY, to_predictor)
+    log = {"INFERENCE_LOG_URI": inference_log, "INFERENCE_LOG_FLUSH_SECONDS": "5"}
+    transformer = _service(servers, "transformer", label, MODEL_READY, to_predictor | log)
     to_transformer = {"ENVIRONMENTS": json.dumps({"staging": transformer.url}), "COALESCING": json.dumps(coalescing)}
     gateway = _service(servers, "gateway", label, "/ready", to_transformer)
     return System(
