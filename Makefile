@@ -43,11 +43,25 @@ ENVIRONMENT ?= staging
 SPAM ?= 0.31
 RATE ?= 100
 MAILS ?= 2000
+LAST ?= 60m
 
 .PHONY: simulate
 simulate: $(call ready,services/local) $(BUILD)/corpus ## Send real mail through the running system (SPAM=0.31 RATE=100 MAILS=2000 ENVIRONMENT=staging)
 	@services/local/.venv/bin/simulate --url "http://127.0.0.1:$${PORT:-8080}" --corpus "$$(< $(BUILD)/corpus)" \
 	  --environment $(ENVIRONMENT) --spam $(SPAM) --rate $(RATE) --mails $(MAILS)
+
+.PHONY: drift
+drift: $(call ready,services/drift) $(BUILD)/baseline.parquet ## Compare the local log with the corpus, write a report (LAST=60m ENVIRONMENT=staging)
+	$(call say,drift-detector)
+	@services/drift/.venv/bin/drift-detector --inference-log-uri "$(LOG)" --environment $(ENVIRONMENT) --last $(LAST) \
+	  --baseline-uri $(BUILD)/baseline.parquet | tee $(BUILD)/drift.jsonl
+	@$(PYTHON) -c 'import json, sys; found = [json.loads(line) for line in sys.stdin][-1]; \
+	  print(found["status"] + ":", found["rows"], "mails compared; report:", found["report"])' < $(BUILD)/drift.jsonl
+
+# Scores as the local model gives them to the mails that simulate sends. The baseline in its bundle is right for new mail.
+$(BUILD)/baseline.parquet: $(call ready,services/baseline) $(BUILD)/model
+	$(call say,baseline)
+	@services/baseline/.venv/bin/baseline-generator corpus --corpus "$$(< $(BUILD)/corpus)" --bundle "$$(< $(BUILD)/model)" --out $@
 
 .PHONY: train
 train: $(BUILD)/model ## Train and evaluate the model on the corpus (CORPUS_DIR=… for your own)

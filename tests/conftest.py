@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from s3_server import S3Server, s3_server
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
@@ -139,6 +140,15 @@ def own(tmp_path: Path, model: Path) -> Iterator[System]:
     """A system of the test's own."""
     with system(tmp_path, model) as found:
         yield found
+
+
+@pytest.fixture
+def s3(tmp_path: Path) -> Iterator[S3Server]:
+    """A real S3 server, which this process and those that it starts may use."""
+    with pytest.MonkeyPatch.context() as patch, s3_server(tmp_path / "s3") as server:
+        for name, value in server.variables.items():
+            patch.setenv(name, value)
+        yield server
 
 
 @pytest.fixture(scope="session")

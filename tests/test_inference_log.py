@@ -5,29 +5,19 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 from conftest import System, system
-from s3_server import S3Server, s3_server
+from s3_server import S3Server
 
 from inferencelog import Window, open_store, read_window
 
 DOWN_SECONDS = float(os.environ.get("STORE_DOWN_SECONDS", "10"))
 """For how long a test takes the store away."""
 STOP_SECONDS = 20
-
-
-@pytest.fixture
-def s3(tmp_path: Path) -> Iterator[S3Server]:
-    with pytest.MonkeyPatch.context() as patch, s3_server(tmp_path / "s3") as server:
-        for name, value in server.variables.items():
-            patch.setenv(name, value)
-        yield server
 
 
 def read(uri: str) -> Window:

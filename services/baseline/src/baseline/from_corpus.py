@@ -15,7 +15,7 @@ from inferencelog import MEASURES, Baseline
 
 log = logging.getLogger("baseline")
 
-BATCH = 500
+BATCH = 2000
 """Mails scored at a time: their texts are in memory together."""
 
 
