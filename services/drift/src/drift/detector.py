@@ -8,7 +8,7 @@ from drift.errors import DriftError
 from drift.period import Period
 from drift.picture import Picture, picture, share_picture
 from drift.result import Log, Measured, Result, Status
-from drift.sample import IDENTITY, Sample, SetAside, finite_rows, own_rows
+from drift.sample import IDENTITY, Sample, SetAside, finite_rows, measures, own_rows
 from drift.settings import Settings
 from inferencelog import MEASURES, SCORE, Baseline, Store, newest_time, open_store, read_baseline, read_window
 
@@ -24,7 +24,7 @@ def detect(settings: Settings, now: datetime) -> Result:
     """
     period = settings.period(now)
     baseline = checked_baseline(settings)
-    old, _, _ = finite_rows(baseline.table)
+    old, _, _ = finite_rows(measures(baseline.table))
     if old.rows < settings.minimum_rows:
         raise DriftError(
             f"the baseline {settings.baseline_uri} has {old.rows} rows of finite numbers, fewer than "
@@ -86,12 +86,20 @@ def read(store: Store, settings: Settings, period: Period, baseline: Baseline) -
             f"none of the {len(window.unreadable)} files of the window can be read, the first being "
             f"{store.uri(path)}: {why}; look at what writes there, move the files away and run again"
         )
+    rows, files, unreadable, other_environment = (
+        window.table.num_rows,
+        window.files,
+        window.unreadable,
+        window.other_environment,
+    )
     own = own_rows(window.table, baseline)
-    sample, dropped, columns = finite_rows(own.table)
-    aside = SetAside(window.other_environment, own.other_models, own.other_schemas, dropped, columns)
+    # The columns are all that is needed of it, and are given up one by one.
+    del window
+    sample, dropped, columns = finite_rows(own.columns)
+    aside = SetAside(other_environment, own.other_models, own.other_schemas, dropped, columns)
     _check(aside, sample.rows, settings, baseline)
     newest = newest_time(store, settings.environment)
-    return Log(window.table.num_rows, window.files, window.unreadable, aside, newest), sample
+    return Log(rows, files, unreadable, aside, newest), sample
 
 
 def _check(aside: SetAside, rows: int, settings: Settings, baseline: Baseline) -> None:

@@ -17,6 +17,8 @@ LOGARITHMIC_FROM, CROWDED = 8, 5
 """Values that span such a factor, half of them below such a part, are drawn on a logarithmic scale."""
 CLOSER_BELOW = 60
 """A logarithmic scale of a smaller span has six bars a decade instead of three."""
+WIDEST = 1e5
+"""The largest span of a logarithmic scale; smaller values share the first bar."""
 TAIL = 0.01
 """The share of mails at each end that the outermost bars take in."""
 
@@ -71,9 +73,14 @@ def share_picture(baseline: float, current: float) -> Picture:
 
 
 def _widest_gap(old: Values, new: Values) -> float:
-    points = np.unique(np.concatenate([old, new]))
+    points = np.concatenate([_different(old), _different(new)])
     gaps = np.searchsorted(old, points, side="right") / len(old) - np.searchsorted(new, points, side="right") / len(new)
     return float(points[np.argmax(np.abs(gaps))])
+
+
+def _different(ordered: Values) -> Values:
+    last_of_each: Values = ordered[np.append(ordered[1:] != ordered[:-1], True)]
+    return last_of_each
 
 
 def _above(ordered: Values, value: float) -> float:
@@ -123,6 +130,7 @@ def _round_up(step: float) -> float:
 
 def _logarithmic(low: float, high: float) -> list[float]:
     """Edges 1, 2, 5, 10, 20, 50, … around the values; closer ones where they span little."""
+    low = max(low, high / WIDEST)
     factors = (1, 2, 5) if high / low > CLOSER_BELOW else (1, 1.5, 2, 3, 5, 7)
     powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
     edges = [factor * 10.0**power for power in powers for factor in factors]

@@ -86,8 +86,8 @@ class Result:
             "environment": self.environment,
             "window": {"start": self.period.start.isoformat(), "end": self.period.end.isoformat()},
             "rows": self.rows,
-            "drifted": [_figures(each.change) for each in self.drifted],
-            "measures": len(self.measured),
+            "drifted": [_rounded(each.change) for each in self.drifted],
+            "tested": len(self.measured),
             "set_aside": self.log.set_aside.by_reason,
             "other_models": self.log.set_aside.other_models,
             "other_schemas": self.log.set_aside.other_schemas,
@@ -108,12 +108,17 @@ class Result:
             "baseline": _about(self.baseline, self.baseline_uri),
             "newest_row": None if self.log.newest is None else self.log.newest.isoformat(),
             "settings": self.settings,
-            "measures": [{**_figures(each.change), **asdict(each.picture)} for each in self.measured],
+            "measures": [_in_full(each) for each in self.measured],
         }
 
 
-def _figures(change: Change) -> dict[str, Any]:
-    return asdict(change)
+def _rounded(change: Change) -> dict[str, Any]:
+    distance, p_value = (float(f"{figure:.6g}") for figure in (change.distance, change.p_value))
+    return {"measure": change.measure, "distance": distance, "p_value": p_value}
+
+
+def _in_full(each: Measured) -> dict[str, Any]:
+    return asdict(each.change) | _rounded(each.change) | asdict(each.picture)
 
 
 def _about(baseline: Baseline, uri: str) -> dict[str, Any]:

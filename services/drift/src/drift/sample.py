@@ -49,9 +49,9 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """The rows of the baseline's model, and how many are of others."""
+    """The measures of the baseline's model's rows, and how many rows are of others."""
 
-    table: pa.Table
+    columns: dict[str, pa.ChunkedArray]
     other_models: dict[str, int]
     other_schemas: dict[str, int]
 
@@ -60,7 +60,7 @@ def own_rows(table: pa.Table, baseline: Baseline) -> Own:
     """Leave out rows of another model or feature schema: they differ for reasons that are no change of mail.
 
     Args:
-        table: `IDENTITY` and other columns, n rows.
+        table: `IDENTITY` and `MEASURES`, n rows.
     """
     others: Counter[str] = Counter()
     schemas: Counter[str] = Counter()
@@ -79,7 +79,12 @@ def own_rows(table: pa.Table, baseline: Baseline) -> Own:
     # Most windows have rows of one model only; they need no copy.
     if others or schemas:
         table = table.filter(keep) if keep is not None else table.slice(0, 0)
-    return Own(table, dict(others), dict(schemas))
+    return Own(measures(table), dict(others), dict(schemas))
+
+
+def measures(table: pa.Table) -> dict[str, pa.ChunkedArray]:
+    """The columns of `MEASURES`."""
+    return {name: table[name] for name in MEASURES}
 
 
 def same_model(baseline: Baseline, version: str, digest: str) -> bool:
@@ -97,19 +102,20 @@ def _equal(labels: pa.Table, group: dict[str, Any]) -> pa.ChunkedArray:
     return pc.and_(pc.and_(masks[0], masks[1]), masks[2])
 
 
-def finite_rows(table: pa.Table) -> tuple[Sample, int, dict[str, int]]:
+def finite_rows(arrow: dict[str, pa.ChunkedArray]) -> tuple[Sample, int, dict[str, int]]:
     """The rows in which each of `MEASURES` is a finite number.
+
+    Args:
+        arrow: Is emptied column by column, so that an hour of much mail is not held twice.
 
     Returns:
         The rows; how many were left out; for each column that has such values, in how many rows.
     """
-    columns: dict[str, Values] = {}
-    finite = np.ones(table.num_rows, dtype=bool)
+    columns = {name: _values(arrow.pop(name), name) for name in MEASURES}
+    finite = np.ones(len(columns[SCORE]), dtype=bool)
     wrong: dict[str, int] = {}
-    for name in MEASURES:
-        columns[name] = _values(table, name)
-        table = table.drop_columns([name])
-        good = np.isfinite(columns[name])
+    for name, values in columns.items():
+        good = np.isfinite(values)
         if not good.all():
             wrong[name] = int((~good).sum())
             finite &= good
@@ -119,8 +125,8 @@ def finite_rows(table: pa.Table) -> tuple[Sample, int, dict[str, int]]:
     return Sample(columns, kept), len(finite) - kept, wrong
 
 
-def _values(table: pa.Table, name: str) -> Values:
+def _values(column: pa.ChunkedArray, name: str) -> Values:
     # On both sides in the same precision: a share such as 0.1 rounded on one side only would differ everywhere.
     kind = np.float64 if name == SCORE else np.float32
-    values: Values = table[name].to_numpy().astype(kind, copy=False)
+    values: Values = column.to_numpy().astype(kind, copy=False)
     return values
