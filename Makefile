@@ -24,7 +24,7 @@ unexport VIRTUAL_ENV
 
 # Ports and corpus may be set on the command line, make run PORT=9000, or in the environment: make hands both on.
 
-SERVICES := features bundle corpus oip inferencelog trainer predictor transformer gateway baseline local
+SERVICES := features bundle corpus replicas oip inferencelog trainer predictor transformer gateway baseline local
 SERVED := trainer predictor transformer gateway local
 PROJECTS := $(SERVICES:%=services/%) tests tests/bench tests/bench/mlserver
 ready = $(1)/.venv/.ready

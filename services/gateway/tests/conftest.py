@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestServer
 from gateway.coalescer import Coalescer, Limits
 from gateway.settings import Settings
 from gateway.transformer_client import Mail, TransformerClient
+from replicas import Replicas
 
 Fault = Callable[[web.Request, list[str]], Awaitable[web.StreamResponse | None]]
 
@@ -61,8 +62,8 @@ async def transformer() -> AsyncIterator[FakeTransformer]:
     app = web.Application(client_max_size=2**26)
     app.router.add_post("/v2/models/spam-detector/infer", fake.infer)
     app.router.add_get("/v2/models/spam-detector/ready", _ready)
-    async with TestServer(app) as server:
-        fake.url = str(server.make_url("/"))
+    async with TestServer(app, host="0.0.0.0") as server:
+        fake.url = f"http://127.0.0.1:{server.port}"
         yield fake
         fake.gate.set()
 
@@ -74,7 +75,7 @@ async def _ready(_: web.Request) -> web.Response:
 @pytest.fixture
 async def client(transformer: FakeTransformer) -> AsyncIterator[TransformerClient]:
     async with aiohttp.ClientSession() as session:
-        yield TransformerClient("staging", transformer.url, "spam-detector", session)
+        yield TransformerClient("staging", Replicas(transformer.url), "spam-detector", session)
 
 
 @pytest.fixture

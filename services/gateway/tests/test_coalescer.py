@@ -1,5 +1,7 @@
 import asyncio
+from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 from aiohttp import web
 from conftest import FakeTransformer, mail, make_coalescer
@@ -7,6 +9,7 @@ from conftest import FakeTransformer, mail, make_coalescer
 from gateway.coalescer import Coalescer
 from gateway.problems import Problem
 from gateway.transformer_client import Answer, TransformerClient
+from replicas import Replicas
 
 
 def submit(coalescer: Coalescer, p: float) -> asyncio.Future[Answer]:
@@ -32,6 +35,24 @@ async def test_what_waits_for_a_slot_leaves_together(coalescer: Coalescer, trans
     answers = await asyncio.gather(first, *others)
     assert [answer.probabilities for answer in answers] == [[n / 10] for n in range(7)]
     assert [len(batch) for batch in transformer.batches] == [1, 4, 2]
+
+
+async def test_each_replica_has_its_batches_under_way(transformer: FakeTransformer) -> None:
+    async def resolve(_: str) -> list[str]:
+        return ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
+
+    transformer.gate.clear()
+    replicas = Replicas(f"http://spam.test:{urlsplit(transformer.url).port}", resolve)
+    async with aiohttp.ClientSession() as session:
+        client = TransformerClient("staging", replicas, "spam-detector", session)
+        await replicas.pick()
+        coalescer = make_coalescer(client, transformer, max_batch_mails=1, max_batches_in_flight=2)
+        jobs = [submit(coalescer, n / 10) for n in range(9)]
+        await transformer.wait_for_batches(6)
+        await asyncio.sleep(0.05)
+        assert len(transformer.batches) == 6
+        transformer.gate.set()
+        await asyncio.gather(*jobs)
 
 
 async def lingering(

@@ -1,10 +1,14 @@
+from urllib.parse import urlsplit
+
 import aiohttp
 import pytest
 from aiohttp import web
 from conftest import FakeTransformer, mail, verdicts
 
+from gateway import metrics
 from gateway.problems import Problem
 from gateway.transformer_client import BatchRefused, TransformerClient
+from replicas import Replicas
 
 
 async def problem(client: TransformerClient, timeout_seconds: float = 5) -> Problem:
@@ -73,7 +77,7 @@ async def test_a_slow_transformer_is_504(client: TransformerClient, transformer:
 
 async def test_a_refused_connection_is_503_at_once(unused_tcp_port: int) -> None:
     async with aiohttp.ClientSession() as session:
-        client = TransformerClient("staging", f"http://127.0.0.1:{unused_tcp_port}", "spam-detector", session)
+        client = TransformerClient("staging", Replicas(f"http://127.0.0.1:{unused_tcp_port}"), "spam-detector", session)
         found = await problem(client)
         assert found.status == 503
         assert "staging: the transformer cannot be reached" in found.detail
@@ -111,3 +115,19 @@ async def test_half_an_answer_is_503(client: TransformerClient, transformer: Fak
 
     transformer.fault = half
     assert (await problem(client)).status == 503
+
+
+async def test_a_failed_replica_is_left_for_another_one(transformer: FakeTransformer) -> None:
+    port = urlsplit(transformer.url).port
+
+    async def resolve(_: str) -> list[str]:
+        return ["127.0.0.1", "::1"]  # nobody listens on the second
+
+    async with aiohttp.ClientSession() as session:
+        client = TransformerClient("staging", Replicas(f"http://spam.test:{port}", resolve), "spam-detector", session)
+        retries = metrics.UPSTREAM_RETRIES.labels("staging")._value
+        before = retries.get()
+        answers = [await client.infer([mail(0.5)], "batch", 5) for _ in range(20)]
+        assert 1 <= retries.get() - before <= 3
+    assert [answer.probabilities for answer in answers] == [[0.5]] * 20
+    assert client.replicas == 2

@@ -22,6 +22,7 @@ from gateway.predict_path import PredictPath
 from gateway.problems import Problem
 from gateway.settings import Settings
 from gateway.transformer_client import TransformerClient
+from replicas import Replicas
 
 CLIENT_CLOSED_REQUEST = 499
 
@@ -52,7 +53,7 @@ def create_app(settings: Settings) -> GatewayApp:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             for name, url in settings.environments.items():
-                clients[name] = TransformerClient(name, str(url), settings.model_name, session)
+                clients[name] = TransformerClient(name, Replicas(str(url)), settings.model_name, session)
                 environments[name] = Coalescer(clients[name], Limits.of(settings))
             yield
 

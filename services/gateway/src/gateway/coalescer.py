@@ -167,7 +167,8 @@ class Coalescer:
 
     def _pump(self) -> None:
         self._due, self._lingers = None, False
-        while len(self._running) < self._limits.batches_in_flight and (batch := self._take()):
+        slots = self._limits.batches_in_flight * self._client.replicas
+        while len(self._running) < slots and (batch := self._take()):
             task = asyncio.create_task(self._run(batch))
             self._running.add(task)
             task.add_done_callback(self._finished)

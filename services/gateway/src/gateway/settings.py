@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     """Mails of a batch-predict request that travel in one batch: more cost less each, and hold up others longer."""
     max_batch_bytes: Positive = 4 * MIB
     max_batches_in_flight: Positive = 2
-    """Batches under way at once, for each environment."""
+    """Batches under way at once, for each replica of an environment's transformer."""
     linger_seconds: Annotated[float, Field(ge=0, le=1)] = 0.002
     """How long a batch that is not full may wait, once another has returned and a third is still under way."""
     max_queued_mails: Positive = 4_000

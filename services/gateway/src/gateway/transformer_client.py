@@ -11,6 +11,7 @@ import orjson
 
 from gateway import metrics, problems
 from gateway.problems import Problem
+from replicas import Replicas
 
 RETRIES = 2
 RETRY_PAUSE_SECONDS = 0.02
@@ -52,12 +53,17 @@ class BatchRefused(Exception):
 class TransformerClient:
     """One environment's transformer; the session belongs to the application."""
 
-    def __init__(self, environment: str, url: str, model_name: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, environment: str, replicas: Replicas, model_name: str, session: aiohttp.ClientSession) -> None:
         self.environment = environment
-        model = f"{url.rstrip('/')}/v2/models/{model_name}"
-        self._infer_url = f"{model}/infer"
-        self._ready_url = f"{model}/ready"
+        self._replicas = replicas
+        self._infer_path = f"/v2/models/{model_name}/infer"
+        self._ready_path = f"/v2/models/{model_name}/ready"
         self._session = session
+
+    @property
+    def replicas(self) -> int:
+        """How many replicas the transformer has, as far as is known; 1 at least."""
+        return len(self._replicas)
 
     async def infer(self, mails: Sequence[Mail], batch_id: str, timeout_seconds: float) -> Answer:
         """Send one batch.
@@ -81,10 +87,11 @@ class TransformerClient:
 
     async def is_ready(self) -> bool:
         """Whether the transformer and its predictor say that they are ready."""
-        timeout = aiohttp.ClientTimeout(total=READY_TIMEOUT_SECONDS)
         try:
-            async with self._session.get(self._ready_url, timeout=timeout) as response:
-                return response.status == HTTPStatus.OK
+            async with asyncio.timeout(READY_TIMEOUT_SECONDS):
+                replica = await self._replicas.pick()
+                async with self._session.get(replica.url + self._ready_path, headers=replica.headers) as response:
+                    return response.status == HTTPStatus.OK
         except (aiohttp.ClientError, TimeoutError):
             return False
 
@@ -98,14 +105,19 @@ class TransformerClient:
         }
         for attempt in range(RETRIES + 1):
             try:
-                async with self._session.post(self._infer_url, data=body, headers=headers) as response:
-                    return response.status, await response.read()
+                return await self._post_once(body, headers)
             except CONNECTION_FAILURES:
                 if attempt == RETRIES:
                     raise
                 metrics.UPSTREAM_RETRIES.labels(self.environment).inc()
                 await asyncio.sleep(RETRY_PAUSE_SECONDS * attempt)
         raise AssertionError("unreachable")
+
+    async def _post_once(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        with await self._replicas.pick() as replica:
+            url, headers = replica.url + self._infer_path, headers | replica.headers
+            async with self._session.post(url, data=body, headers=headers) as response:
+                return response.status, await response.read()
 
     def _error(self, status: int, body: bytes) -> Exception:
         reason = _reason(body)

@@ -12,6 +12,7 @@ import orjson
 import features
 from features import Features
 from oip import Unavailable
+from replicas import Replicas
 
 # A connection that could not be made, or was closed before an answer began, as a replica's are that goes away in a
 # rollout: another may take it. Scoring twice does no harm.
@@ -34,7 +35,8 @@ class PredictorClient:
     """One predictor and the connections to it."""
 
     def __init__(self, url: str, model_name: str, timeout_seconds: float) -> None:
-        self._url = f"{url.rstrip('/')}/v2/models/{model_name}/infer"
+        self._replicas = Replicas(url)
+        self._path = f"/v2/models/{model_name}/infer"
         self._timeout_seconds = timeout_seconds
         self._open_session: aiohttp.ClientSession | None = None
 
@@ -68,8 +70,10 @@ class PredictorClient:
             return await self._post_once(body, headers)
 
     async def _post_once(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-        async with self._session.post(self._url, data=body, headers=headers) as response:
-            return response.status, await response.read()
+        with await self._replicas.pick() as replica:
+            url, headers = replica.url + self._path, headers | replica.headers
+            async with self._session.post(url, data=body, headers=headers) as response:
+                return response.status, await response.read()
 
     @property
     def _session(self) -> aiohttp.ClientSession:

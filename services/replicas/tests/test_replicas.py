@@ -1,0 +1,215 @@
+"""Against real servers on several loopback addresses; only the name server is ours, since a test cannot have one."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator
+from time import monotonic
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer, unused_port
+
+from replicas import Replica, Replicas
+
+ADDRESSES = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
+
+
+class Names:
+    """A name server with one name."""
+
+    def __init__(self, addresses: list[str]) -> None:
+        self.addresses: list[str] | None = addresses
+        self.asked: list[str] = []
+
+    async def __call__(self, host: str) -> list[str]:
+        self.asked.append(host)
+        await asyncio.sleep(0)
+        if self.addresses is None:
+            raise OSError("no such name")
+        return self.addresses
+
+
+class Servers:
+    """A server on each address, all on one port."""
+
+    def __init__(self) -> None:
+        self.port = unused_port()
+        self.served: Counter[str] = Counter()
+        self.hosts: set[str] = set()
+        self.slow: set[str] = set()
+        self._servers: dict[str, TestServer] = {}
+
+    async def start(self, address: str) -> None:
+        async def answer(request: web.Request) -> web.Response:
+            self.served[address] += 1
+            self.hosts.add(request.headers["Host"])
+            await asyncio.sleep(0.2 if address in self.slow else 0.002)
+            return web.Response(text=request.path)
+
+        app = web.Application()
+        app.router.add_get("/{path:.*}", answer)
+        self._servers[address] = TestServer(app, host=address, port=self.port)
+        await self._servers[address].start_server()
+
+    async def stop(self, address: str) -> None:
+        await self._servers.pop(address).close()
+
+    async def stop_all(self) -> None:
+        for address in list(self._servers):
+            await self.stop(address)
+
+
+@pytest.fixture
+async def servers() -> AsyncIterator[Servers]:
+    found = Servers()
+    for address in ADDRESSES:
+        await found.start(address)
+    yield found
+    await found.stop_all()
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as found:
+        yield found
+
+
+async def ask(session: aiohttp.ClientSession, replicas: Replicas, path: str = "/x") -> str:
+    replica = await replicas.pick()
+    with replica:
+        async with session.get(replica.url + path, headers=replica.headers) as response:
+            return await response.text()
+
+
+async def load(session: aiohttp.ClientSession, replicas: Replicas, requests: int, at_a_time: int = 6) -> None:
+    async def client() -> None:
+        for _ in range(requests // at_a_time):
+            await ask(session, replicas)
+
+    await asyncio.gather(*(client() for _ in range(at_a_time)))
+
+
+def named(servers: Servers, names: Names, path: str = "", refresh_seconds: float = 60) -> Replicas:
+    return Replicas(f"http://spam.test:{servers.port}{path}", names, refresh_seconds)
+
+
+async def test_requests_are_spread_evenly(servers: Servers, session: aiohttp.ClientSession) -> None:
+    names = Names(ADDRESSES)
+    replicas = named(servers, names)
+    await load(session, replicas, 300)
+    assert len(replicas) == 3
+    assert min(servers.served.values()) > 0.6 * 100
+    assert names.asked == ["spam.test"]
+
+
+async def test_a_lone_client_visits_all_of_them(servers: Servers, session: aiohttp.ClientSession) -> None:
+    await load(session, named(servers, Names(ADDRESSES)), 90, at_a_time=1)
+    assert min(servers.served.values()) > 10
+
+
+async def test_a_slow_one_gets_less(servers: Servers, session: aiohttp.ClientSession) -> None:
+    servers.slow = {"127.0.0.2"}
+    await load(session, named(servers, Names(ADDRESSES)), 300)
+    assert servers.served["127.0.0.2"] < 30
+
+
+async def test_paths_and_the_name_asked_for_are_kept(servers: Servers, session: aiohttp.ClientSession) -> None:
+    assert await ask(session, named(servers, Names(ADDRESSES), "/base"), "/x") == "/base/x"
+    assert servers.hosts == {f"spam.test:{servers.port}"}
+
+
+async def test_new_ones_are_found_and_old_ones_left(servers: Servers, session: aiohttp.ClientSession) -> None:
+    names = Names(ADDRESSES[:2])
+    replicas = named(servers, names, refresh_seconds=0.01)
+    await load(session, replicas, 60)
+    assert servers.served.keys() == set(ADDRESSES[:2])
+    names.addresses = ADDRESSES[1:]
+    await asyncio.sleep(0.02)
+    await ask(session, replicas)  # still whom it knows; finds out meanwhile
+    await asyncio.sleep(0.02)
+    servers.served.clear()
+    await load(session, replicas, 60)
+    assert servers.served.keys() == set(ADDRESSES[1:])
+
+
+async def test_a_failed_one_is_avoided_for_a_while(servers: Servers, session: aiohttp.ClientSession) -> None:
+    replicas = named(servers, Names(ADDRESSES))
+    await servers.stop("127.0.0.1")
+    failures = 0
+    for _ in range(60):
+        try:
+            await ask(session, replicas)
+        except aiohttp.ClientError:
+            failures += 1
+    assert failures <= 1
+    assert servers.served.total() >= 59
+
+
+async def test_one_that_keeps_failing_is_avoided_ever_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("replicas.replicas.AVOID_SECONDS", (0.02, 0.08))
+    replica = Replica("http://x", "x")
+    for seconds in (0.02, 0.04, 0.08, 0.08):
+        with pytest.raises(OSError, match="down"), replica:
+            raise OSError("down")
+        now = monotonic()
+        assert replica.rank(now)[0] and replica.rank(now + 0.9 * seconds)[0]
+        assert not replica.rank(now + seconds)[0]
+    with replica:
+        pass
+    with pytest.raises(OSError, match="down"), replica:
+        raise OSError("down")
+    assert not replica.rank(monotonic() + 0.02)[0]
+
+
+async def test_when_all_have_failed_they_are_asked_all_the_same(
+    servers: Servers, session: aiohttp.ClientSession
+) -> None:
+    replicas = named(servers, Names(["127.0.0.1"]))
+    await servers.stop("127.0.0.1")
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await ask(session, replicas)
+    await servers.start("127.0.0.1")
+    assert await ask(session, replicas) == "/x"
+
+
+async def test_known_addresses_stay_when_the_name_server_fails(
+    servers: Servers, session: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = Names(ADDRESSES)
+    replicas = named(servers, names, refresh_seconds=0.0)
+    await ask(session, replicas)
+    names.addresses = None
+    await load(session, replicas, 30)
+    assert len(replicas) == 3
+    assert "name could not be resolved" in caplog.text
+
+
+async def test_a_name_that_never_resolves_is_left_to_the_client(session: aiohttp.ClientSession) -> None:
+    names = Names([])
+    names.addresses = None
+    replicas = Replicas("http://nowhere.invalid:1", names)
+    with pytest.raises(aiohttp.ClientConnectorDNSError):
+        await ask(session, replicas)
+    assert len(replicas) == 1
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1234", "https://name.test", "http://[::1]:80"])
+async def test_addresses_and_https_are_asked_as_they_stand(url: str) -> None:
+    names = Names(ADDRESSES)
+    assert (await Replicas(url + "/", names).pick()).url == url
+    assert names.asked == []
+
+
+async def test_ipv6_addresses_stand_in_brackets() -> None:
+    assert (await Replicas("http://spam.test:80", Names(["::1"])).pick()).url == "http://[::1]:80"
+
+
+async def test_changes_are_said_once(servers: Servers, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    replicas = named(servers, Names(ADDRESSES), refresh_seconds=0.0)
+    for _ in range(5):
+        await replicas.pick()
+        await asyncio.sleep(0.005)
+    assert [record.message for record in caplog.records] == ["replicas changed"]
