@@ -74,6 +74,8 @@ def test_baseline_says_whose_it_is(folder: Path) -> None:
 def test_card_states_the_figures_of_the_manifest(folder: Path) -> None:
     manifest, text = bundle.read_manifest(folder), (folder / "model-card.md").read_text()
     assert f"{manifest.metrics['one_minus_auc']:.4%}" in text
+    assert f"| excerpts of ham called spam | {manifest.metrics['excerpts_ham_called_spam']:.2%} |" in text
+    assert f"| excerpts of spam caught | {manifest.metrics['excerpts_spam_caught']:.1%} |" in text
     assert f"{manifest.threshold:.4f}" in text and manifest.corpus["digest"] in text
     assert all(f"`{name}`" in text for name in features.NAMES)
 

@@ -1,6 +1,7 @@
 """A corpus on disk: one folder a kind of mail, one file a mail."""
 
 import hashlib
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import features
+from trainer import excerpts
 from trainer.errors import TrainerError
 
 HAM_FOLDERS = ("ham*", "*-ham*")
@@ -40,6 +42,10 @@ class Corpus:
     """Named numbers [n, k] in the order of `features.NAMES`."""
     spam: NDArray[np.int_]
     """1 for spam, 0 for ham [n]."""
+    excerpt_texts: list[str]
+    """Of a short excerpt of each mail [n], to learn from and never to be judged as a mail of the corpus."""
+    excerpt_values: NDArray[np.float64]
+    """Named numbers of the excerpts [n, k]."""
     digest: str
     """SHA-256 (hex) over names, kinds and contents of all mails."""
 
@@ -92,19 +98,24 @@ def read_mail(mail: MailFile) -> bytes:
 
 
 def read_corpus(root: Path) -> Corpus:
-    """Extract the features of all mails; holds one raw mail at a time.
+    """Extract the features of all mails and of an excerpt of each; holds one raw mail at a time.
 
     Raises:
         TrainerError: See `find_mails`.
     """
     mails = find_mails(root)
     digest = hashlib.sha256()
-    texts: list[str] = []
-    values = np.empty((len(mails), len(features.NAMES)))
-    for row, mail in enumerate(mails):
+    chosen = random.Random(excerpts.SEED)
+    found, short = [], []
+    for mail in mails:
         raw = read_mail(mail)
         digest.update(f"{mail.path.relative_to(root).as_posix()}\0{mail.spam}\0{len(raw)}\0".encode())
         digest.update(raw)
-        text, values[row] = features.extract(raw)
-        texts.append(text)
-    return Corpus(texts, values, np.array([mail.spam for mail in mails], dtype=np.int_), digest.hexdigest())
+        found.append(features.extract(raw))
+        short.append(features.extract(excerpts.excerpt(raw, chosen)))
+    spam = np.array([mail.spam for mail in mails], dtype=np.int_)
+    return Corpus(*_columns(found), spam, *_columns(short), digest.hexdigest())
+
+
+def _columns(found: list[features.Features]) -> tuple[list[str], NDArray[np.float64]]:
+    return [mail.text for mail in found], np.array([mail.values for mail in found])

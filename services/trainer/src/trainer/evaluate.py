@@ -29,17 +29,20 @@ class Evaluation:
 
 
 def evaluate(corpus: Corpus, groups: Labels, progress: Progress) -> Evaluation:
-    """Score each mail by a model that was fitted without its fold."""
+    """Score each mail, and apart from it its excerpt, by a model that was fitted without its fold."""
     frame = model.table(corpus.texts, corpus.values)
+    excerpts = model.table(corpus.excerpt_texts, corpus.excerpt_values)
     splits = folds.split(corpus.spam, groups)
-    scores = np.empty(len(corpus.spam))
+    scores, excerpt_scores = np.empty(len(corpus.spam)), np.empty(len(corpus.spam))
     for number, (train, test) in enumerate(splits, 1):
-        fitted = model.fit(frame.iloc[train], corpus.spam[train], groups[train])
+        fitted = model.fit(frame.iloc[train], corpus.spam[train], groups[train], excerpts.iloc[train])
         scores[test] = fitted.predict_proba(frame.iloc[test])[:, 1]
+        excerpt_scores[test] = fitted.predict_proba(excerpts.iloc[test])[:, 1]
         miss = 1 - roc_auc_score(corpus.spam[test], scores[test])
         progress(f"fold {number} of {len(splits)}: 1-AUC {miss:.4%}")
     threshold = threshold_at(corpus.spam, scores, FALSE_POSITIVE_RATE)
-    return Evaluation(scores, threshold, metrics(corpus.spam, scores, [test for _, test in splits]))
+    figures = metrics(corpus.spam, scores, [test for _, test in splits])
+    return Evaluation(scores, threshold, {**figures, **excerpt_metrics(corpus.spam, excerpt_scores, threshold)})
 
 
 def threshold_at(spam: Labels, scores: Floats, false_positive_rate: float) -> float:
@@ -61,6 +64,15 @@ def metrics(spam: Labels, scores: Floats, tests: list[folds.Indices]) -> dict[st
         "spam_caught": float((scores[spam == 1] >= threshold).mean()),
         "brier_score": float(brier_score_loss(spam, scores)),
         "expected_calibration_error": _calibration_error(spam, scores),
+    }
+
+
+def excerpt_metrics(spam: Labels, scores: Floats, threshold: float) -> dict[str, float]:
+    """Shares, 0 to 1, of out-of-fold scores of excerpts [n] at the threshold that the whole mails gave."""
+    called = scores >= threshold
+    return {
+        "excerpts_ham_called_spam": float(called[spam == 0].mean()),
+        "excerpts_spam_caught": float(called[spam == 1].mean()),
     }
 
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 import features
+from trainer import excerpts, model
 from trainer.corpus import Corpus
 from trainer.evaluate import Evaluation, Floats, Labels
 
@@ -75,8 +76,13 @@ people who write.
 {ham} ham and {spam} spam, SHA-256 `{digest}`.
 Only subject and text parts are used: transport headers tell where a corpus was collected, not what is spam.
 
+The corpus holds whole messages. So that short plain text is known too, an excerpt of each mail ({shortest} to {longest}
+characters of its text, {subject_share:.0%} with the mail's subject) is learned from as well, at {excerpt_weight} of a
+mail's weight and, if spam, at {excerpt_spam_weight} of that.
+
 ## Evaluation
-{folds} folds, near-duplicates (cosine of word sets of 0.9 or more) kept in one fold, scores out of fold.
+{folds} folds, near-duplicates (cosine of word sets of 0.9 or more) kept in one fold, scores out of fold. Excerpts are
+in their mail's fold, and only the last two rows are of them.
 
 | metric | value |
 |---|---|
@@ -85,6 +91,8 @@ Only subject and text parts are used: transport headers tell where a corpus was 
 | spam caught at {limit:.1%} false positives | {spam_caught:.1%} |
 | Brier score | {brier_score:.4f} |
 | expected calibration error | {expected_calibration_error:.4f} |
+| excerpts of ham called spam | {excerpts_ham_called_spam:.2%} |
+| excerpts of spam caught | {excerpts_spam_caught:.1%} |
 
 ![ROC, precision over recall, distribution of scores](curves.png)
 
@@ -96,6 +104,8 @@ much again; choose it anew on mail of your own.
 ## Limits
 - Evaluated within one corpus. On mail of other years, languages or users it will be worse than these figures:
   the drift job tells when mail has changed, a corpus of your own mends it.
+- Short mail was learned from pieces of long mail, and little spam of a line or two is caught. A piece of spam may be
+  harmless by itself, so the last row is no more than a hint.
 - A sender who knows the model can add harmless words; only the first {text_limit:,} characters of text are looked at.
 - Pictures and attachments are counted, not read.
 
@@ -111,6 +121,10 @@ def card(name: str, version: str, corpus: Corpus, evaluation: Evaluation) -> str
     figures: dict[str, Any] = dict(evaluation.metrics)
     return _CARD.format(
         **figures,
+        **model.SETTINGS,
+        shortest=excerpts.SHORTEST,
+        longest=excerpts.LONGEST,
+        subject_share=excerpts.SUBJECT_SHARE,
         name=name,
         version=version,
         numbers=len(features.NAMES),

@@ -4,12 +4,14 @@ import hashlib
 import json
 from pathlib import Path
 
+from sklearn.pipeline import Pipeline
+
 import bundle
 import features
 from trainer import evaluate, folds, model, report
 from trainer.baseline import BASELINE_NAME, baseline
 from trainer.corpus import Corpus, read_corpus
-from trainer.evaluate import Evaluation, Progress
+from trainer.evaluate import Evaluation, Labels, Progress
 
 MODEL = "spam-detector"
 
@@ -39,20 +41,26 @@ def train(root: Path, out: Path, version: str | None, force: bool, progress: Pro
     evaluation = evaluate.evaluate(corpus, groups, progress)
     figures = evaluation.metrics
     progress(f"all folds: 1-AUC {figures['one_minus_auc']:.4%}, spam caught {figures['spam_caught']:.1%}")
+    called, caught = figures["excerpts_ham_called_spam"], figures["excerpts_spam_caught"]
+    progress(f"excerpts: ham called spam {called:.2%}, spam caught {caught:.1%}")
     progress(f"final fit on all {len(corpus.texts)} mails")
-    fitted = model.fit(model.table(corpus.texts, corpus.values), corpus.spam, groups)
-    _write(folder, bundle.dump(fitted), corpus, evaluation)
+    _write(folder, bundle.dump(_fit(corpus, groups)), corpus, evaluation)
     progress(f"wrote {folder}, model SHA-256 {bundle.load(folder).sha256}")
     return folder
 
 
 def version_of(corpus: Corpus) -> str:
-    """Twelve hex digits over everything that decides what the model is: mails, features, settings, libraries."""
+    """Twelve hex digits over everything that decides what the model is: mails and excerpts, settings, libraries."""
     digest = hashlib.sha256(corpus.digest.encode())
     digest.update(json.dumps([features.SCHEMA_VERSION, model.COLUMNS, model.SETTINGS, bundle.libraries()]).encode())
-    digest.update("\n".join(corpus.texts).encode())
-    digest.update(corpus.values.tobytes())
+    digest.update("\n".join([*corpus.texts, *corpus.excerpt_texts]).encode())
+    digest.update(corpus.values.tobytes() + corpus.excerpt_values.tobytes())
     return digest.hexdigest()[:12]
+
+
+def _fit(corpus: Corpus, groups: Labels) -> Pipeline:
+    excerpts = model.table(corpus.excerpt_texts, corpus.excerpt_values)
+    return model.fit(model.table(corpus.texts, corpus.values), corpus.spam, groups, excerpts)
 
 
 def _write(folder: Path, pickled: bytes, corpus: Corpus, evaluation: Evaluation) -> None:

@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     inference_log_flush_seconds: Annotated[float, Field(gt=0)] = DEFAULTS.flush_seconds
     inference_log_flush_rows: Annotated[int, Field(ge=1)] = DEFAULTS.flush_rows
     inference_log_buffer_rows: Annotated[int, Field(ge=2)] = DEFAULTS.buffer_rows
-    """What may wait while the store is away, about 0.3 kB a row; beyond it the oldest rows are dropped."""
+    """What may wait while the store is away, about 0.4 kB a row; beyond it the oldest rows are dropped."""
     inference_log_close_seconds: Annotated[float, Field(ge=0)] = 10.0
     """How long the last rows may take at SIGTERM; part of the pod's grace period."""
 
