@@ -11,10 +11,23 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from s3_server import s3_server
 from sample import rows
 
 import features
-from inferencelog import MEASURES, SCORE, Limits, Store, Window, Writer, newest_time, open_store, read_window, schema
+from inferencelog import (
+    MEASURES,
+    SCORE,
+    Limits,
+    Store,
+    StoreError,
+    Window,
+    Writer,
+    newest_time,
+    open_store,
+    read_window,
+    schema,
+)
 from inferencelog.schema import hours, partition
 
 HOUR = datetime(2026, 3, 1, 13, tzinfo=UTC)
@@ -217,6 +230,46 @@ def test_a_file_that_is_none_of_the_log_is_named_and_the_rest_is_read(store: Sto
     assert (found.table.num_rows, found.files, list(found.unreadable)) == (5, 1, [broken])
     assert found.unreadable[broken]
     assert newest_time(store, "production") == HOUR
+
+
+class Meddled:
+    """A real store, with which something happens when a file is opened."""
+
+    def __init__(self, store: Store, before: Callable[[str], None], after: Callable[[], None]) -> None:
+        self._store, self._before, self._after = store, before, after
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def open(self, path: str) -> object:
+        self._before(path)
+        found = self._store.open(path)
+        self._after()
+        return found
+
+
+def nothing(*_: object) -> None:
+    pass
+
+
+def test_a_file_that_expires_while_the_log_is_read_is_left_out(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    write(store, 3)
+    write(store, 4)
+    (first, _) = store.files(partition("production", HOUR))
+    meddled = Meddled(store, lambda path: (tmp_path / first).unlink(missing_ok=True), nothing)
+    found = read(meddled)  # type: ignore[arg-type]
+    assert (found.files, found.unreadable) == (1, {})
+
+
+def test_a_store_that_goes_away_is_not_taken_for_a_corrupt_file(tmp_path: Path) -> None:
+    with s3_server(tmp_path) as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.variables.items():
+            patch.setenv(name, value)
+        store = open_store(server.uri)
+        write(store, 3)
+        with pytest.raises(StoreError, match="cannot read s3://"):
+            read(Meddled(store, nothing, server.stop))  # type: ignore[arg-type]
 
 
 def test_damage_inside_a_file_is_noticed(store: Store) -> None:

@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,24 @@ def test_large_files_arrive_whole(store: Store) -> None:
     data = bytes(range(256)) * 100_000
     store.write("large", data)
     assert store.read("large") == data
+
+
+def test_whoever_reads_meanwhile_sees_one_file_or_the_other(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))  # in S3 it is the server's doing
+    versions = [letter * 3_000_000 for letter in (b"a", b"b")]
+    store.write("x", versions[0])
+    done = threading.Event()
+
+    def write() -> None:
+        for n in range(20):
+            store.write("x", versions[n % 2])
+        done.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    while not done.is_set():
+        assert store.read("x") in versions
+    thread.join()
 
 
 def test_a_missing_file_is_said_with_its_uri(store: Store) -> None:
