@@ -1,0 +1,59 @@
+"""Send mail through the gateway until the pinned model answers again and again; exit 1 when it does not in time."""
+
+import json
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+
+ENVIRONMENT = os.environ["ENVIRONMENT"]
+VERSION = os.environ["MODEL_VERSION"]
+MAIL = "Subject: You have won\n\nClaim your free prize now, click here!!!"
+
+
+def ask() -> dict:
+    request = urllib.request.Request(
+        os.environ["GATEWAY_URL"] + "/api/v1/predict",
+        json.dumps({"email_content": MAIL}).encode(),
+        {"Content-Type": "application/json", "X-Environment": ENVIRONMENT, "Connection": "close"},
+    )
+    with urllib.request.urlopen(request, timeout=15) as response:
+        return json.load(response)
+
+
+def fault() -> str:
+    """What is wrong with one answer, if anything."""
+    try:
+        answer = ask()
+        probability = answer["spam_probability"]
+    except urllib.error.HTTPError as error:
+        return f"{error.code}: {error.read(500).decode(errors='replace')}"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{type(error).__name__}: {error}"
+    if answer.get("environment") != ENVIRONMENT or answer.get("model_version") != VERSION:
+        return f"expected model {VERSION} of {ENVIRONMENT}, got {answer}"
+    if answer.get("prediction") not in ("spam", "ham") or not 0 <= probability <= 1:
+        return f"no verdict: {answer}"
+    return ""
+
+
+def main() -> int:
+    end = time.monotonic() + float(os.environ["TIMEOUT_SECONDS"])
+    wanted, right, said = int(os.environ["ANSWERS"]), 0, ""
+    while right < wanted:
+        found = fault()
+        right = 0 if found else right + 1
+        if found != said:
+            print(found or f"model {VERSION} answers", flush=True)
+        said = found
+        if time.monotonic() > end:
+            print(f"FAILED: {right} right answers in a row, {wanted} are wanted", flush=True)
+            return 1
+        time.sleep(1 if found else 0.2)
+    print(f"ok: {wanted} answers in a row by model {VERSION} of {ENVIRONMENT}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
