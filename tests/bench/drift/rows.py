@@ -107,9 +107,10 @@ def cross_fitted(
 ) -> list[Floats]:
     """Out-of-fold probabilities [n] of each variant; near-duplicates share a fold, so both variants are unseen."""
     frames = [model.table(variant.texts, variant.values) for variant in variants]
+    excerpts = model.table(corpus.excerpt_texts, corpus.excerpt_values)
     scores = [np.empty(len(corpus.spam)) for _ in variants]
     for number, (train, test) in enumerate(folds.split(corpus.spam, groups), 1):
-        fitted = model.fit(frames[0].iloc[train], corpus.spam[train], groups[train])
+        fitted = model.fit(frames[0].iloc[train], corpus.spam[train], groups[train], excerpts.iloc[train])
         for frame, probability in zip(frames, scores, strict=True):
             probability[test] = fitted.predict_proba(frame.iloc[test])[:, 1]
         progress(f"fold {number} of {folds.FOLDS} done")
