@@ -1,0 +1,56 @@
+"""The git command, in one working tree."""
+
+import io
+import subprocess
+import tarfile
+from pathlib import Path
+
+from release.errors import ReleaseError
+
+
+class Git:
+    """A repository."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def around(cls, folder: Path) -> "Git":
+        """The repository that a folder is in.
+
+        Raises:
+            ReleaseError: It is in none.
+        """
+        return cls(Path(cls(folder).run("rev-parse", "--show-toplevel").strip()))
+
+    def run(self, *arguments: str, text: str | None = None) -> str:
+        """Run git and return what it prints.
+
+        Raises:
+            ReleaseError: It fails.
+        """
+        return self._run(arguments, text.encode() if text is not None else None).decode()
+
+    def resolves(self, revision: str) -> bool:
+        """Whether a name is that of a commit."""
+        command = ["git", "rev-parse", "--quiet", "--verify", f"{revision}^{{commit}}"]
+        return subprocess.run(command, cwd=self.root, capture_output=True, check=False).returncode == 0
+
+    def changes(self, *paths: str) -> list[str]:
+        """Files below these paths that differ from the last commit, or that it does not have."""
+        listed = self.run("status", "--porcelain", "--untracked-files=all", "--", *paths)
+        return [line[3:] for line in listed.splitlines()]
+
+    def export(self, revision: str, target: Path, *paths: str) -> None:
+        """Write a commit's files below these paths, where it has any."""
+        there = [path for path in paths if self.run("ls-tree", "--name-only", revision, "--", path)]
+        if there:
+            archive = self._run(("archive", "--format=tar", revision, "--", *there))
+            with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+                files.extractall(target, filter="data")
+
+    def _run(self, arguments: tuple[str, ...], content: bytes | None = None) -> bytes:
+        done = subprocess.run(["git", *arguments], cwd=self.root, input=content, capture_output=True, check=False)
+        if done.returncode:
+            raise ReleaseError(f"git {arguments[0]} failed: {done.stderr.decode().strip()}")
+        return done.stdout

@@ -1,0 +1,135 @@
+"""Promotion: one environment's release file becomes another's, as one commit that shows what it does."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from release import chart, report
+from release.changes import compare
+from release.errors import ReleaseError
+from release.git import Git
+from release.model import Model, find_model
+from release.releasefile import IMAGES, Pins, ReleaseFile
+
+DIFF_LIMIT = 20_000
+"""Characters of the rendered diff in the commit's message; `git log` stays readable."""
+SUBJECT_LIMIT = 72
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """What would be committed."""
+
+    path: Path
+    content: str
+    message: str
+
+
+def prepare(git: Git, source: str, target: str, models: Path) -> Promotion:
+    """Check a promotion and write its message; nothing is changed.
+
+    Args:
+        git: The repository.
+        source: Environment whose release is promoted.
+        target: Environment that gets it.
+        models: Root of bundles, `<models>/<name>/<version>`; metrics are shown of those that are there.
+
+    Raises:
+        ReleaseError: There is nothing to promote, or it must not be.
+    """
+    for environment in (source, target):
+        chart.check_environment(git.root, environment)
+    _check_clean(git)
+    paths = {environment: git.root / chart.release_path(environment) for environment in (source, target)}
+    release = ReleaseFile.read(paths[source])
+    pins = release.pins()
+    before = _pins(ReleaseFile.read(paths[target]))
+    if before == pins:
+        raise ReleaseError(f"{target} already runs what {source} runs; there is nothing to promote")
+    changes = _rendered(git.root, target, paths[source])
+    summary = list(_summary(before, pins, models))
+    message = "\n".join([_subject(target, before, pins), "", *summary, "", changes, ""])
+    return Promotion(paths[target], release.text, message)
+
+
+def commit(git: Git, promotion: Promotion) -> str:
+    """Commit a promotion, and nothing else, and return the commit's short name.
+
+    Raises:
+        ReleaseError: git refuses; the tree is as it was.
+    """
+    path = str(promotion.path.relative_to(git.root))
+    before = promotion.path.read_bytes()
+    promotion.path.write_text(promotion.content)
+    try:
+        # Verbatim: a diff has lines that git would take for comments. The path alone, whatever else is staged.
+        git.run("commit", "--quiet", "--cleanup=verbatim", "--file=-", "--only", "--", path, text=promotion.message)
+    except ReleaseError:
+        promotion.path.write_bytes(before)
+        raise
+    return git.run("rev-parse", "--short", "HEAD").strip()
+
+
+def _check_clean(git: Git) -> None:
+    # The chart too: the diff in the message has to be that of the commit.
+    changed = git.changes(chart.ENVIRONMENTS, "charts")
+    if changed:
+        raise ReleaseError(
+            f"not committed: {', '.join(changed[:5])}; commit or stash it, a promotion is of what has been reviewed"
+        )
+
+
+def _pins(file: ReleaseFile) -> Pins | None:
+    """Those of the environment that gets the release; before its first one it has none."""
+    try:
+        return file.pins()
+    except ReleaseError:
+        return None
+
+
+def _rendered(root: Path, target: str, release: Path) -> str:
+    helm = chart.find_helm(root)
+    after = chart.parse(chart.render(helm, root, target, release))
+    try:
+        before = chart.parse(chart.render(helm, root, target))
+    except chart.RenderError as error:
+        return f"{target} did not render before:\n    {error}"
+    return report.as_text(compare(before, after), DIFF_LIMIT)
+
+
+def _subject(target: str, before: Pins | None, after: Pins) -> str:
+    images = [service for service in IMAGES if before is None or before.images[service] != after.images[service]]
+    model = [f"model {after.model_version}"] if before is None or before.model_sha256 != after.model_sha256 else []
+    subject = f"Promote to {target}: {', '.join([*model, *images])}"
+    if len(subject) <= SUBJECT_LIMIT:
+        return subject
+    return f"Promote to {target}: {', '.join([*model, f'{len(images)} images'])}"
+
+
+def _summary(before: Pins | None, after: Pins, models: Path) -> Iterator[str]:
+    for service in IMAGES:
+        old, new = before.images[service] if before else "nothing", after.images[service]
+        yield f"{service:12}{'unchanged' if old == new else f'{_short(old)} -> {_short(new)}'}"
+    old_model = before.model_uri if before else "nothing"
+    if before and before.model_sha256 == after.model_sha256 and old_model == after.model_uri:
+        yield f"{'model':12}unchanged"
+        return
+    yield f"{'model':12}{old_model} -> {after.model_uri}"
+    yield f"{'':12}SHA-256 {before.model_sha256 if before else 'none'} -> {after.model_sha256}"
+    yield from _metrics(find_model(models, before) if before else None, find_model(models, after))
+
+
+def _metrics(before: Model | None, after: Model | None) -> Iterator[str]:
+    if after is None:
+        yield f"{'':12}metrics: its model.json is not at hand"
+        return
+    for name, value in after.metrics.items():
+        if isinstance(value, float):
+            old = before.metrics.get(name) if before else None
+            was = f"{old:.4g} -> " if isinstance(old, float) else ""
+            yield f"{'':12}{name} {was}{value:.4g}"
+
+
+def _short(digest: str) -> str:
+    """Enough of a digest to recognize it; the diff below has all of it."""
+    return digest[: len("sha256:") + 12]

@@ -1,0 +1,78 @@
+"""Changes as a person reads them: on a pull request, and in a commit's message."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from release.changes import Change, count
+
+
+@dataclass(frozen=True, slots=True)
+class NotCompared:
+    """Why an environment has no changes to show."""
+
+    reason: str
+    ours: bool
+    """Whether this branch does not render; otherwise what it is compared with does not."""
+
+
+Result = Sequence[Change] | NotCompared
+
+
+def as_markdown(results: Mapping[str, Result], limit: int) -> str:
+    """A table of environments, and a folded diff for each object.
+
+    Args:
+        results: By environment.
+        limit: Characters after which objects are named without their diff; GitHub refuses comments over 65,536.
+    """
+    parts = ["### What this branch changes in the cluster", "", *_table(results)]
+    used = sum(map(len, parts))
+    for environment, result in results.items():
+        if isinstance(result, NotCompared):
+            where = "on this branch" if result.ours else "before this branch"
+            parts += ["", f"**{environment} does not render {where}**", "", *_fenced(result.reason, "text")]
+        elif result:
+            parts += ["", f"#### {environment}"]
+            for change in result:
+                part = _section(change)
+                used += len(part)
+                parts.append(part if used <= limit else f"- {change.what}: `{change.key}` (too long to show here)")
+    if used > limit:
+        parts += ["", "Not all fits here: `make diff LIMIT=0` shows it on a clone."]
+    return "\n".join(parts) + "\n"
+
+
+def _table(results: Mapping[str, Result]) -> list[str]:
+    rows = ["| environment | added | changed | removed |", "|---|---|---|---|"]
+    for environment, result in results.items():
+        counts = None if isinstance(result, NotCompared) else Counter(change.what for change in result)
+        cells = ["?" if counts is None else str(counts[what]) for what in ("added", "changed", "removed")]
+        rows.append(f"| {environment} | {' | '.join(cells)} |")
+    return rows
+
+
+def _section(change: Change) -> str:
+    summary = f"<details><summary>{change.what}: <code>{change.key}</code></summary>"
+    return "\n".join([summary, "", *_fenced(change.diff, "diff"), "", "</details>"])
+
+
+def _fenced(text: str, language: str) -> list[str]:
+    """A code block whose fence is longer than any that the text has: it cannot end early."""
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 3)
+    return [fence + language, text, fence]
+
+
+def as_text(changes: Sequence[Change], limit: int) -> str:
+    """Changes for a commit's message: indented, so that no line of a diff is taken for one of the message."""
+    lines = [f"Rendered objects: {count(changes)}"]
+    for change in changes:
+        lines += ["", f"{change.what}: {change.key}"]
+        lines += [f"    {line}" for line in change.diff.splitlines()]
+    text = "\n".join(lines)
+    if limit and len(text) > limit:
+        shown = text[:limit].splitlines()[:-1]
+        rest = len(text.splitlines()) - len(shown)
+        text = "\n".join([*shown, f"    … {rest} lines more: make diff BASE=<this commit>^ LIMIT=0"])
+    return text
