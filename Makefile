@@ -158,13 +158,13 @@ $(BUILD)/corpus: $(call ready,services/trainer) FORCE | $(BUILD)
 	  echo "$$folder" > $@; \
 	fi
 
-TRAINING := $(shell find services/trainer/src services/features/src services/bundle/src -name '*.py')
+TRAINING := $(shell find $(foreach s,trainer features bundle corpus inferencelog,services/$(s)/src) -name '*.py')
 # The file names the bundle, which somebody may have removed.
 TRAINED := $(wildcard $(addsuffix /model.json,$(shell cat $(BUILD)/model 2>/dev/null)))
 
 $(BUILD)/model: $(TRAINING) $(BUILD)/corpus $(if $(TRAINED),,FORCE)
 	$(call say,model)
-	@services/trainer/.venv/bin/trainer train --corpus "$$(< $(BUILD)/corpus)" --out $(MODELS) > $@
+	@services/trainer/.venv/bin/trainer train --force --corpus "$$(< $(BUILD)/corpus)" --out $(MODELS) > $@
 
 .PHONY: FORCE
 FORCE:

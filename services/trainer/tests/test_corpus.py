@@ -9,16 +9,10 @@ import pytest
 from conftest import fill, ham, spam
 
 import features
+from corpus import CorpusError
 from trainer import fetch
-from trainer.corpus import SIZE_LIMIT, find_mails, read_corpus
+from trainer.corpus import read_corpus
 from trainer.errors import TrainerError
-
-
-def test_both_layouts_are_read(tmp_path: Path, corpus: Path) -> None:
-    fill(tmp_path / "ham", [ham(seed) for seed in range(30)])
-    fill(tmp_path / "spam_2", [spam(seed) for seed in range(25)])
-    assert [mail.spam for mail in find_mails(tmp_path)] == [False] * 30 + [True] * 25
-    assert [mail.spam for mail in find_mails(corpus)] == [False] * 80 + [True] * 60
 
 
 def test_corpus_holds_what_features_say(corpus: Path) -> None:
@@ -40,31 +34,11 @@ def test_digest_changes_with_content_and_label(tmp_path: Path) -> None:
     assert len({before, changed, read_corpus(tmp_path).digest}) == 3
 
 
-def test_huge_file_is_read_up_to_the_limit(tmp_path: Path) -> None:
-    fill(tmp_path / "ham", [ham(seed) for seed in range(30)])
-    fill(tmp_path / "spam", ["x" * (SIZE_LIMIT + 7)] + [spam(seed) for seed in range(30)])
-    before = read_corpus(tmp_path)
-    (tmp_path / "spam" / "00000.txt").write_text("x" * SIZE_LIMIT + "another end")
-    assert read_corpus(tmp_path).digest == before.digest
-
-
-def test_missing_folder_names_the_setting(tmp_path: Path) -> None:
-    with pytest.raises(TrainerError, match=r"nowhere does not exist; set CORPUS_DIR or --corpus"):
-        find_mails(tmp_path / "nowhere")
-
-
-@pytest.mark.parametrize("name", ["inbox", "ham-and-spam", "not-spam-ham"])
-def test_unclear_folder_is_refused(tmp_path: Path, name: str) -> None:
-    fill(tmp_path / name, ["x"])
-    with pytest.raises(TrainerError, match=rf"{name} is not clearly ham or spam"):
-        find_mails(tmp_path)
-
-
 def test_too_few_mails_are_refused(tmp_path: Path) -> None:
     fill(tmp_path / "ham", [ham(seed) for seed in range(30)])
     fill(tmp_path / "spam", [spam(seed) for seed in range(3)])
-    with pytest.raises(TrainerError, match="has 3 spam mails and needs 25 or more"):
-        find_mails(tmp_path)
+    with pytest.raises(CorpusError, match="has 3 spam mails and needs 25 or more"):
+        read_corpus(tmp_path)
 
 
 def archive(path: Path, names: list[str]) -> Path:

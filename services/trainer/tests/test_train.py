@@ -9,12 +9,12 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from conftest import ham, spam
 
 import bundle
 import features
+from inferencelog import MEASURES, read_baseline
 from trainer.cli import main
 from trainer.model import COLUMNS
 
@@ -57,17 +57,13 @@ def test_pickle_holds_nothing_but_libraries(folder: Path) -> None:
 
 
 def test_baseline_says_whose_it_is(folder: Path) -> None:
-    table = pq.read_table(folder / "baseline.parquet")
-    metadata = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
-    assert table.column_names == [*features.NAMES, "spam_probability"]
-    assert metadata == {
-        "model_name": "spam-detector",
-        "model_version": folder.name,
-        "model_sha256": bundle.read_manifest(folder).files["model.joblib"],
-        "feature_schema_version": features.SCHEMA_VERSION,
-        "rows": "140",
-    }
-    scores = table["spam_probability"].to_numpy()
+    manifest, found = bundle.read_manifest(folder), read_baseline(str(folder / "baseline.parquet"))
+    assert (found.model_name, found.model_version) == ("spam-detector", folder.name)
+    assert (found.model_sha256, found.threshold) == (manifest.files["model.joblib"], manifest.threshold)
+    assert (found.feature_schema_version, found.period) == (features.SCHEMA_VERSION, None)
+    assert found.source == "training corpus of 140 mails, scored out of fold"
+    assert found.table.column_names == [*MEASURES]
+    scores = found.table["spam_probability"].to_numpy()
     assert len(scores) == 140 and scores[:80].mean() < 0.5 < scores[80:].mean()
 
 

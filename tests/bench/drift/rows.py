@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 import features
+from corpus import MailFile, find_mails, read_mail
 from features import markup, mime
 from trainer import evaluate, folds, model
-from trainer.corpus import Corpus, MailFile, find_mails, read_corpus, read_mail
+from trainer.corpus import MINIMUM, Corpus, read_corpus
 
 AS_THEY_ARE = "mails.parquet"
 WITHOUT_HTML = "no-html.parquet"
@@ -54,7 +55,7 @@ def main() -> None:
 
 def write_rows(root: Path, out: Path, progress: Callable[[str], None]) -> None:
     """Read the corpus at `root`, and write both files into `out`."""
-    mails, corpus = find_mails(root), read_corpus(root)
+    mails, corpus = find_mails(root, MINIMUM), read_corpus(root)
     stripped = without_html(mails, corpus)
     progress(
         f"{len(mails)} mails, of which {sum(a != b for a, b in zip(corpus.texts, stripped.texts, strict=True))} "

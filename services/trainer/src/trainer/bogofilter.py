@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from corpus import MailFile, find_mails, read_mail
 from features import mime
 from trainer import evaluate, folds
-from trainer.corpus import MailFile, find_mails, read_corpus, read_mail
+from trainer.corpus import MINIMUM, read_corpus
 from trainer.errors import TrainerError
 from trainer.evaluate import Floats, Progress
 
@@ -22,10 +23,11 @@ def compare(root: Path, out: Path, progress: Progress) -> Path:
     """Evaluate bogofilter as `evaluate.evaluate` does the model, and write its figures to `out` as JSON.
 
     Raises:
-        TrainerError: bogofilter is not installed or fails, or the corpus cannot be used.
+        TrainerError: bogofilter is not installed or fails.
+        CorpusError: The corpus cannot be used.
     """
     program = _program()
-    mails, corpus = find_mails(root), read_corpus(root)
+    mails, corpus = find_mails(root, MINIMUM), read_corpus(root)
     splits = folds.split(corpus.spam, folds.near_duplicates(corpus.texts))
     scores = np.empty(len(mails))
     with tempfile.TemporaryDirectory(prefix="bogofilter-") as scratch:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from corpus import CorpusError
 from trainer.errors import TrainerError
 from trainer.fetch import default_cache, fetch_corpus
 
@@ -17,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         print(options.run(options))
-    except TrainerError as error:
+    except (TrainerError, CorpusError) as error:
         print(f"trainer: {error}", file=sys.stderr)
         return 1
     return 0

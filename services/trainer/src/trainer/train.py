@@ -4,16 +4,18 @@ import hashlib
 import json
 from pathlib import Path
 
+import pyarrow as pa
 from sklearn.pipeline import Pipeline
 
 import bundle
 import features
+from inferencelog import MEASURES, Baseline, write_baseline
 from trainer import evaluate, folds, model, report
-from trainer.baseline import BASELINE_NAME, baseline
 from trainer.corpus import Corpus, read_corpus
 from trainer.evaluate import Evaluation, Labels, Progress
 
 MODEL = "spam-detector"
+BASELINE_NAME = "baseline.parquet"
 
 
 def train(root: Path, out: Path, version: str | None, force: bool, progress: Progress) -> Path:
@@ -27,7 +29,7 @@ def train(root: Path, out: Path, version: str | None, force: bool, progress: Pro
         The bundle's folder.
 
     Raises:
-        TrainerError: The corpus cannot be used.
+        CorpusError: The corpus cannot be used.
     """
     corpus = read_corpus(root)
     progress(f"corpus {root}: {corpus.ham_count} ham, {corpus.spam_count} spam")
@@ -64,14 +66,8 @@ def _fit(corpus: Corpus, groups: Labels) -> Pipeline:
 
 
 def _write(folder: Path, pickled: bytes, corpus: Corpus, evaluation: Evaluation) -> None:
-    metadata = {
-        "model_name": MODEL,
-        "model_version": folder.name,
-        "model_sha256": hashlib.sha256(pickled).hexdigest(),
-        "feature_schema_version": features.SCHEMA_VERSION,
-    }
     files = {
-        BASELINE_NAME: baseline(corpus, evaluation.scores, metadata),
+        BASELINE_NAME: write_baseline(_baseline(folder.name, pickled, corpus, evaluation)),
         report.CURVES_NAME: report.curves(corpus.spam, evaluation),
         report.CARD_NAME: report.card(MODEL, folder.name, corpus, evaluation).encode(),
     }
@@ -87,4 +83,21 @@ def _write(folder: Path, pickled: bytes, corpus: Corpus, evaluation: Evaluation)
         corpus={"digest": corpus.digest, "ham": corpus.ham_count, "spam": corpus.spam_count},
         files=files,
         replace=True,
+    )
+
+
+def _baseline(version: str, pickled: bytes, corpus: Corpus, evaluation: Evaluation) -> Baseline:
+    """What mail and scores looked like in training, for the drift detector to compare with.
+
+    Out-of-fold scores: those of the model on its own training mails would be too sure, and all later mail would
+    look like drift.
+    """
+    return Baseline(
+        table=pa.Table.from_arrays([*map(pa.array, corpus.values.T.copy()), pa.array(evaluation.scores)], [*MEASURES]),
+        model_name=MODEL,
+        model_version=version,
+        model_sha256=hashlib.sha256(pickled).hexdigest(),
+        feature_schema_version=features.SCHEMA_VERSION,
+        threshold=evaluation.threshold,
+        source=f"training corpus of {len(corpus.texts)} mails, scored out of fold",
     )
