@@ -69,7 +69,7 @@ def test_zero_has_its_own_bar_and_what_is_skewed_a_logarithmic_scale() -> None:
 
 
 def test_a_linear_scale_stays_linear() -> None:
-    found = picture(RNG.beta(0.1, 0.1, 900), RNG.beta(0.1, 0.1, 900), linear=True)
+    found = picture(RNG.beta(0.1, 0.4, 900), RNG.beta(0.1, 0.4, 900), linear=True)
     assert edges(found) == pytest.approx([n / 10 for n in range(10)])
 
 

@@ -1,5 +1,6 @@
 """A result in words that need no statistics."""
 
+import math
 from datetime import datetime
 
 import features
@@ -114,7 +115,10 @@ def _two_digits(value: float) -> int:
 def number(value: float, measure: str) -> str:
     """A value of a measure."""
     if is_proportion(measure):
-        return percent(value)
+        return f"{value * 100:.3g}\N{NO-BREAK SPACE}%"
+    if measure == SCORE:
+        # Not rounded up: nothing is above a probability of 1.
+        return f"{math.floor(value * 10_000) / 10_000:g}"
     if value == int(value):
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
