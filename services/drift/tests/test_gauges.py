@@ -29,7 +29,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         found.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{found.getsockname()[1]}"
     log = (tmp_path_factory.mktemp("pushgateway") / "log").open("w")
-    process = subprocess.Popen([PROGRAM, f"--web.listen-address={address}"], stdout=log, stderr=log)
+    # Debian's keeps its gauges in a file by default, which the next run would find.
+    command = [PROGRAM, f"--web.listen-address={address}", "--persistence.file="]
+    process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         _wait(f"http://{address}/-/ready")
         yield f"http://{address}"
