@@ -22,17 +22,24 @@ def ask() -> dict:
         return json.load(response)
 
 
+def detail(problem: bytes) -> str:
+    try:
+        return str(json.loads(problem)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return problem[:200].decode(errors="replace")
+
+
 def fault() -> str:
     """What is wrong with one answer, if anything."""
     try:
         answer = ask()
         probability = answer["spam_probability"]
     except urllib.error.HTTPError as error:
-        return f"{error.code}: {error.read(500).decode(errors='replace')}"
+        return f"{error.code}: {detail(error.read(10_000))}"
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"{type(error).__name__}: {error}"
     if answer.get("environment") != ENVIRONMENT or answer.get("model_version") != VERSION:
-        return f"expected model {VERSION} of {ENVIRONMENT}, got {answer}"
+        return f"expected model {VERSION} of {ENVIRONMENT}, got {answer.get('model_version')} of {answer.get('environment')}"
     if answer.get("prediction") not in ("spam", "ham") or not 0 <= probability <= 1:
         return f"no verdict: {answer}"
     return ""
