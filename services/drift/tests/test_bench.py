@@ -94,5 +94,8 @@ def test_figures(
         # Every link count is negative there.
         assert found[system]["detected"]["no_html"] == {"200": 1, "500": 1, "1000": 1}
     assert found["detector"]["detected"]["spam_50"]["1000"] == 1
+    assert set(found["detector"]) == {"false_alarms", "windows", "detected"}
+    # In these rows the groups differ in their links.
+    assert found["near_duplicates_together"]["detector"] == {"false_alarms": 4, "windows": 4}
     table = capsys.readouterr().out.splitlines()
-    assert table[0].startswith("| | **this** |") and len(table) == 15
+    assert table[0].startswith("|  | **this** |") and len(table) == 16
