@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
 
 import bundle
 import features
@@ -31,6 +32,12 @@ def train(root: Path, out: Path, version: str | None, force: bool, progress: Pro
     Raises:
         CorpusError: The corpus cannot be used.
     """
+    # Sums of several threads differ in their last digits, and with them the model: the same input must give the same.
+    with threadpool_limits(limits=1):
+        return _train(root, out, version, force, progress)
+
+
+def _train(root: Path, out: Path, version: str | None, force: bool, progress: Progress) -> Path:
     corpus = read_corpus(root)
     progress(f"corpus {root}: {corpus.ham_count} ham, {corpus.spam_count} spam")
     version = version or version_of(corpus)
