@@ -163,6 +163,12 @@ def test_a_release_that_is_not_wholly_pinned_is_named(text: str, why: str) -> No
     assert why in str(caught.value)
 
 
+def test_pins_are_printed_for_others_to_check(repository: Git, run: Command) -> None:
+    assert run("pins", "staging").splitlines()[0] == f"gateway {digest('gateway')}"
+    STAGING.write_text(release().replace(digest("drift"), '""'))
+    assert "drift.image.digest" in run.refusal("pins", "staging")
+
+
 REAL = environments(ROOT)
 
 

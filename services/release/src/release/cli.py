@@ -57,6 +57,9 @@ def _add_reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     render = commands.add_parser("render", help="print an environment's manifests")
     render.add_argument("environment")
     render.set_defaults(run=_render)
+    pins = commands.add_parser("pins", help="print a service and the digest of its image, a line each")
+    pins.add_argument("environment")
+    pins.set_defaults(run=_pins)
     diff = commands.add_parser("diff", help="what this tree changes in each environment's manifests, as Markdown")
     diff.add_argument("--base", help="revision to compare with, where the branch left it (origin/main, else main)")
     diff.add_argument("--limit", type=int, default=COMMENT_LIMIT, help="characters, 0 for all (%(default)s)")
@@ -102,6 +105,13 @@ def _promote(options: argparse.Namespace, git: Git) -> int:
 def _render(options: argparse.Namespace, git: Git) -> int:
     chart.check_environment(git.root, options.environment)
     print(chart.render(chart.find_helm(git.root), git.root, options.environment), end="")
+    return 0
+
+
+def _pins(options: argparse.Namespace, git: Git) -> int:
+    chart.check_environment(git.root, options.environment)
+    for service, digest in ReleaseFile.read(git.root / chart.release_path(options.environment)).pins().images.items():
+        print(service, digest)
     return 0
 
 

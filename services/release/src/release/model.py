@@ -93,7 +93,6 @@ def check_place(model: Model, uri: str) -> None:
 
 def find_model(models: Path, pins: Pins) -> Model | None:
     """The `model.json` of a pinned model, where a copy is at hand."""
-    name, version = pins.model_uri.split("/")[-2:]
-    path = models / name / version / MANIFEST_NAME
+    path = models.joinpath(*pins.model_uri.split("/")[-2:], MANIFEST_NAME)
     model = read_manifest(path) if path.is_file() else None
     return model if model and model.sha256 == pins.model_sha256 else None

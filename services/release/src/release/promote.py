@@ -43,7 +43,7 @@ def prepare(git: Git, source: str, target: str, models: Path) -> Promotion:
     paths = {environment: git.root / chart.release_path(environment) for environment in (source, target)}
     release = ReleaseFile.read(paths[source])
     pins = release.pins()
-    before = _pins(ReleaseFile.read(paths[target]))
+    before = ReleaseFile.read(paths[target]).written()
     if before == pins:
         raise ReleaseError(f"{target} already runs what {source} runs; there is nothing to promote")
     changes = _rendered(git.root, target, paths[source])
@@ -62,8 +62,8 @@ def commit(git: Git, promotion: Promotion) -> str:
     before = promotion.path.read_bytes()
     promotion.path.write_text(promotion.content)
     try:
-        # Verbatim: a diff has lines that git would take for comments. The path alone, whatever else is staged.
-        git.run("commit", "--quiet", "--cleanup=verbatim", "--file=-", "--only", "--", path, text=promotion.message)
+        # The path alone, whatever else is staged.
+        git.run("commit", "--quiet", "--file=-", "--only", "--", path, text=promotion.message)
     except ReleaseError:
         promotion.path.write_bytes(before)
         raise
@@ -79,14 +79,6 @@ def _check_clean(git: Git) -> None:
         )
 
 
-def _pins(file: ReleaseFile) -> Pins | None:
-    """Those of the environment that gets the release; before its first one it has none."""
-    try:
-        return file.pins()
-    except ReleaseError:
-        return None
-
-
 def _rendered(root: Path, target: str, release: Path) -> str:
     helm = chart.find_helm(root)
     after = chart.parse(chart.render(helm, root, target, release))
@@ -97,26 +89,26 @@ def _rendered(root: Path, target: str, release: Path) -> str:
     return report.as_text(compare(before, after), DIFF_LIMIT)
 
 
-def _subject(target: str, before: Pins | None, after: Pins) -> str:
-    images = [service for service in IMAGES if before is None or before.images[service] != after.images[service]]
-    model = [f"model {after.model_version}"] if before is None or before.model_sha256 != after.model_sha256 else []
+def _subject(target: str, before: Pins, after: Pins) -> str:
+    images = [service for service in IMAGES if before.images[service] != after.images[service]]
+    model = [f"model {after.model_version}"] if before.model_sha256 != after.model_sha256 else []
     subject = f"Promote to {target}: {', '.join([*model, *images])}"
     if len(subject) <= SUBJECT_LIMIT:
         return subject
     return f"Promote to {target}: {', '.join([*model, f'{len(images)} images'])}"
 
 
-def _summary(before: Pins | None, after: Pins, models: Path) -> Iterator[str]:
+def _summary(before: Pins, after: Pins, models: Path) -> Iterator[str]:
     for service in IMAGES:
-        old, new = before.images[service] if before else "nothing", after.images[service]
-        yield f"{service:12}{'unchanged' if old == new else f'{_short(old)} -> {_short(new)}'}"
-    old_model = before.model_uri if before else "nothing"
-    if before and before.model_sha256 == after.model_sha256 and old_model == after.model_uri:
-        yield f"{'model':12}unchanged"
-        return
-    yield f"{'model':12}{old_model} -> {after.model_uri}"
-    yield f"{'':12}SHA-256 {before.model_sha256 if before else 'none'} -> {after.model_sha256}"
-    yield from _metrics(find_model(models, before) if before else None, find_model(models, after))
+        yield f"{service:12}{_change(_short(before.images[service]), _short(after.images[service]))}"
+    yield f"{'model':12}{_change(before.model_uri, after.model_uri)}"
+    if before.model_sha256 != after.model_sha256:
+        yield f"{'':12}SHA-256 {_change(before.model_sha256, after.model_sha256)}"
+        yield from _metrics(find_model(models, before), find_model(models, after))
+
+
+def _change(before: str, after: str) -> str:
+    return "unchanged" if before == after else f"{before or 'nothing'} -> {after}"
 
 
 def _metrics(before: Model | None, after: Model | None) -> Iterator[str]:

@@ -127,18 +127,23 @@ class ReleaseFile:
         assert all(changed.get(place) == value for place, value in values.items())
         return changed
 
+    def written(self) -> Pins:
+        """What stands there, whatever it is; "" where nothing does."""
+        images = {service: self.get(place) for service, place in IMAGES.items()}
+        return Pins(images, self.get(MODEL_URI), self.get(MODEL_SHA256))
+
     def pins(self) -> Pins:
         """All that is pinned.
 
         Raises:
             ReleaseError: Something is not, or is malformed.
         """
-        images = {service: self.get(place) for service, place in IMAGES.items()}
-        for service, digest in images.items():
+        pins = self.written()
+        for service, digest in pins.images.items():
             check_digest(f"{self.name}: {'.'.join(IMAGES[service])}", digest)
-        check_uri(f"{self.name}: {'.'.join(MODEL_URI)}", self.get(MODEL_URI))
-        check_sha256(f"{self.name}: {'.'.join(MODEL_SHA256)}", self.get(MODEL_SHA256))
-        return Pins(images, self.get(MODEL_URI), self.get(MODEL_SHA256))
+        check_uri(f"{self.name}: {'.'.join(MODEL_URI)}", pins.model_uri)
+        check_sha256(f"{self.name}: {'.'.join(MODEL_SHA256)}", pins.model_sha256)
+        return pins
 
     def _node(self, place: Place) -> yaml.ScalarNode:
         node = self._find(place)
