@@ -1,9 +1,3 @@
-{{/* drift-detector or baseline-generator, with the environment's suffix: environments share the namespace. Takes root and name. */}}
-{{- define "drift.object" -}}
-{{- $name := printf "%s%s" .name (include "model-serving.suffix" .root) -}}
-{{ dict "name" $name "app" .name "place" "monitoring" | toJson }}
-{{- end -}}
-
 {{/* Where a baseline made from the log goes: one for each model, since a baseline of another model is refused. */}}
 {{- define "drift.baselineOut" -}}
 {{- $global := .Values.global -}}
