@@ -18,7 +18,7 @@ predictorNotReadyFor: {{ .Values.monitoring.predictor.notReadyMinutes }}m
 hpaAtMaximumFor: {{ .Values.monitoring.hpa.atMaximumMinutes }}m
 {{- end -}}
 
-{{/* All groups: those of rules/*.yaml filled in, and the SLOs'. */}}
+{{/* All groups: the SLOs', and those of rules/*.yaml filled in. Where no drift job runs, nothing is said of it. */}}
 {{- define "monitoring.groups" -}}
 {{- $groups := get (include "monitoring.slo" . | fromYaml) "groups" -}}
 {{- $variables := include "monitoring.variables" . | fromYaml -}}
@@ -30,8 +30,11 @@ hpaAtMaximumFor: {{ .Values.monitoring.hpa.atMaximumMinutes }}m
 {{-   with regexFind "\\$\\{[^}]*\\}" $text }}{{ fail (printf "%s names %s, which monitoring.variables does not define" $path .) }}{{ end -}}
 {{-   $parsed := fromYaml $text -}}
 {{-   with $parsed.Error }}{{ fail (printf "%s is no YAML: %s" $path .) }}{{ end -}}
-{{-   $groups = concat $groups $parsed.groups -}}
+{{-   if or $.Values.drift.enabled (ne (base $path) "drift.yaml") -}}
+{{-     $groups = concat $groups $parsed.groups -}}
+{{-   end -}}
 {{- end -}}
+{{- include "monitoring.checkDisabled" (list . $groups) -}}
 {{- range $group := $groups -}}
 {{-   $rules := list -}}
 {{-   range $rule := $group.rules -}}
@@ -42,6 +45,19 @@ hpaAtMaximumFor: {{ .Values.monitoring.hpa.atMaximumMinutes }}m
 - name: {{ $group.name }}
   rules:
     {{- toYaml $rules | nindent 4 }}
+{{- end -}}
+{{- end -}}
+
+{{- define "monitoring.checkDisabled" -}}
+{{- $names := list -}}
+{{- range $group := index . 1 -}}
+{{-   range $group.rules }}{{ $names = append $names .alert }}{{ end -}}
+{{- end -}}
+{{- $known := $names | compact | uniq | sortAlpha -}}
+{{- range (index . 0).Values.monitoring.rules.disabled -}}
+{{-   if not (has . $known) -}}
+{{-     fail (printf "ERROR: monitoring.rules.disabled has %q, and there is no such alert; write: one of %s." . (join ", " $known)) -}}
+{{-   end -}}
 {{- end -}}
 {{- end -}}
 
@@ -134,7 +150,7 @@ groups:
 {{- $le := toString . -}}
 {{- if not (contains "." $le) }}{{ $le = printf "%s.0" $le }}{{ end -}}
 {{- if not (has $le $buckets) -}}
-{{-   fail (printf "monitoring.slo.latency.thresholdSeconds: %v is no bucket of the gateway's histogram; use one of: %s" . (join ", " $buckets)) -}}
+{{-   fail (printf "ERROR: monitoring.slo.latency.thresholdSeconds is %v, which is no bucket of the gateway's histogram; write: one of %s." . (join ", " $buckets)) -}}
 {{- end -}}
 {{- quote $le -}}
 {{- end -}}
