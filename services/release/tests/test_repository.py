@@ -1,0 +1,116 @@
+"""What Dockerfiles and workflows have to have in common, and what a review would miss."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROOT
+from release.releasefile import IMAGES
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yaml"))
+ACTIONS = sorted((ROOT / ".github/actions").glob("*/action.yaml"))
+DOCKERFILES = {path.parent.name: path.read_text() for path in sorted((ROOT / "services").glob("*/Dockerfile"))}
+PINNED = re.compile(r"(\./\.github/actions/[a-z-]+|[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+)")
+
+
+def load(path: Path) -> dict[str, Any]:
+    # BaseLoader: everything is text, so that the key `on` is not true.
+    loaded: dict[str, Any] = yaml.load(path.read_text(), Loader=yaml.BaseLoader)
+    return loaded
+
+
+def jobs() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path in WORKFLOWS:
+        for name, job in load(path)["jobs"].items():
+            yield f"{path.stem}.{name}", job
+
+
+def steps() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, job in jobs():
+        yield from ((name, step) for step in job["steps"])
+    for path in ACTIONS:
+        yield from ((path.parent.name, step) for step in load(path)["runs"]["steps"])
+
+
+def test_each_service_with_an_image_has_a_dockerfile() -> None:
+    assert sorted(DOCKERFILES) == sorted(IMAGES)
+
+
+@pytest.mark.parametrize("service", DOCKERFILES)
+def test_an_image_is_built_like_the_others(service: str) -> None:
+    text = DOCKERFILES[service]
+    (version,) = re.findall(r"^UV_VERSION := (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert f"ARG UV_VERSION={version}\n" in text
+    assert text.count("FROM ${BASE}") == text.count("FROM ") == 2
+    for line in ("uv sync --frozen --no-dev --no-install-local", "--no-deps . ", "USER 65532:65532"):
+        assert line in text
+    (command,) = re.findall(r'^ENTRYPOINT \["(.*)"\]$', text, re.MULTILINE)
+    assert f"\n{command} = " in (ROOT / "services" / service / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize("service", DOCKERFILES)
+def test_an_image_has_the_packages_that_its_lock_names(service: str) -> None:
+    lock = (ROOT / "services" / service / "uv.lock").read_text()
+    libraries = set(re.findall(r'source = \{ (?:editable|directory) = "\.\./([a-z]+)" \}', lock))
+    assert set(re.findall(r"^COPY services/([a-z]+) \.\./", DOCKERFILES[service], re.MULTILINE)) == libraries
+    (installed,) = re.findall(r"--no-deps \. (.*) \\$", DOCKERFILES[service], re.MULTILINE)
+    assert {path.removeprefix("../") for path in installed.split()} == libraries
+
+
+def test_the_matrices_build_every_image() -> None:
+    matrices = [job["strategy"]["matrix"]["service"] for _, job in jobs() if "strategy" in job]
+    assert matrices == [list(IMAGES)] * 2
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, *ACTIONS], ids=lambda path: path.parent.name + "/" + path.stem)
+def test_actions_are_pinned_by_commit(path: Path) -> None:
+    used = re.findall(r"uses: (.*)", path.read_text())
+    assert [text for text in used if not PINNED.fullmatch(text)] == []
+
+
+def test_one_action_has_one_version() -> None:
+    used = {text for path in [*WORKFLOWS, *ACTIONS] for text in re.findall(r"uses: (\S+@\S+)", path.read_text())}
+    assert len({text.partition("@")[0] for text in used}) == len(used)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_rights_are_given_to_jobs_alone(path: Path) -> None:
+    workflow = load(path)
+    assert workflow["permissions"] == {}
+    assert "concurrency" in workflow
+    # It would run what forks send, with this repository's rights.
+    assert "pull_request_target" not in workflow["on"]
+
+
+def test_jobs_have_rights_and_an_end() -> None:
+    assert [name for name, job in jobs() if not {"permissions", "timeout-minutes"} <= set(job)] == []
+
+
+def test_what_runs_code_of_a_pull_request_may_do_nothing() -> None:
+    for path in WORKFLOWS:
+        workflow = load(path)
+        if "pull_request" in workflow["on"]:
+            for name, job in workflow["jobs"].items():
+                if "github.ref == 'refs/heads/main'" not in job.get("if", "") and name != "release":
+                    assert job["permissions"] == {"contents": "read"}, f"{path.stem}.{name}"
+
+
+def test_scripts_take_what_others_write_through_the_environment() -> None:
+    # Put into the text of a script, a branch called $(…) would run.
+    assert [(name, step["run"]) for name, step in steps() if "${{" in step.get("run", "")] == []
+
+
+def test_credentials_stay_where_something_is_pushed() -> None:
+    for name, job in jobs():
+        for step in job["steps"]:
+            if step.get("uses", "").startswith("actions/checkout@"):
+                pushes = job["permissions"]["contents"] == "write"
+                assert (step.get("with", {}).get("persist-credentials") != "false") == pushes, name
+
+
+def test_production_has_owners() -> None:
+    owned = re.findall(r"^(/\S+) +@", (ROOT / ".github/CODEOWNERS").read_text(), re.MULTILINE)
+    assert {"/environments/production/", "/argocd/", "/.github/"} <= set(owned)
