@@ -8,7 +8,6 @@ SHELL := /bin/bash
 # By its own name where there is one: python3 may be another version.
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
 UV_VERSION := 0.13.9
-VERSITYGW_VERSION := v1.0.14
 TOOLS := .tools
 UV := $(TOOLS)/bin/uv
 BUILD := build
@@ -24,7 +23,7 @@ unexport VIRTUAL_ENV
 
 # Ports and corpus may be set on the command line, make run PORT=9000, or in the environment: make hands both on.
 
-SERVICES := features bundle corpus replicas oip inferencelog trainer predictor transformer gateway baseline local
+SERVICES := features bundle corpus replicas oip inferencelog trainer predictor transformer gateway baseline drift local
 SERVED := trainer predictor transformer gateway local
 PROJECTS := $(SERVICES:%=services/%) tests tests/bench tests/bench/mlserver
 ready = $(1)/.venv/.ready
@@ -71,7 +70,7 @@ train: $(BUILD)/model ## Train and evaluate the model on the corpus (CORPUS_DIR=
 
 TESTED := $(SERVICES:%=services/%) tests/bench tests
 # Real servers that tests start. They need Go; where it is missing, those tests are skipped and say so.
-SERVERS := $(if $(shell command -v go),$(TOOLS)/bin/versitygw)
+SERVERS := $(if $(shell command -v go),$(addprefix $(TOOLS)/bin/,versitygw pushgateway))
 
 .PHONY: test
 test: $(SERVERS) $(foreach p,$(TESTED),$(call ready,$(p))) $(BUILD)/model ## Run all tests that need no cluster
@@ -79,7 +78,7 @@ test: $(SERVERS) $(foreach p,$(TESTED),$(call ready,$(p))) $(BUILD)/model ## Run
 	for project in $(TESTED); do \
 	  printf '\033[1m==> test %s\033[0m\n' "$$project"; \
 	  options=(); if [ "$$project" = tests ]; then options=(--ignore tests/bench); fi; \
-	  MODEL_DIR="$$PWD/$$(< $(BUILD)/model)" CORPUS_DIR="$$(realpath "$$(< $(BUILD)/corpus)")" \
+	  PATH="$$PWD/$(TOOLS)/bin:$$PATH" MODEL_DIR="$$PWD/$$(< $(BUILD)/model)" CORPUS_DIR="$$(realpath "$$(< $(BUILD)/corpus)")" \
 	    "$$project/.venv/bin/python" -m pytest -q -c "$$project/pyproject.toml" --rootdir "$$project" \
 	      "$${options[@]}" "$$project" || failed+=("$$project"); \
 	done; \
@@ -134,9 +133,28 @@ $(UV):
 	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $@
 
-$(TOOLS)/bin/versitygw: | $(UV)
-	$(call say,S3 server versitygw $(VERSITYGW_VERSION))
-	@GOBIN="$$PWD/$(TOOLS)/bin" go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION)
+# Tools written in Go: name -> package@version.
+versitygw := github.com/versity/versitygw/cmd/versitygw@v1.0.14
+helm3 := helm.sh/helm/v3/cmd/helm@v3.22.0
+helm4 := helm.sh/helm/v4/cmd/helm@v4.3.1
+helm-unittest := github.com/helm-unittest/helm-unittest/cmd/helm-unittest@v1.0.0
+kubeconform := github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0
+promtool := github.com/prometheus/prometheus/cmd/promtool@v0.316.0
+actionlint := github.com/rhysd/actionlint/cmd/actionlint@v1.7.7
+GO_TOOLS := versitygw helm3 helm4 helm-unittest kubeconform promtool actionlint
+
+# Into a folder of its own first: two versions of helm are both called helm.
+$(GO_TOOLS:%=$(TOOLS)/bin/%): $(TOOLS)/bin/%: | $(UV)
+	$(call say,$* from $($*))
+	@GOBIN="$$PWD/$(TOOLS)/go/$*" go install $($*)
+	@mv "$(TOOLS)/go/$*/"* $@
+
+# Those that cannot be installed by a version alone have a module that pins them and all they need.
+MODULE_TOOLS := $(notdir $(wildcard tests/tools/*))
+$(MODULE_TOOLS:%=$(TOOLS)/bin/%): $(TOOLS)/bin/%: tests/tools/%/go.mod | $(UV)
+	$(call say,$*)
+	@cd $(<D) && go build -o "$(CURDIR)/$@" tool
+	@touch $@
 
 # Compiled at once: otherwise five processes would compile the same libraries at their first start, or at each.
 %/.venv/.ready: %/pyproject.toml %/uv.lock | $(UV)

@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def _probed(settings: Settings) -> PredictorConfig:
-    """`GET /v2/models/NAME/ready` also asks the predictor; `/v2/health/ready` speaks for this process alone."""
+    """For readiness, which asks the predictor too; `/v2/health/live` speaks for this process alone."""
     url = settings.predictor_url
     return PredictorConfig(
         predictor_host=f"{url.host}:{url.port}",
