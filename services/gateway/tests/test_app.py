@@ -110,6 +110,20 @@ async def _flushed(capsys: pytest.CaptureFixture[str], http: httpx.AsyncClient) 
     assert (line["status"], line["environment"], line["path"]) == (200, "staging", PREDICT)
 
 
+async def test_verdicts_and_scores_are_counted(http: httpx.AsyncClient) -> None:
+    names = [
+        'gateway_predictions_total{environment="staging",prediction="spam"}',
+        'gateway_predictions_total{environment="staging",prediction="ham"}',
+        'gateway_spam_probability_bucket{environment="staging",le="0.3"}',
+        'gateway_spam_probability_count{environment="staging"}',
+    ]
+    before = (await http.get("/metrics")).text
+    await http.post("/api/v1/predict", json={"email_content": "0.25"})
+    await http.post("/api/v1/batch-predict", json={"emails": ["0.75", "0.95"]})
+    after = (await http.get("/metrics")).text
+    assert [_value(after, name) - _value(before, name) for name in names] == [2, 1, 1, 3]
+
+
 def _value(metrics: str, name: str) -> float:
     return next((float(line.split()[-1]) for line in metrics.splitlines() if line.startswith(name)), 0.0)
 

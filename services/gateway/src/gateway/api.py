@@ -92,7 +92,7 @@ class Api:
         (future,) = environment.submit([Mail(content, request_id)], sizes([content], self._settings.max_mail_bytes))
         answer = await future
         prediction, probability = answer.predictions[0], answer.probabilities[0]
-        environment.count(prediction)
+        environment.count(prediction, probability)
         verdict = {"prediction": prediction, "spam_probability": probability}
         return _json({**verdict, **_origin(environment, answer, request_id)})
 
@@ -163,8 +163,8 @@ def _origin(environment: Coalescer, answer: Answer, request_id: str) -> dict[str
 
 def _count(environment: Coalescer, answers: list[Answer]) -> None:
     for answer in answers:
-        for prediction in answer.predictions:
-            environment.count(prediction)
+        for prediction, probability in zip(answer.predictions, answer.probabilities, strict=True):
+            environment.count(prediction, probability)
 
 
 def _json(content: dict[str, Any]) -> Response:

@@ -104,11 +104,12 @@ class Coalescer:
         lane = self._singles if len(mails) == 1 else self._bulk
         return [self._enqueue(lane, piece, size) for piece, size in self._pieces(mails, sizes)]
 
-    def count(self, prediction: str) -> None:
-        """Count an answered mail by its verdict."""
+    def count(self, prediction: str, probability: float) -> None:
+        """Count an answered mail by its verdict and its spam probability."""
         if prediction not in self._predictions:
             self._predictions[prediction] = metrics.PREDICTIONS.labels(self.environment, prediction)
         self._predictions[prediction].inc()
+        self._spam_probability.observe(probability)
 
     def _admit(self, mails: int, size: int) -> None:
         limits = self._limits
@@ -285,6 +286,7 @@ class Coalescer:
         name = self.environment
         self._batch_mails = metrics.BATCH_MAILS.labels(name)
         self._predictions: dict[str, Counter] = {}
+        self._spam_probability = metrics.SPAM_PROBABILITY.labels(name)
         self._queue_wait = metrics.QUEUE_WAIT.labels(name)
         self._upstream_seconds = metrics.UPSTREAM_SECONDS.labels(name)
         metrics.QUEUED_MAILS.labels(name).set_function(lambda: self._queued_mails)

@@ -34,6 +34,12 @@ QUEUED_MAILS = Gauge("gateway_queued_mails", "Mails that wait for a batch", ["en
 MAILS_IN_FLIGHT = Gauge("gateway_mails_in_flight", "Mails in batches under way", ["environment"])
 BATCHES_IN_FLIGHT = Gauge("gateway_batches_in_flight", "Batches under way", ["environment"])
 PREDICTIONS = Counter("gateway_predictions_total", "Mails answered, by verdict", ["environment", "prediction"])
+SPAM_PROBABILITY = Histogram(
+    "gateway_spam_probability",
+    "Spam probability of the mails answered",
+    ["environment"],
+    buckets=(0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1),
+)
 REFUSED_MAILS = Counter("gateway_refused_mails_total", "Mails refused because the queue was full", ["environment"])
 EXPIRED_MAILS = Counter("gateway_expired_mails_total", "Mails whose deadline passed unanswered", ["environment"])
 UPSTREAM_ERRORS = Counter("gateway_upstream_errors_total", "Batches that failed, by kind", ["environment", "kind"])
