@@ -54,12 +54,12 @@ def check_environment(root: Path, environment: str) -> None:
 
 
 def find_helm(root: Path) -> str:
-    """The helm that make has set up, or the one on the PATH.
+    """The helm that make has set up, under the name that tells it from Helm 3, or the one on the PATH.
 
     Raises:
         ReleaseError: There is none.
     """
-    helm = shutil.which("helm", path=str(root / ".tools/bin")) or shutil.which("helm")
+    helm = shutil.which("helm4", path=str(root / ".tools/bin")) or shutil.which("helm4") or shutil.which("helm")
     if not helm:
         raise ReleaseError("helm is missing; make render sets it up where there is Go, or install Helm 4")
     return helm
