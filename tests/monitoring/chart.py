@@ -46,7 +46,7 @@ def rendered(environment: str, values: str = "") -> list[Object]:
     """
     files = [ROOT / "environments" / environment / name for name in ("values.yaml", "release.yaml")]
     options = [option for file in files for option in ("--values", str(file))]
-    command = [tool("helm"), "template", "model-serving", str(CHART), *options, "--values", "-"]
+    command = [tool("helm4"), "template", "model-serving", str(CHART), *options, "--values", "-"]
     done = subprocess.run(command, input=values, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return [found for found in yaml.safe_load_all(done.stdout) if found]
