@@ -23,7 +23,7 @@ unexport VIRTUAL_ENV
 
 # Ports and corpus may be set on the command line, make run PORT=9000, or in the environment: make hands both on.
 
-SERVICES := features bundle corpus replicas oip inferencelog trainer predictor transformer gateway baseline drift local
+SERVICES := features bundle corpus replicas oip inferencelog trainer predictor transformer gateway baseline drift local release
 SERVED := trainer predictor transformer gateway local
 PROJECTS := $(SERVICES:%=services/%) tests tests/bench tests/bench/mlserver
 ready = $(1)/.venv/.ready
@@ -68,12 +68,13 @@ train: $(BUILD)/model ## Train and evaluate the model on the corpus (CORPUS_DIR=
 
 ##@ Check
 
+CHART := charts/model-serving
 TESTED := $(SERVICES:%=services/%) tests/bench tests
-# Real servers that tests start. They need Go; where it is missing, those tests are skipped and say so.
-SERVERS := $(if $(shell command -v go),$(addprefix $(TOOLS)/bin/,versitygw pushgateway))
+# What tests start and ask. It needs Go; where that is missing, those tests are skipped and say so.
+TEST_TOOLS := $(if $(shell command -v go),$(addprefix $(TOOLS)/bin/,versitygw pushgateway helm3 helm4 helm-unittest kubeconform promtool))
 
 .PHONY: test
-test: $(SERVERS) $(foreach p,$(TESTED),$(call ready,$(p))) $(BUILD)/model ## Run all tests that need no cluster
+test: $(TEST_TOOLS) $(foreach p,$(TESTED),$(call ready,$(p))) $(BUILD)/model ## Run all tests that need no cluster
 	@failed=(); \
 	for project in $(TESTED); do \
 	  printf '\033[1m==> test %s\033[0m\n' "$$project"; \
@@ -82,16 +83,21 @@ test: $(SERVERS) $(foreach p,$(TESTED),$(call ready,$(p))) $(BUILD)/model ## Run
 	    "$$project/.venv/bin/python" -m pytest -q -c "$$project/pyproject.toml" --rootdir "$$project" \
 	      "$${options[@]}" "$$project" || failed+=("$$project"); \
 	done; \
-	if [ "$${#failed[@]}" != 0 ]; then echo "FAILED: $${failed[*]}"; exit 1; fi; echo "all tests passed: $(TESTED)"
+	if [ -x $(TOOLS)/bin/helm-unittest ]; then \
+	  printf '\033[1m==> test charts\033[0m\n'; \
+	  $(TOOLS)/bin/helm-unittest --strict $(CHART) || failed+=($(CHART)); \
+	fi; \
+	if [ "$${#failed[@]}" != 0 ]; then echo "FAILED: $${failed[*]}"; exit 1; fi; echo "all tests passed: $(TESTED) $(CHART)"
 
 .PHONY: lint
-lint: $(foreach p,$(TESTED),$(call ready,$(p))) ## Check style, format and types
+lint: $(foreach p,$(TESTED),$(call ready,$(p))) $(if $(shell command -v go),$(TOOLS)/bin/actionlint) ## Check style, format, types and workflows
 	$(call say,ruff)
 	@tests/.venv/bin/ruff check .
 	@tests/.venv/bin/ruff format --check .
 	@for service in $(SERVICES:%=services/%); do \
 	  printf '\033[1m==> mypy %s\033[0m\n' "$$service"; (cd "$$service" && .venv/bin/mypy src); \
 	done
+	@if [ -x $(TOOLS)/bin/actionlint ]; then printf '\033[1m==> actionlint\033[0m\n'; $(TOOLS)/bin/actionlint; fi
 
 .PHONY: format
 format: $(call ready,tests) ## Format the Python code
@@ -107,6 +113,72 @@ bench: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(
 .PHONY: compare-bogofilter
 compare-bogofilter: $(call ready,services/trainer) $(BUILD)/corpus ## Evaluate bogofilter on the model's folds (needs bogofilter)
 	@services/trainer/.venv/bin/trainer compare-bogofilter --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bogofilter.json
+
+##@ Release
+
+# Of render, pins and promotions.
+ENV ?= staging
+FROM_ENV ?= staging
+TO_ENV ?= production
+LIMIT ?= 60000
+RELEASE := services/release/.venv/bin/release
+# Where there is no Go, the helm on the PATH is used.
+HELM := $(if $(shell command -v go),$(TOOLS)/bin/helm4)
+
+.PHONY: render
+render: $(call ready,services/release) $(HELM) ## Print an environment's manifests (ENV=staging)
+	@$(RELEASE) render $(ENV)
+
+.PHONY: diff
+diff: $(call ready,services/release) $(HELM) | $(BUILD) ## What this branch changes in each environment, as Markdown (BASE=origin/main OUT=file LIMIT=60000)
+	@$(RELEASE) diff $(if $(BASE),--base $(BASE)) --limit $(LIMIT) $(if $(OUT),> $(OUT))
+
+.PHONY: pin-model
+pin-model: $(call ready,services/release) ## Pin an uploaded bundle (ENV=staging URI=s3://…/version BUNDLE=folder or MANIFEST=model.json)
+	@$(RELEASE) pin-model --environment $(ENV) --uri "$(or $(URI),$(error URI=s3://… says where the bundle was uploaded))" \
+	  $(if $(MANIFEST),--manifest "$(MANIFEST)",--bundle "$(or $(BUNDLE),$(shell cat $(BUILD)/model 2>/dev/null))")
+
+.PHONY: pin-images
+pin-images: $(call ready,services/release) ## Pin pushed images (ENV=staging FROM=build/images or IMAGES="gateway=sha256:… …")
+	@$(RELEASE) pin-images --environment $(ENV) $(if $(FROM),--from "$(FROM)") $(IMAGES)
+
+.PHONY: promote
+promote: $(call ready,services/release) $(HELM) ## Commit staging's release as production's (DRY_RUN=1 only shows it)
+	@$(RELEASE) promote --from $(FROM_ENV) --to $(TO_ENV) --models $(MODELS) $(if $(DRY_RUN),--dry-run)
+
+# Images. Their builder is Docker with buildx; their names are REGISTRY/service.
+REGISTRY ?= registry.example.com/model-serving
+PYTHON_IMAGE := python:3.11-slim-bookworm
+digest_of = $(PYTHON) -c 'import json, sys; print(json.load(sys.stdin)["containerimage.digest"])' < $(BUILD)/images/$(1).json
+
+.PHONY: image
+image: | $(BUILD) ## Build an image (SERVICE=gateway); with PUSH=1 push it to REGISTRY with SBOM and provenance
+	@mkdir -p $(BUILD)/images
+	SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" docker buildx build --file "services/$(SERVICE)/Dockerfile" \
+	  --tag "$(REGISTRY)/$(SERVICE):$$(git rev-parse --short=12 HEAD)" --metadata-file "$(BUILD)/images/$(SERVICE).json" \
+	  --build-arg UV_VERSION=$(UV_VERSION) $(if $(BASE_IMAGE),--build-arg "BASE=$(BASE_IMAGE)") \
+	  --build-arg "REVISION=$$(git rev-parse HEAD)" --build-arg "SOURCE=$$(git config remote.origin.url | sed -E 's#//[^/@]*@#//#')" \
+	  $(if $(PUSH),--push --sbom=true --provenance=mode=max,--load) .
+
+.PHONY: base-image
+base-image: ## Print the base image by digest, for BASE_IMAGE (needs its registry)
+	@echo "$(PYTHON_IMAGE)@$$(docker buildx imagetools inspect $(PYTHON_IMAGE) --format '{{.Manifest.Digest}}')"
+
+.PHONY: image-digest
+image-digest: ## Print the digest of a pushed image (SERVICE=gateway)
+	@$(call digest_of,$(SERVICE))
+
+.PHONY: sign-image
+sign-image: ## Sign a pushed image as who runs this (SERVICE=gateway; needs cosign)
+	@cosign sign --yes "$(REGISTRY)/$(SERVICE)@$$($(call digest_of,$(SERVICE)))"
+
+.PHONY: verify-images
+verify-images: $(call ready,services/release) ## Check who signed the images that an environment pins (ENV=staging SIGNER=workflow's URL; needs cosign)
+	@$(RELEASE) pins $(ENV) | while read -r service digest; do \
+	  cosign verify --certificate-identity "$(or $(SIGNER),$(error SIGNER=https://… says which workflow must have signed))" \
+	    --certificate-oidc-issuer https://token.actions.githubusercontent.com "$(REGISTRY)/$$service@$$digest" > /dev/null; \
+	  echo "$$service: signed by $(SIGNER)"; \
+	done
 
 ##@ Keep
 
@@ -182,7 +254,7 @@ TRAINED := $(wildcard $(addsuffix /model.json,$(shell cat $(BUILD)/model 2>/dev/
 
 $(BUILD)/model: $(TRAINING) $(BUILD)/corpus $(if $(TRAINED),,FORCE)
 	$(call say,model)
-	@services/trainer/.venv/bin/trainer train --force --corpus "$$(< $(BUILD)/corpus)" --out $(MODELS) > $@
+	@services/trainer/.venv/bin/trainer train --corpus "$$(< $(BUILD)/corpus)" --out $(MODELS) > $@
 
 .PHONY: FORCE
 FORCE:

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from release.chart import find_helm
 from release.cli import main
 from release.errors import ReleaseError

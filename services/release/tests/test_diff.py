@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Command, commit_all, digest, git, release, write
+
 from release.cli import main
 from release.git import Git
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT, Command, digest, release, sha256, write, write_bundle
+
 from release.chart import environments, parse, render
 from release.errors import ReleaseError
 from release.git import Git

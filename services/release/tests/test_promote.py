@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Command, commit_all, digest, git, release, sha256, write, write_bundle
+
 from release.git import Git
 
 pytestmark = pytest.mark.usefixtures("helm")

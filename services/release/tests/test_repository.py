@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT
+
 from release.releasefile import IMAGES
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yaml"))

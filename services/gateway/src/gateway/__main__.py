@@ -8,6 +8,7 @@ from typing import Any
 
 import uvicorn
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from pythonjsonlogger.core import RESERVED_ATTRS
 
 from gateway.app import create_app
@@ -38,8 +39,8 @@ def main() -> None:
     logging.config.dictConfig(LOG_CONFIG)
     try:
         settings = Settings()
-    except ValidationError as error:
-        logging.getLogger("gateway").error("settings refused", extra={"reason": str(error)})
+    except (ValidationError, SettingsError) as error:
+        logging.getLogger("gateway").error("settings refused", extra={"reason": _reason(error)})
         sys.exit(2)
     app = create_app(settings)
     # What is loaded by now stays. A full collection through it would stop all requests, which shows in the tail.
@@ -59,6 +60,17 @@ def main() -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
+
+
+def _reason(error: ValidationError | SettingsError) -> str:
+    """Which variables are wrong and why, in one line."""
+    if isinstance(error, SettingsError):
+        return f"{error}: {error.__cause__}"
+    return "; ".join(": ".join([*map(_variable, each["loc"][:1]), each["msg"]]) for each in error.errors())
+
+
+def _variable(field: int | str) -> str:
+    return str(field).upper()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from threadpoolctl import threadpool_limits
 
 import bundle
 import features
+import inferencelog
+import trainer
 from inferencelog import MEASURES, Baseline, write_baseline
 from trainer import evaluate, folds, model, report
 from trainer.corpus import Corpus, read_corpus
@@ -59,11 +61,17 @@ def _train(root: Path, out: Path, version: str | None, force: bool, progress: Pr
 
 
 def version_of(corpus: Corpus) -> str:
-    """Twelve hex digits over everything that decides what the model is: mails and excerpts, settings, libraries."""
+    """Twelve hex digits over everything that decides what the bundle is: mails, settings, libraries, code.
+
+    What another input or another code makes has another name, so that no pin ever names two models.
+    """
     digest = hashlib.sha256(corpus.digest.encode())
     digest.update(json.dumps([features.SCHEMA_VERSION, model.COLUMNS, model.SETTINGS, bundle.libraries()]).encode())
     digest.update("\n".join([*corpus.texts, *corpus.excerpt_texts]).encode())
     digest.update(corpus.values.tobytes() + corpus.excerpt_values.tobytes())
+    for package in (trainer, features, bundle, inferencelog):
+        for source in sorted(Path(str(package.__file__)).parent.glob("*.py")):
+            digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
 
 
