@@ -1,0 +1,1 @@
+"""What the chart renders, held to what the system needs of it."""
