@@ -95,7 +95,7 @@ async def test_the_frameworks_errors_are_problems_too(
 async def test_every_request_is_counted_and_logged_once(
     http: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    counter = 'http_request_duration_seconds_count{handler="/api/v1/predict",method="POST",status="200"}'
+    counter = _requests("staging", PREDICT, 200)
     before = _value((await http.get("/metrics")).text, counter)
     await http.post(PREDICT, json={"email_content": "0.5"}, headers={"X-Request-ID": "seen"})
     assert _value((await http.get("/metrics")).text, counter) == before + 1
@@ -108,6 +108,32 @@ async def _flushed(capsys: pytest.CaptureFixture[str], http: httpx.AsyncClient) 
     await asyncio.sleep(0.15)
     (line,) = [json.loads(text) for text in capsys.readouterr().out.splitlines() if '"seen"' in text]
     assert (line["status"], line["environment"], line["path"]) == (200, "staging", PREDICT)
+
+
+def _requests(environment: str, path: str, status: int) -> str:
+    labels = f'environment="{environment}",handler="{path}",method="POST",status="{status}"'
+    return f"http_request_duration_seconds_count{{{labels}}}"
+
+
+@pytest.mark.parametrize(("path", "field"), [("predict", "email_content"), ("batch-predict", "emails")])
+@pytest.mark.parametrize(
+    ("environment", "mail", "status", "counted"),
+    [
+        ("staging", "0.5", 200, "staging"),
+        ("staging", 5, 422, "staging"),
+        ("production", "0.5", 503, "production"),
+        ("nowhere", "0.5", 400, ""),
+    ],
+)
+async def test_requests_are_counted_by_the_environment_that_they_were_for(
+    http: httpx.AsyncClient, path: str, field: str, environment: str, mail: object, status: int, counted: str
+) -> None:
+    path = f"/api/v1/{path}"
+    counter = _requests(counted, path, status)
+    before = _value((await http.get("/metrics")).text, counter)
+    body = {field: mail if field == "email_content" else [mail]}
+    assert (await http.post(path, json=body, headers={"X-Environment": environment})).status_code == status
+    assert _value((await http.get("/metrics")).text, counter) == before + 1
 
 
 async def test_verdicts_and_scores_are_counted(http: httpx.AsyncClient) -> None:
@@ -132,8 +158,11 @@ async def test_a_bug_is_a_problem_with_the_request_id(
     http: httpx.AsyncClient, transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.api.sizes", lambda *_: 1 / 0)
+    counter = _requests("staging", PREDICT, 500)
+    before = _value((await http.get("/metrics")).text, counter)
     response = await http.post(PREDICT, json={"email_content": "0.5"}, headers={"X-Request-ID": "r-2"})
     assert (response.status_code, response.json()["request_id"]) == (500, "r-2")
+    assert _value((await http.get("/metrics")).text, counter) == before + 1
 
 
 async def test_openapi_describes_bodies_headers_and_problems(http: httpx.AsyncClient) -> None:

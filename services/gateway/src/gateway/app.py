@@ -17,7 +17,7 @@ from starlette.types import Lifespan, Receive, Scope, Send
 from gateway.access_log import AccessLog, LineBuffer
 from gateway.api import Api
 from gateway.coalescer import Coalescer, Limits
-from gateway.metrics import HTTP_SECONDS
+from gateway.metrics import observe_request
 from gateway.predict_path import PredictPath
 from gateway.problems import Problem
 from gateway.settings import Settings
@@ -100,4 +100,4 @@ def _instrument(app: FastAPI) -> None:
     instrumentator = Instrumentator(
         should_group_status_codes=False, excluded_handlers=["/metrics", "/health", "/ready"]
     )
-    instrumentator.add(HTTP_SECONDS).instrument(app).expose(app, tags=["probes"])
+    instrumentator.add(observe_request).instrument(app).expose(app, tags=["probes"])

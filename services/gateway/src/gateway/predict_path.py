@@ -6,6 +6,7 @@ answered here by the very handler that FastAPI documents, and counted by the ver
 that counts every other request.
 """
 
+from http import HTTPStatus
 from time import perf_counter
 
 from prometheus_fastapi_instrumentator.metrics import Info
@@ -14,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api import PREDICT_PATH, Api
-from gateway.metrics import HTTP_SECONDS
+from gateway.metrics import observe_request
 from gateway.problems import Problem
 
 
@@ -38,18 +39,23 @@ class PredictPath:
             response = problem.response(request)
         except ClientDisconnect:
             return
+        except Exception:
+            # Answered further out, like every bug; the framework counts it so too.
+            _count(request, None, perf_counter() - started)
+            raise
         await response(scope, receive, send)
         _count(request, response, perf_counter() - started)
 
 
-def _count(request: Request, response: Response, seconds: float) -> None:
-    HTTP_SECONDS(
+def _count(request: Request, response: Response | None, seconds: float) -> None:
+    status = HTTPStatus.INTERNAL_SERVER_ERROR.value if response is None else response.status_code
+    observe_request(
         Info(
             request=request,
             response=response,
             method="POST",
             modified_handler=PREDICT_PATH,
-            modified_status=str(response.status_code),
+            modified_status=str(status),
             modified_duration=seconds,
         )
     )
