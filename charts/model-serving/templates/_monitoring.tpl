@@ -75,16 +75,16 @@ hpaAtMaximumFor: {{ .Values.monitoring.hpa.atMaximumMinutes }}m
 {{- end -}}
 
 {{/*
-Two objectives for what clients of this environment's gateway see: requests that do not fail, and predict requests
-answered in time. An alert looks at the budget's burn over a long window, so that it means something, and over a short
+Two objectives for what clients of this environment see, whatever their entrance: requests that do not fail, and predict
+requests answered in time. Every gateway serves every environment, and a broken one must burn its own budget only. An alert looks at the budget's burn over a long window, so that it means something, and over a short
 one, so that it ends soon after the trouble (Google's SRE workbook, "Alerting on SLOs").
 */}}
 {{- define "monitoring.slo" -}}
 {{- $slo := .Values.monitoring.slo -}}
 {{- $environment := .Values.global.environment -}}
-{{- $namespace := include "model-serving.namespace" (dict "root" . "place" "serving") -}}
-{{- $all := printf "namespace=%q, pod=~\"api-gateway-.+\", handler=~\"/api/v1/.+\"" $namespace -}}
-{{- $answered := printf "namespace=%q, pod=~\"api-gateway-.+\", handler=\"/api/v1/predict\", status=\"200\"" $namespace -}}
+{{- $gateways := printf "environment=%q, pod=~\"api-gateway-.+\"" $environment -}}
+{{- $all := printf "%s, handler=~\"/api/v1/.+\"" $gateways -}}
+{{- $answered := printf "%s, handler=\"/api/v1/predict\", status=\"200\"" $gateways -}}
 {{- $le := include "monitoring.bucket" $slo.latency.thresholdSeconds -}}
 {{- $windows := list -}}
 {{- range $slo.windows }}{{ $windows = concat $windows (list .short .long) }}{{ end -}}
@@ -118,11 +118,11 @@ groups:
           severity: {{ .severity }}
           window: {{ .long }}
         annotations:
-          summary: Too many requests to the {{ $environment }} gateway fail.
+          summary: Too many requests to {{ $environment }} fail.
           description: >-
             {{ `{{ $value | humanizePercentage }}` }} of the requests of the last {{ .long }} failed (5xx), and it goes on. At this rate
             the failures that an availability of {{ $slo.availability }} allows for in 30 days are used up in less than
-            {{ divf 720 .burnRate | floor }} hours. See which environment and which kind of error on the serving dashboard.
+            {{ divf 720 .burnRate | floor }} hours. See which kind of error on the serving dashboard.
       - alert: LatencyBudgetBurn
         expr: |
           environment:http_requests_slow:ratio_rate{{ .long }}{environment={{ $environment | quote }}} > {{ .burnRate }} * (1 - {{ $slo.latency.objective }})
@@ -136,7 +136,7 @@ groups:
           severity: {{ .severity }}
           window: {{ .long }}
         annotations:
-          summary: Too many answers of the {{ $environment }} gateway are slow.
+          summary: Too many answers of {{ $environment }} are slow.
           description: >-
             {{ `{{ $value | humanizePercentage }}` }} of the predict requests of the last {{ .long }} took longer than
             {{ $slo.latency.thresholdSeconds }} s, and it goes on; {{ $slo.latency.objective }} of them shall not. See on the serving
