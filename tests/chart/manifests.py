@@ -145,8 +145,9 @@ def of_kind(case: Case, *kinds: str) -> list[Object]:
 
 def named(case: Case, kind: str, name: str) -> Object:
     """The one object of a kind and name."""
-    (found,) = [each for each in of_kind(case, kind) if each["metadata"]["name"] == name]
-    return found
+    found = [each for each in of_kind(case, kind) if each["metadata"]["name"] == name]
+    assert len(found) == 1, f"{case.name} has {len(found)} {kind} {name}"
+    return found[0]
 
 
 def strings(found: Any) -> Iterator[str]:

@@ -8,7 +8,7 @@ from chart.manifests import Case, Key, Object, key, named, rendered
 SERVER_KINDS = ("Deployment", "InferenceService")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Pod:
     """A pod as Kubernetes will start it."""
 
@@ -49,7 +49,7 @@ class Pod:
         """Whether matchLabels choose it; none choose every pod."""
         return labels.items() <= self.labels.items()
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"{self.owner.kind} {self.owner.namespace}/{self.owner.name}"
 
 

@@ -44,7 +44,7 @@ def test_pods_share_nothing_with_their_node(case: Case) -> None:
     shared = ("hostNetwork", "hostPID", "hostIPC")
     none_of(wrong(case, lambda pod: not any(pod.spec.get(name) for name in shared)))
     none_of(wrong(case, lambda pod: all(set(volume) == {"name", "emptyDir"} for volume in pod.spec["volumes"])))
-    none_of(wrong(case, lambda pod: all(volume["emptyDir"]["sizeLimit"] for volume in pod.spec["volumes"])))
+    none_of(wrong(case, lambda pod: all(volume["emptyDir"].get("sizeLimit") for volume in pod.spec["volumes"])))
 
 
 @each_case

@@ -50,11 +50,6 @@ def run(*command: str | Path, path: str = "") -> None:
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
-def test_the_charts_own_suites_pass() -> None:
-    """All of them: those of subcharts, which need the umbrella's templates, run with it."""
-    run(tool("helm-unittest"), CHART)
-
-
 @pytest.mark.parametrize("helm", VERSIONS)
 def test_ct_finds_nothing_to_say(tmp_path: Path, helm: str) -> None:
     """The same as `make lint-chart`; ct starts whatever is called helm, and Python's yamale and yamllint."""
