@@ -20,8 +20,8 @@ def promtool(*arguments: str) -> str:
     return done.stdout
 
 
-def write_rules(folder: Path, groups: list[dict[str, Any]]) -> Path:
-    file = folder / "rules.yaml"
+def write_rules(folder: Path, groups: list[dict[str, Any]], name: str = "rules") -> Path:
+    file = folder / f"{name}.yaml"
     file.write_text(yaml.safe_dump({"groups": groups}))
     return file
 
@@ -49,8 +49,12 @@ def test_panels_parse(dashboard: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 @pytest.mark.parametrize("unit_test", UNIT_TESTS, ids=lambda path: path.stem)
 def test_alerts(unit_test: Path, environment: str, tmp_path: Path) -> None:
-    """With the chart's own objectives and times, which those of an environment may differ from."""
-    write_rules(tmp_path, chart.groups(environment, chart.default_monitoring()))
+    """With the chart's own objectives and times, which those of an environment may differ from.
+
+    Each group has a file, so that a unit test has only those evaluated that it is about.
+    """
+    for group in chart.groups(environment, chart.default_monitoring()):
+        write_rules(tmp_path, [group], group["name"].removeprefix(f"model-serving-{environment}-"))
     text = unit_test.read_text()
     for name, value in names(environment).items():
         text = text.replace(f"${{{name}}}", value)
