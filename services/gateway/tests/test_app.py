@@ -150,6 +150,24 @@ async def test_verdicts_and_scores_are_counted(http: httpx.AsyncClient) -> None:
     assert [_value(after, name) - _value(before, name) for name in names] == [2, 1, 1, 3]
 
 
+async def test_counters_are_there_before_what_they_count(unused_tcp_port: int) -> None:
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    app = create_app(Settings(environments={"untouched": url}, default_environment="untouched"))  # type: ignore[dict-item]
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://gw") as client:
+        lines = (await client.get("/metrics")).text.splitlines()
+    counts = [line for line in lines if 'environment="untouched"' in line and "_total" in line]
+    kinds = ("connection", "not-ready", "timeout", "nonsense")
+    assert counts == [
+        'gateway_predictions_total{environment="untouched",prediction="spam"} 0.0',
+        'gateway_predictions_total{environment="untouched",prediction="ham"} 0.0',
+        'gateway_refused_mails_total{environment="untouched"} 0.0',
+        'gateway_expired_mails_total{environment="untouched"} 0.0',
+        *(f'gateway_upstream_errors_total{{environment="untouched",kind="{kind}"}} 0.0' for kind in kinds),
+        'gateway_upstream_retries_total{environment="untouched"} 0.0',
+    ]
+
+
 def _value(metrics: str, name: str) -> float:
     return next((float(line.split()[-1]) for line in metrics.splitlines() if line.startswith(name)), 0.0)
 

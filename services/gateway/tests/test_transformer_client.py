@@ -7,7 +7,7 @@ from conftest import FakeTransformer, mail, verdicts
 
 from gateway import metrics
 from gateway.problems import Problem
-from gateway.transformer_client import BatchRefused, TransformerClient
+from gateway.transformer_client import ERROR_KINDS, BatchRefused, TransformerClient
 from replicas import Replicas
 
 
@@ -73,6 +73,27 @@ async def test_other_refusals_may_be_one_mails_fault(
 async def test_a_slow_transformer_is_504(client: TransformerClient, transformer: FakeTransformer) -> None:
     transformer.gate.clear()
     assert (await problem(client, timeout_seconds=0.05)).status == 504
+
+
+async def test_failures_are_counted_by_the_kinds_that_counters_begin_with(
+    client: TransformerClient, transformer: FakeTransformer, unused_tcp_port: int
+) -> None:
+    def errors() -> dict[str, float]:
+        (metric,) = metrics.UPSTREAM_ERRORS.collect()
+        counted = [each for each in metric.samples if each.name.endswith("_total")]
+        return {each.labels["kind"]: each.value for each in counted if each.labels["environment"] == "staging"}
+
+    before = errors()
+    answering(transformer, b"garbage")
+    await problem(client)
+    answering(transformer, {"error": "asleep"}, 503)
+    await problem(client)
+    transformer.gate.clear()
+    await problem(client, timeout_seconds=0.05)
+    async with aiohttp.ClientSession() as session:
+        await problem(TransformerClient("staging", Replicas(f"http://127.0.0.1:{unused_tcp_port}"), "x", session))
+    grown = {kind for kind, value in errors().items() if value > before.get(kind, 0)}
+    assert grown == set(ERROR_KINDS)
 
 
 async def test_a_refused_connection_is_503_at_once(unused_tcp_port: int) -> None:

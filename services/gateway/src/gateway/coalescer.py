@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from itertools import count
 from time import monotonic
 
-from prometheus_client import Counter
-
 from gateway import metrics, problems
 from gateway.settings import Settings
 from gateway.transformer_client import Answer, BatchRefused, Mail, TransformerClient
+
+PREDICTIONS = ("spam", "ham")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Coalescer:
             self._outstanding_mails + mails > limits.outstanding_mails
             or self._outstanding_bytes + size > limits.outstanding_bytes
         ):
-            metrics.REFUSED_MAILS.labels(self.environment).inc(mails)
+            self._refused_mails.inc(mails)
             raise problems.overloaded(self.environment)
 
     def _pieces(self, mails: Sequence[Mail], sizes: Sequence[int]) -> list[tuple[Sequence[Mail], int]]:
@@ -271,7 +271,7 @@ class Coalescer:
         deadline = self._limits.deadline_seconds
         while self._by_arrival and self._by_arrival[0].arrived + deadline <= monotonic():
             job = self._by_arrival.popleft()
-            metrics.EXPIRED_MAILS.labels(self.environment).inc(len(job.mails))
+            self._expired_mails.inc(len(job.mails))
             if job.lane is not None:
                 # One deadline for all: what has expired in a lane is at its head.
                 self._leave_lane(job.lane)
@@ -282,10 +282,15 @@ class Coalescer:
             self._expiry = asyncio.get_running_loop().call_later(max(left, 0), self._expire)
 
     def _observe(self) -> None:
-        """Look the metrics' children up once; gauges read the counts when they are scraped."""
+        """Look the metrics' children up once; gauges read the counts when they are scraped.
+
+        Counters are there from the start: Prometheus sees no increase in a series that begins with its first event.
+        """
         name = self.environment
         self._batch_mails = metrics.BATCH_MAILS.labels(name)
-        self._predictions: dict[str, Counter] = {}
+        self._predictions = {each: metrics.PREDICTIONS.labels(name, each) for each in PREDICTIONS}
+        self._refused_mails = metrics.REFUSED_MAILS.labels(name)
+        self._expired_mails = metrics.EXPIRED_MAILS.labels(name)
         self._spam_probability = metrics.SPAM_PROBABILITY.labels(name)
         self._queue_wait = metrics.QUEUE_WAIT.labels(name)
         self._upstream_seconds = metrics.UPSTREAM_SECONDS.labels(name)

@@ -17,6 +17,9 @@ RETRIES = 2
 RETRY_PAUSE_SECONDS = 0.02
 READY_TIMEOUT_SECONDS = 1.0
 
+ERROR_KINDS = ("connection", "not-ready", "timeout", "nonsense")
+"""Kinds of failed batches whose counters are there from the start; `status-<n>` begins with its first."""
+
 # A connection that could not be made, or was closed before an answer began; scoring twice does no harm.
 CONNECTION_FAILURES = (
     aiohttp.ClientConnectorError,
@@ -59,6 +62,9 @@ class TransformerClient:
         self._infer_path = f"/v2/models/{model_name}/infer"
         self._ready_path = f"/v2/models/{model_name}/ready"
         self._session = session
+        self._retries = metrics.UPSTREAM_RETRIES.labels(environment)
+        for kind in ERROR_KINDS:
+            metrics.UPSTREAM_ERRORS.labels(environment, kind)
 
     @property
     def replicas(self) -> int:
@@ -109,7 +115,7 @@ class TransformerClient:
             except CONNECTION_FAILURES:
                 if attempt == RETRIES:
                     raise
-                metrics.UPSTREAM_RETRIES.labels(self.environment).inc()
+                self._retries.inc()
                 await asyncio.sleep(RETRY_PAUSE_SECONDS * attempt)
         raise AssertionError("unreachable")
 
