@@ -27,6 +27,7 @@ class FakeTransformer:
     fault: Fault | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
+    ready: bool = True
 
     async def infer(self, request: web.Request) -> web.StreamResponse:
         self.connections += 1
@@ -37,6 +38,9 @@ class FakeTransformer:
         if self.fault and (answer := await self.fault(request, mails)):
             return answer
         return web.json_response(verdicts(mails))
+
+    async def is_ready(self, _: web.Request) -> web.Response:
+        return web.json_response({"ready": self.ready}, status=200 if self.ready else 503)
 
     async def wait_for_batches(self, n: int) -> None:
         async with asyncio.timeout(5):
@@ -61,15 +65,11 @@ async def transformer() -> AsyncIterator[FakeTransformer]:
     fake.gate.set()
     app = web.Application(client_max_size=2**26)
     app.router.add_post("/v2/models/spam-detector/infer", fake.infer)
-    app.router.add_get("/v2/models/spam-detector/ready", _ready)
+    app.router.add_get("/v2/models/spam-detector/ready", fake.is_ready)
     async with TestServer(app, host="0.0.0.0") as server:
         fake.url = f"http://127.0.0.1:{server.port}"
         yield fake
         fake.gate.set()
-
-
-async def _ready(_: web.Request) -> web.Response:
-    return web.json_response({"ready": True})
 
 
 @pytest.fixture

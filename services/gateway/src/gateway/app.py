@@ -1,6 +1,5 @@
 """The application: everything put together, opened and closed by its lifespan."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -20,6 +19,7 @@ from gateway.coalescer import Coalescer, Limits
 from gateway.metrics import observe_request
 from gateway.predict_path import PredictPath
 from gateway.problems import Problem
+from gateway.readiness import Readiness
 from gateway.settings import Settings
 from gateway.transformer_client import TransformerClient
 from replicas import Replicas
@@ -48,6 +48,7 @@ def create_app(settings: Settings) -> GatewayApp:
     """The gateway for these settings."""
     clients: dict[str, TransformerClient] = {}
     environments: dict[str, Coalescer] = {}
+    readiness = Readiness(clients)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -55,16 +56,17 @@ def create_app(settings: Settings) -> GatewayApp:
             for name, url in settings.environments.items():
                 clients[name] = TransformerClient(name, Replicas(str(url)), settings.model_name, session)
                 environments[name] = Coalescer(clients[name], Limits.of(settings))
-            yield
+            async with readiness.watched():
+                yield
 
     app = GatewayApp(settings, environments, lifespan)
-    _add_probes(app, clients)
+    _add_probes(app, readiness)
     _add_error_handlers(app)
     _instrument(app)
     return app
 
 
-def _add_probes(app: FastAPI, clients: dict[str, TransformerClient]) -> None:
+def _add_probes(app: FastAPI, readiness: Readiness) -> None:
     @app.get("/health", tags=["probes"])
     async def health() -> dict[str, str]:
         """Whether the process is alive."""
@@ -73,10 +75,11 @@ def _add_probes(app: FastAPI, clients: dict[str, TransformerClient]) -> None:
     @app.get("/ready", tags=["probes"])
     async def ready() -> Response:
         """Which environments can be served; 503 when none can."""
-        states = await asyncio.gather(*(client.is_ready() for client in clients.values()))
-        named = {name: "ready" if state else "unreachable" for name, state in zip(clients, states, strict=True)}
-        body = {"status": "ready" if any(states) else "unready", "environments": named}
-        status = HTTPStatus.OK if any(states) else HTTPStatus.SERVICE_UNAVAILABLE
+        states = await readiness.check()
+        named = {name: "ready" if state else "unreachable" for name, state in states.items()}
+        some = any(states.values())
+        body = {"status": "ready" if some else "unready", "environments": named}
+        status = HTTPStatus.OK if some else HTTPStatus.SERVICE_UNAVAILABLE
         return Response(orjson.dumps(body), status.value, media_type="application/json")
 
 

@@ -15,6 +15,11 @@ HTTP_SECONDS = Histogram(
 )
 """The one HTTP metric; its count is the number of requests."""
 
+ENVIRONMENT_READY = Gauge(
+    "gateway_environment_ready",
+    "Whether transformer and predictor said at the last check that they are ready",
+    ["environment"],
+)
 BATCH_MAILS = Histogram(
     "gateway_batch_mails",
     "Mails in one batch sent to a transformer",
