@@ -69,6 +69,7 @@ def test_matchers_name_values_that_occur(services: dict[str, Metrics]) -> None:
     assert {"200", "503", "504"} == buckets["status"]
     assert "0.25" in buckets["le"]
     assert {"connection", "not-ready", "timeout"} <= gateway["gateway_upstream_errors_total"]["kind"]
+    assert gateway["gateway_environment_ready"]["environment"] == {"production", "staging"}
     assert gateway["gateway_predictions_total"]["prediction"] <= {"spam", "ham"}
     assert {"likely_spam", "predicted_spam", "spam_probability"} < services["drift"]["drift_statistic"]["feature"]
     assert services["drift"]["drift_detected"]["environment"] == {"production"}
