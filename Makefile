@@ -71,7 +71,7 @@ train: $(BUILD)/model ## Train and evaluate the model on the corpus (CORPUS_DIR=
 CHART := charts/model-serving
 TESTED := $(SERVICES:%=services/%) tests/bench tests
 # What tests start and ask. It needs Go; where that is missing, those tests are skipped and say so.
-TEST_TOOLS := $(if $(shell command -v go),$(addprefix $(TOOLS)/bin/,versitygw pushgateway helm3 helm4 helm-unittest kubeconform promtool))
+TEST_TOOLS := $(if $(shell command -v go),$(addprefix $(TOOLS)/bin/,versitygw pushgateway helm3 helm4 helm-unittest kubeconform promtool ct))
 
 .PHONY: test
 test: $(TEST_TOOLS) $(foreach p,$(TESTED),$(call ready,$(p))) $(BUILD)/model ## Run all tests that need no cluster
@@ -99,6 +99,16 @@ lint: $(foreach p,$(TESTED),$(call ready,$(p))) $(if $(shell command -v go),$(TO
 	done
 	@if [ -x $(TOOLS)/bin/actionlint ]; then printf '\033[1m==> actionlint\033[0m\n'; $(TOOLS)/bin/actionlint; fi
 
+.PHONY: lint-chart
+lint-chart: $(call ready,tests) $(TOOLS)/bin/helm4 $(TOOLS)/bin/ct ## Lint the chart with every values file of its ci folder (needs Go)
+	$(call say,ct lint)
+	@mkdir -p $(TOOLS)/path && ln -sf ../bin/helm4 $(TOOLS)/path/helm
+	@PATH="$$PWD/$(TOOLS)/path:$$PWD/tests/.venv/bin:$$PATH" $(TOOLS)/bin/ct lint --config tests/chart/ct/ct.yaml
+
+.PHONY: goldens
+goldens: $(call ready,tests) $(TOOLS)/bin/helm4 ## Write anew what each environment renders to, for review (needs Go)
+	@cd tests && .venv/bin/python -m chart.golden
+
 .PHONY: format
 format: $(call ready,tests) ## Format the Python code
 	@tests/.venv/bin/ruff check --fix .
@@ -113,6 +123,15 @@ bench: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(
 .PHONY: compare-bogofilter
 compare-bogofilter: $(call ready,services/trainer) $(BUILD)/corpus ## Evaluate bogofilter on the model's folds (needs bogofilter)
 	@services/trainer/.venv/bin/trainer compare-bogofilter --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bogofilter.json
+
+.PHONY: bench-drift
+bench-drift: $(foreach s,trainer drift,$(call ready,services/$(s))) $(BUILD)/corpus ## Measure false alarms and detection of the drift detector (20 minutes; BENCH_DRIFT="--null-windows 2000" for fewer)
+	@services/trainer/.venv/bin/python tests/bench/drift/rows.py --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bench-drift
+	@services/drift/.venv/bin/python tests/bench/drift/calibrate.py --rows $(BUILD)/bench-drift --out $(BUILD)/bench-drift.json $(BENCH_DRIFT)
+
+.PHONY: bench-drift-hour
+bench-drift-hour: $(call ready,services/drift) ## Measure the drift detector's time and memory for an hour of 500,000 mails (after bench-drift)
+	@services/drift/.venv/bin/python tests/bench/drift/hour.py --rows $(BUILD)/bench-drift
 
 ##@ Release
 
