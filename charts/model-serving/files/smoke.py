@@ -6,23 +6,27 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from typing import Any
 
 ENVIRONMENT = os.environ["ENVIRONMENT"]
 VERSION = os.environ["MODEL_VERSION"]
 MAIL = "Subject: You have won\n\nClaim your free prize now, click here!!!"
 
 
-def ask() -> dict:
+def ask() -> dict[str, Any]:
+    """The gateway's answer to one mail."""
     request = urllib.request.Request(
         os.environ["GATEWAY_URL"] + "/api/v1/predict",
         json.dumps({"email_content": MAIL}).encode(),
         {"Content-Type": "application/json", "X-Environment": ENVIRONMENT, "Connection": "close"},
     )
     with urllib.request.urlopen(request, timeout=15) as response:
-        return json.load(response)
+        found: dict[str, Any] = json.load(response)
+        return found
 
 
 def detail(problem: bytes) -> str:
+    """What a problem says, if it is one."""
     try:
         return str(json.loads(problem)["detail"])
     except (ValueError, KeyError, TypeError):
@@ -39,13 +43,15 @@ def fault() -> str:
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"{type(error).__name__}: {error}"
     if answer.get("environment") != ENVIRONMENT or answer.get("model_version") != VERSION:
-        return f"expected model {VERSION} of {ENVIRONMENT}, got {answer.get('model_version')} of {answer.get('environment')}"
+        found = f"{answer.get('model_version')} of {answer.get('environment')}"
+        return f"expected model {VERSION} of {ENVIRONMENT}, got {found}"
     if answer.get("prediction") not in ("spam", "ham") or not 0 <= probability <= 1:
         return f"no verdict: {answer}"
     return ""
 
 
 def main() -> int:
+    """Exit 0 once enough right answers have come in a row, 1 when the time is over."""
     end = time.monotonic() + float(os.environ["TIMEOUT_SECONDS"])
     wanted, right, said = int(os.environ["ANSWERS"]), 0, ""
     while right < wanted:
