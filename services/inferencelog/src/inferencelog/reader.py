@@ -54,7 +54,7 @@ def read_window(
     read = _together(lambda path: _read(store, path, wanted, within), paths)
     tables = [found for found in read if isinstance(found, pa.Table)]
     unreadable = {path: found for path, found in zip(paths, read, strict=True) if isinstance(found, str)}
-    ours = [table.filter(pc.equal(table["environment"].cast(pa.string()), environment)) for table in tables]
+    ours = [_of(table, environment) for table in tables]
     others = sum(table.num_rows for table in tables) - sum(table.num_rows for table in ours)
     empty = wanted.empty_table()
     table = pa.concat_tables([empty, *(rows.select(wanted.names) for rows in ours)]).unify_dictionaries()
@@ -74,6 +74,12 @@ def newest_time(store: Store, environment: str) -> datetime | None:
             if times:
                 return max(times)
     return None
+
+
+def _of(table: pa.Table, environment: str) -> pa.Table:
+    """The rows of the environment; the table itself, not a copy, where that is all of them."""
+    own = pc.equal(table["environment"].cast(pa.string()), environment)
+    return table if pc.all(own).as_py() else table.filter(own)
 
 
 def _together(work: Callable[[str], Answer], paths: Iterable[str]) -> list[Answer]:
