@@ -10,7 +10,6 @@ from threadpoolctl import threadpool_limits
 
 import bundle
 import features
-import inferencelog
 import trainer
 from inferencelog import MEASURES, Baseline, write_baseline
 from trainer import evaluate, folds, model, report
@@ -69,7 +68,7 @@ def version_of(corpus: Corpus) -> str:
     digest.update(json.dumps([features.SCHEMA_VERSION, model.COLUMNS, model.SETTINGS, bundle.libraries()]).encode())
     digest.update("\n".join([*corpus.texts, *corpus.excerpt_texts]).encode())
     digest.update(corpus.values.tobytes() + corpus.excerpt_values.tobytes())
-    for package in (trainer, features, bundle, inferencelog):
+    for package in (trainer, features, bundle):
         for source in sorted(Path(str(package.__file__)).parent.glob("*.py")):
             digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
