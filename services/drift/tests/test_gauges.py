@@ -17,9 +17,7 @@ from inferencelog import SCORE
 PROGRAM = shutil.which("pushgateway") or shutil.which("prometheus-pushgateway")
 START_SECONDS = 10
 
-real = pytest.mark.skipif(
-    PROGRAM is None, reason="no pushgateway on PATH; install one (Debian: apt-get install prometheus-pushgateway)"
-)
+real = pytest.mark.skipif(PROGRAM is None, reason="needs pushgateway: install Go and run `make test` again")
 
 
 @pytest.fixture(scope="module")
