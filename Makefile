@@ -68,6 +68,8 @@ train: $(BUILD)/model ## Train and evaluate the model on the corpus (CORPUS_DIR=
 
 ##@ Check
 
+# Where there is no Go, the helm on the PATH is used.
+HELM := $(if $(shell command -v go),$(TOOLS)/bin/helm4)
 CHART := charts/model-serving
 TESTED := $(SERVICES:%=services/%) tests/bench tests
 # What tests start and ask. It needs Go; where that is missing, those tests are skipped and say so.
@@ -78,7 +80,7 @@ test: $(TEST_TOOLS) $(foreach p,$(TESTED),$(call ready,$(p))) $(BUILD)/model ## 
 	@failed=(); \
 	for project in $(TESTED); do \
 	  printf '\033[1m==> test %s\033[0m\n' "$$project"; \
-	  options=(); if [ "$$project" = tests ]; then options=(--ignore tests/bench); fi; \
+	  options=(); if [ "$$project" = tests ]; then options=(--ignore tests/bench --ignore tests/e2e); fi; \
 	  PATH="$$PWD/$(TOOLS)/bin:$$PATH" MODEL_DIR="$$PWD/$$(< $(BUILD)/model)" CORPUS_DIR="$$(realpath "$$(< $(BUILD)/corpus)")" \
 	    "$$project/.venv/bin/python" -m pytest -q -c "$$project/pyproject.toml" --rootdir "$$project" \
 	      "$${options[@]}" "$$project" || failed+=("$$project"); \
@@ -114,6 +116,31 @@ format: $(call ready,tests) ## Format the Python code
 	@tests/.venv/bin/ruff check --fix .
 	@tests/.venv/bin/ruff format .
 
+##@ Prove on a cluster
+
+TRAINING := $(shell find $(foreach s,trainer features bundle corpus inferencelog,services/$(s)/src) -name '*.py')
+E2E := $(BUILD)/e2e
+
+.PHONY: e2e
+e2e: $(call ready,tests) $(HELM) $(E2E)/models ## Install through Git on the cluster that the environment names, and try everything (after images; E2E_OPTIONS="-k drift" for some)
+	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/.venv/bin/python -m pytest -c tests/e2e/pytest.ini --rootdir tests/e2e tests/e2e $(E2E_OPTIONS)
+
+# Two models, and mail that neither has seen.
+$(E2E)/models: $(call ready,services/trainer) $(call ready,tests) $(TRAINING) $(BUILD)/corpus tests/e2e/split.py
+	$(call say,models and mail for the cluster)
+	@rm -rf $@
+	@tests/.venv/bin/python tests/e2e/split.py --corpus "$$(realpath "$$(< $(BUILD)/corpus)")" --out $(E2E)
+	@for name in first second; do \
+	  services/trainer/.venv/bin/trainer train --corpus $(E2E)/corpora/$$name --out $@.new/$$name > /dev/null & \
+	done; wait -n; wait -n
+	@mv $@.new $@
+
+.PHONY: state-metrics-image
+state-metrics-image: $(TOOLS)/bin/kube-state-metrics | $(BUILD) ## Build kube-state-metrics for a cluster that has none (needs Go)
+	@mkdir -p $(E2E)/kube-state-metrics
+	@cp $< $(E2E)/kube-state-metrics/
+	$(call build-and-push,kube-state-metrics,$(E2E)/kube-state-metrics,tests/e2e/kube-state-metrics/Dockerfile,$(E2E)/kube-state-metrics/image.json)
+
 ##@ Measure
 
 .PHONY: bench
@@ -141,8 +168,6 @@ FROM_ENV ?= staging
 TO_ENV ?= production
 LIMIT ?= 60000
 RELEASE := services/release/.venv/bin/release
-# Where there is no Go, the helm on the PATH is used.
-HELM := $(if $(shell command -v go),$(TOOLS)/bin/helm4)
 
 .PHONY: render
 render: $(call ready,services/release) $(HELM) ## Print an environment's manifests (ENV=staging)
@@ -178,6 +203,38 @@ image: | $(BUILD) ## Build an image (SERVICE=gateway); with PUSH=1 push it to RE
 	  --build-arg UV_VERSION=$(UV_VERSION) $(if $(BASE_IMAGE),--build-arg "BASE=$(BASE_IMAGE)") \
 	  --build-arg "REVISION=$$(git rev-parse HEAD)" --build-arg "SOURCE=$$(git config remote.origin.url | sed -E 's#//[^/@]*@#//#')" \
 	  $(if $(PUSH),--push --sbom=true --provenance=mode=max,--load) .
+
+SERVED_IMAGES := gateway transformer predictor drift baseline
+# Docker, buildah, or a command COMMAND NAME:TAG CONTEXT DOCKERFILE [OPTIONS] that knows its registry and prints the image
+# by digest as its last line.
+BUILDER ?= $(if $(shell command -v docker),docker,buildah)
+
+# Of a name, a context, a Dockerfile, the file for its digest, and options: builds and pushes.
+define build-and-push
+	@buildah() { \
+	  command buildah bud --layers --tag "$(REGISTRY)/$$1" --file "$$3" "$${@:4}" "$$2" >&2; \
+	  command buildah push --quiet --digestfile $(BUILD)/digest "$(REGISTRY)/$$1"; \
+	  echo "$(REGISTRY)/$${1%:*}@$$(< $(BUILD)/digest)"; \
+	}; \
+	name="$(if $(filter buildah,$(BUILDER)),,$(notdir $(REGISTRY))/)$(1):$$(git rev-parse --short=12 HEAD)"; \
+	built="$$($(BUILDER) "$$name" $(2) $(3) $(5) | tail -n 1)"; \
+	[[ "$$built" == *@sha256:* ]] || { echo "$(BUILDER) named no digest of $(1), but: $$built"; exit 1; }; \
+	echo "{\"containerimage.digest\": \"$${built##*@}\"}" > $(4); \
+	echo "$$built"
+endef
+
+.PHONY: images
+images: $(SERVED_IMAGES:%=image-of-%) ## Build and push all images to REGISTRY by Docker, buildah or BUILDER; digests go to build/images
+
+.PHONY: $(SERVED_IMAGES:%=image-of-%)
+$(SERVED_IMAGES:%=image-of-%): image-of-%: | $(BUILD)
+	$(call say,image $*)
+	@mkdir -p $(BUILD)/images
+ifeq ($(BUILDER),docker)
+	@$(MAKE) --no-print-directory image SERVICE=$* PUSH=1
+else
+	$(call build-and-push,$*,.,services/$*/Dockerfile,$(BUILD)/images/$*.json,--build-arg UV_VERSION=$(UV_VERSION) --build-arg "REVISION=$$(git rev-parse HEAD)")
+endif
 
 .PHONY: base-image
 base-image: ## Print the base image by digest, for BASE_IMAGE (needs its registry)
@@ -244,7 +301,7 @@ $(GO_TOOLS:%=$(TOOLS)/bin/%): $(TOOLS)/bin/%: | $(UV)
 MODULE_TOOLS := $(notdir $(wildcard tests/tools/*))
 $(MODULE_TOOLS:%=$(TOOLS)/bin/%): $(TOOLS)/bin/%: tests/tools/%/go.mod | $(UV)
 	$(call say,$*)
-	@cd $(<D) && go build -o "$(CURDIR)/$@" tool
+	@cd $(<D) && CGO_ENABLED=0 go build -o "$(CURDIR)/$@" tool
 	@touch $@
 
 # Compiled at once: otherwise five processes would compile the same libraries at their first start, or at each.
@@ -267,7 +324,6 @@ $(BUILD)/corpus: $(call ready,services/trainer) FORCE | $(BUILD)
 	  echo "$$folder" > $@; \
 	fi
 
-TRAINING := $(shell find $(foreach s,trainer features bundle corpus inferencelog,services/$(s)/src) -name '*.py')
 # The file names the bundle, which somebody may have removed.
 TRAINED := $(wildcard $(addsuffix /model.json,$(shell cat $(BUILD)/model 2>/dev/null)))
 

@@ -250,19 +250,19 @@ def test_who_is_asked_comes_before_who_asks(case: Case) -> None:
 
 @each_environment
 def test_argo_cd_may_apply_every_object(case: Case) -> None:
-    project = yaml.safe_load((ROOT / "argocd" / "project.yaml").read_text())["spec"]
+    project = yaml.safe_load((ROOT / "argocd" / "2-project.yaml").read_text())["spec"]
     kinds = {(each["group"], each["kind"]) for each in project["namespaceResourceWhitelist"]}
     places = {each["namespace"] for each in project["destinations"]}
     for found in rendered(case):
         # Argo CD knows no `helm test`.
         if found["metadata"]["annotations"].get("helm.sh/hook") != "test":
             group = found["apiVersion"].rpartition("/")[0]
-            assert (group, found["kind"]) in kinds, f"{key(found)} is of no kind in argocd/project.yaml"
-            assert key(found).namespace in places, f"{key(found)} is in no namespace in argocd/project.yaml"
+            assert (group, found["kind"]) in kinds, f"{key(found)} is of no kind in argocd/2-project.yaml"
+            assert key(found).namespace in places, f"{key(found)} is in no namespace in argocd/2-project.yaml"
 
 
 def test_argo_cd_may_apply_nothing_else() -> None:
-    project = yaml.safe_load((ROOT / "argocd" / "project.yaml").read_text())["spec"]
+    project = yaml.safe_load((ROOT / "argocd" / "2-project.yaml").read_text())["spec"]
     objects = [found for case in ENVIRONMENTS for found in rendered(case) if found["kind"] != "Pod"]
     assert {each["kind"] for each in project["namespaceResourceWhitelist"]} == {found["kind"] for found in objects}
     assert {each["namespace"] for each in project["destinations"]} == {key(found).namespace for found in objects}

@@ -107,7 +107,7 @@ def test_pods_have_time_to_end(case: Case) -> None:
     """More than the time for which they are still asked, and the longest request, and what they have to write."""
     request = seconds(case, "feature-transformer", "PREDICTOR_TIMEOUT_SECONDS")
     needed = {
-        "api-gateway": seconds(case, "api-gateway", "SHUTDOWN_SECONDS"),
+        "api-gateway": seconds(case, "api-gateway", "DRAIN_SECONDS") + seconds(case, "api-gateway", "SHUTDOWN_SECONDS"),
         "feature-transformer": request + seconds(case, "feature-transformer", "INFERENCE_LOG_CLOSE_SECONDS"),
         "spam-detector": request,
     }

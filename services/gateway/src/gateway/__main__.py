@@ -12,6 +12,7 @@ from pydantic_settings import SettingsError
 from pythonjsonlogger.core import RESERVED_ATTRS
 
 from gateway.app import create_app
+from gateway.server import Server, connections
 from gateway.settings import Settings
 
 KEEP_ALIVE_SECONDS = 75
@@ -47,12 +48,12 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=connections(settings.max_connection_seconds),
         access_log=False,
         log_config=None,
         server_header=False,
@@ -60,6 +61,7 @@ def main() -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
+    Server(config, settings.drain_seconds).run()
 
 
 def _reason(error: ValidationError | SettingsError) -> str:

@@ -43,8 +43,14 @@ class Settings(BaseSettings):
     max_emails: Positive = 1_000
     """Mails of one batch-predict request."""
 
+    max_connection_seconds: Seconds = 15.0
+    """After this, and up to half of it earlier, an answer closes its connection, so that clients which keep theirs come
+    to replicas that are new."""
+    drain_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """How long after SIGTERM requests are still taken, each answer closing its connection, while word spreads that this
+    replica is going."""
     shutdown_seconds: Positive = 30
-    """How long requests under way may take after SIGTERM."""
+    """How long requests under way may take after that."""
 
     @model_validator(mode="after")
     def _default_is_known(self) -> Self:

@@ -1,0 +1,112 @@
+"""How connections end; the server is the real one, with an application that says "ok"."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import uvicorn
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from gateway.server import Server, connections
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n"
+OLD = 0.2
+"""Seconds."""
+
+
+async def ok(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse("ok")(scope, receive, send)
+
+
+class Client:
+    """One connection that a client keeps."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def ask(self) -> str:
+        """The head of the answer to one request."""
+        self._writer.write(REQUEST)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        assert await self._reader.readexactly(2) == b"ok"
+        return head.decode().lower()
+
+    async def is_closed(self) -> bool:
+        """Whether the server has closed."""
+        return await self._reader.read() == b""
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+@asynccontextmanager
+async def serving(max_seconds: float, drain_seconds: float = 0) -> AsyncIterator[tuple[Server, int]]:
+    config = uvicorn.Config(ok, port=0, http=connections(max_seconds), lifespan="off", log_config=None)
+    server = Server(config, drain_seconds)
+    running = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.001)
+    try:
+        yield server, server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = server.force_exit = True
+        await running
+
+
+@asynccontextmanager
+async def client_of(port: int) -> AsyncIterator[Client]:
+    client = Client(*await asyncio.open_connection("127.0.0.1", port))
+    yield client
+    client.close()
+
+
+async def test_young_connection_is_kept() -> None:
+    async with serving(60) as (_, port), client_of(port) as client:
+        assert "connection: close" not in await client.ask()
+        assert "200 ok" in await client.ask()
+
+
+async def test_old_connection_ends_with_an_answer_that_says_so() -> None:
+    async with serving(OLD) as (_, port), client_of(port) as client:
+        await asyncio.sleep(OLD)
+        head = await client.ask()
+        assert "200 ok" in head and "connection: close" in head
+        assert await client.is_closed()
+
+
+async def test_old_connection_is_not_closed_before_its_next_answer() -> None:
+    async with serving(OLD) as (_, port), client_of(port) as client:
+        await asyncio.sleep(3 * OLD)
+        assert "200 ok" in await client.ask()
+
+
+async def test_draining_server_answers_and_sends_clients_away() -> None:
+    async with serving(60, drain_seconds=30) as (server, port), client_of(port) as kept, client_of(port) as idle:
+        await kept.ask()
+        await idle.ask()
+        server.should_exit = True
+        while not server.config.http_protocol_class.draining:  # type: ignore[union-attr]
+            await asyncio.sleep(0.001)
+        head = await kept.ask()
+        assert "200 ok" in head and "connection: close" in head
+        async with client_of(port) as new:
+            assert "connection: close" in await new.ask()
+        assert "connection: close" in await idle.ask()
+
+
+@pytest.mark.parametrize("drain_seconds", [0, 0.3])
+async def test_server_ends_after_draining(drain_seconds: float) -> None:
+    async with serving(60, drain_seconds) as (server, port), client_of(port) as client:
+        await client.ask()
+        server.should_exit = True
+        assert await asyncio.wait_for(client.is_closed(), 10)
+
+
+async def test_one_server_drains_and_another_does_not() -> None:
+    async with serving(60, drain_seconds=30) as (ending, _), serving(60) as (_, port), client_of(port) as client:
+        ending.should_exit = True
+        while not ending.config.http_protocol_class.draining:  # type: ignore[union-attr]
+            await asyncio.sleep(0.001)
+        assert "connection: close" not in await client.ask()

@@ -1,0 +1,159 @@
+"""What a platform team does once: images pinned, models uploaded, Secrets made, `argocd/` applied."""
+
+import base64
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from argocd import wait_synced
+from cluster import Object, apply, find, kubectl, wait_ready
+from gitops import Repository
+from inferencelog import open_store
+from settings import BUILD, INFERENCE_SERVICES, MODELS, MONITORING, NAMESPACES, ROOT, Settings
+
+IMAGES = ROOT / "build" / "images"
+STATE_METRICS = BUILD / "kube-state-metrics" / "image.json"
+PLACE = "e2e/spam-detector"
+"""Of the bundles, in the bucket."""
+FIRST_SYNC_SECONDS = 420
+SUFFIXES = {"production": "", "staging": "-staging"}
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A model, here and in S3."""
+
+    folder: Path
+    uri: str
+    sha256: str
+
+    @property
+    def version(self) -> str:
+        """The model's version."""
+        return self.folder.name
+
+
+def install(settings: Settings, repository: Repository) -> tuple[dict[str, Bundle], dict[str, str]]:
+    """Bring both environments up; bundles by their names and images by their services."""
+    bundles = {name: upload(settings, BUILD / "models" / name) for name in ("first", "second")}
+    images = read_images(settings)
+    repository.copy_from_here()
+    fit_to_cluster(repository, settings)
+    for environment in NAMESPACES:
+        pin(repository, environment, bundles["first"])
+    revision = repository.commit("Fit the environments to this cluster, pin images and model")
+    repository.push()
+    kubectl("apply", "-f", str(repository.folder / "argocd" / "1-namespaces.yaml"))
+    apply(*(secret(settings, environment, place) for environment in NAMESPACES for place in places(environment)))
+    deploy_state_metrics(settings)
+    kubectl("apply", "-f", str(repository.folder / "argocd"))
+    for environment in ("staging", "production"):
+        wait_synced(environment, revision, FIRST_SYNC_SECONDS)
+    return bundles, images
+
+
+def upload(settings: Settings, models: Path) -> Bundle:
+    """Put the only bundle of a folder into S3."""
+    (folder,) = (models / "spam-detector").iterdir()
+    uri = f"s3://{settings.s3_bucket}/{PLACE}/{folder.name}"
+    store = open_store(uri)
+    for file in folder.iterdir():
+        store.write(file.name, file.read_bytes())
+    manifest = json.loads((folder / "model.json").read_text())
+    return Bundle(folder, uri, manifest["files"]["model.joblib"])
+
+
+def read_images(settings: Settings) -> dict[str, str]:
+    """Service -> reference, as `make images` left them."""
+    found = {path.stem: reference(settings, path, path.stem) for path in IMAGES.glob("*.json")}
+    if not found:
+        raise LookupError(f"no images in {IMAGES.relative_to(ROOT)}; build and push them first: make images REGISTRY={settings.image_registry}/model-serving")
+    return found
+
+
+def fit_to_cluster(repository: Repository, settings: Settings) -> None:
+    """Write into the environments where things are here, and how little room there is.
+
+    All of it is what the chart offers; times that an operator counts in minutes are shortened.
+    """
+    port = int(settings.s3_endpoint_in_cluster.rpartition(":")[2])
+    egress = [{"to": [{"namespaceSelector": {}}, {"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"protocol": "TCP", "port": port}]}]
+    for environment in NAMESPACES:
+        repository.set(
+            environment,
+            "values",
+            {
+                "global.image.registry": f"{settings.image_registry}/model-serving",
+                "global.storage.endpoint": settings.s3_endpoint_in_cluster,
+                "global.storage.region": settings.region,
+                "global.storage.egress": egress,
+                "global.inferenceLog.uri": f"s3://{settings.s3_bucket}/e2e/inference-log",
+                "global.monitors.interval": "5s",
+                "gateway.resources.requests.cpu": "50m",
+                "transformer.resources.requests.cpu": "50m",
+                "transformer.settings.INFERENCE_LOG_FLUSH_SECONDS": 5,
+                "predictor.resources.requests.cpu": "30m",
+                "drift.resources.requests.cpu": "50m",
+                "smoke.timeoutSeconds": 90,
+                "monitoring.predictor.notReadyMinutes": 1,
+            },
+        )
+    # Room for four a tier on one small node; what comes down does so while somebody waits.
+    scaling = {f"{tier}.autoscaling.maxReplicas": 4 for tier in ("gateway", "transformer", "predictor")}
+    scaling |= {f"{tier}.autoscaling.scaleDownStabilizationSeconds": 30 for tier in ("gateway", "transformer")}
+    repository.set("production", "values", scaling)
+    repository.edit("argocd/2-project.yaml", always_open)
+
+
+def always_open(project: str) -> str:
+    """Production's sync window, open at any hour: the suite cannot wait for Monday."""
+    return project.replace('"0 8 * * 1-4"', '"0 0 * * *"').replace("duration: 8h", "duration: 24h")
+
+
+def pin(repository: Repository, environment: str, bundle: Bundle) -> None:
+    """Pin the images and a model, by the commands of the repository."""
+    repository.make("pin-images", f"ENV={environment}", f"FROM={IMAGES}")
+    repository.make("pin-model", f"ENV={environment}", f"URI={bundle.uri}", f"BUNDLE={bundle.folder}")
+
+
+def places(environment: str) -> list[str]:
+    """The namespaces that need the S3 credentials of an environment."""
+    return [NAMESPACES[environment], MODELS, MONITORING]
+
+
+def secret(settings: Settings, environment: str, namespace: str) -> Object:
+    """S3 credentials; those of the models tell KServe's storage initializer where S3 is."""
+    endpoint = settings.s3_endpoint_in_cluster
+    annotations = {
+        "serving.kserve.io/s3-endpoint": endpoint.partition("://")[2],
+        "serving.kserve.io/s3-usehttps": "1" if endpoint.startswith("https") else "0",
+        "serving.kserve.io/s3-region": settings.region,
+    }
+    data = {"AWS_ACCESS_KEY_ID": settings.access_key, "AWS_SECRET_ACCESS_KEY": settings.secret_key}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": f"model-serving-s3{SUFFIXES[environment]}",
+            "namespace": namespace,
+            "annotations": annotations if namespace == MODELS else {},
+        },
+        "data": {name: base64.b64encode(value.encode()).decode() for name, value in data.items()},
+    }
+
+
+def deploy_state_metrics(settings: Settings) -> None:
+    """kube-state-metrics, where its image has been built: for a cluster that has none."""
+    if not STATE_METRICS.is_file():
+        return
+    manifest = (Path(__file__).parent / "kube-state-metrics" / "manifest.yaml").read_text()
+    kubectl("apply", "-f", "-", text=manifest.replace("IMAGE", reference(settings, STATE_METRICS, "kube-state-metrics")))
+    wait_ready(MONITORING, "kube-state-metrics")
+
+
+def reference(settings: Settings, file: Path, name: str) -> str:
+    """An image by the digest that its build has left."""
+    digest = json.loads(file.read_text())["containerimage.digest"]
+    return f"{settings.image_registry}/model-serving/{name}@{digest}"

@@ -1,0 +1,41 @@
+"""Whether anything differs from Git while nobody changes Git."""
+
+import threading
+import time
+
+from argocd import application
+
+LOOK_SECONDS = 2.0
+ENVIRONMENTS = ("staging", "production")
+
+
+class Rest:
+    """Looks at both Applications all the time, from its start on."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        """What was not in sync, and when."""
+        self.looks = 0
+        self._started = time.monotonic()
+        self._ended = threading.Event()
+        self._looking = threading.Thread(target=self._look, daemon=True)
+        self._looking.start()
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self._started
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._ended.set()
+        self._looking.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(LOOK_SECONDS):
+            for environment in ENVIRONMENTS:
+                status = application(environment)["status"]
+                different = [each for each in status["resources"] if each.get("status") not in ("Synced", None)]
+                if status["sync"]["status"] != "Synced":
+                    self.seen.append(f"{self.seconds:.0f} s: {environment} {status['sync']['status']} {different}")
+            self.looks += 1

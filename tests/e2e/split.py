@@ -1,0 +1,51 @@
+"""Parts of a corpus for the end-to-end suite: two to train models on, one to send, which neither model has seen."""
+
+import argparse
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+from corpus import MailFile, find_mails, read_mail
+
+PARTS = 9
+SENT = range(3)
+"""Of nine parts, those that are sent."""
+TRAINED = {"first": range(4, PARTS), "second": range(3, PARTS)}
+"""And those that each model learns from: different ones, so that the models differ."""
+
+
+def part(mail: MailFile) -> int:
+    """The part that a mail belongs to, by its content: the same mail twice is in one part."""
+    return hashlib.sha256(read_mail(mail)).digest()[0] % PARTS
+
+
+def link(mails: list[MailFile], folder: Path) -> None:
+    """A corpus of links to mails."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for mail in mails:
+        place = folder / ("spam" if mail.spam else "ham")
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{mail.path.parent.name}-{mail.path.name}").symlink_to(mail.path.resolve())
+
+
+def line(mail: MailFile) -> str:
+    """A mail as the load reads it."""
+    return json.dumps({"content": read_mail(mail).decode("latin-1"), "spam": mail.spam})
+
+
+def main() -> None:
+    """Write the parts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    parts = {mail: part(mail) for mail in find_mails(options.corpus, 1)}
+    for name, wanted in TRAINED.items():
+        link([mail for mail, number in parts.items() if number in wanted], options.out / "corpora" / name)
+    sent = [line(mail) for mail, number in parts.items() if number in SENT]
+    (options.out / "mails.jsonl").write_text("\n".join([*sent, ""]))
+
+
+if __name__ == "__main__":
+    main()

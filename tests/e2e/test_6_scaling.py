@@ -1,0 +1,136 @@
+"""Load raises each tier, spreads over what it raised, and lets it fall again."""
+
+import re
+import time
+from datetime import datetime
+
+import pytest
+
+from cluster import Object, find, get, is_ready, scrape
+from conftest import System
+from figures import Figures
+from rest import Rest
+from settings import INFERENCE_SERVICES, MODELS, NAMESPACES
+from traffic import Traffic
+from waiting import Pending, until
+
+pytestmark = pytest.mark.usefixtures("settled")
+
+RATE = 200
+CONNECTIONS = 128
+RISE_SECONDS = 180
+STEADY_SECONDS = 120
+FALL_SECONDS = 540
+SPREAD_SECONDS = 30
+"""From the moment that the newest replica is ready."""
+WINDOW_SECONDS = 10
+LEAST_SHARE = 0.6
+
+PREDICTOR = f"{INFERENCE_SERVICES['production']}-predictor"
+TIERS = {
+    "gateway": (NAMESPACES["production"], "api-gateway", "api-gateway"),
+    "transformer": (NAMESPACES["production"], "feature-transformer", "feature-transformer"),
+    "predictor": (MODELS, PREDICTOR, f"isvc.{PREDICTOR}"),
+}
+"""Namespace, Deployment and autoscaler, label `app`."""
+COUNTERS = {
+    "gateway": re.compile(r'^http_request_duration_seconds_count\{.*handler="/api/v1/predict".*\} (\S+)', re.M),
+    "transformer": re.compile(r"^request_predict_seconds_count\S* (\S+)", re.M),
+    "predictor": re.compile(r"^request_predict_seconds_count\S* (\S+)", re.M),
+}
+"""Of requests, in what a pod tells Prometheus."""
+
+
+def replicas(tier: str) -> tuple[int, int]:
+    """Ready replicas, and how many there are at least."""
+    namespace, name, _ = TIERS[tier]
+    ready = get("deployment", name, namespace)["status"].get("readyReplicas", 0)
+    return ready, get("hpa", name, namespace)["spec"]["minReplicas"]
+
+
+def raised() -> dict[str, int]:
+    """Tier -> ready replicas, once all have more than their minimum and as many as their autoscalers want."""
+    found = {tier: replicas(tier) for tier in TIERS}
+    if not all(ready > minimum for ready, minimum in found.values()):
+        raise Pending(str(found))
+    return {tier: ready for tier, (ready, _) in found.items()}
+
+
+def fallen() -> None:
+    """Whether all tiers are at their minimum."""
+    found = {tier: replicas(tier) for tier in TIERS}
+    if any(ready != minimum for ready, minimum in found.values()):
+        raise Pending(str(found))
+
+
+def pods(tier: str) -> list[Object]:
+    """The pods of a tier that are not on their way out."""
+    namespace, _, app = TIERS[tier]
+    return [pod for pod in find("pods", namespace, f"app={app}") if "deletionTimestamp" not in pod["metadata"]]
+
+
+def newest(tier: str) -> float:
+    """When the newest pod of a tier became ready, in seconds since 1970.
+
+    Raises:
+        Pending: One is not yet.
+    """
+    found = pods(tier)
+    if not all(is_ready(pod) for pod in found):
+        raise Pending(f"a pod of the {tier} is not ready")
+    times = [each["lastTransitionTime"] for pod in found for each in pod["status"]["conditions"] if each["type"] == "Ready"]
+    return max(datetime.fromisoformat(moment).timestamp() for moment in times)
+
+
+def requests(tier: str) -> dict[str, float]:
+    """Pod -> requests since its start."""
+    namespace = TIERS[tier][0]
+    names = [pod["metadata"]["name"] for pod in pods(tier)]
+    return {name: sum(map(float, COUNTERS[tier].findall(scrape(namespace, name)))) for name in names}
+
+
+def wait_moment(what: str, moment: float) -> None:
+    """Wait for a moment, in seconds since 1970."""
+
+    def there() -> None:
+        if time.time() < moment:
+            raise Pending(f"{moment - time.time():.0f} s to go")
+
+    until(what, there, max(1.0, moment - time.time() + 5))
+
+
+def shares(tier: str) -> dict[str, float]:
+    """Pod -> its share of the requests of a window that ends when the newest replica has been ready for so long.
+
+    1 is a fair share. Begins anew when replicas come or go meanwhile.
+    """
+    for _ in range(10):
+        ready = until(f"all pods of the {tier} are ready", lambda: newest(tier), STEADY_SECONDS)
+        wait_moment(f"the {tier}'s newest pod has been there for a while", ready + SPREAD_SECONDS - WINDOW_SECONDS)
+        before, begun = requests(tier), time.time()
+        wait_moment("the window is over", begun + WINDOW_SECONDS)
+        after = requests(tier)
+        if before.keys() == after.keys() and newest(tier) == ready:
+            counts = {name: after[name] - before[name] for name in after}
+            return {name: count / (sum(counts.values()) / len(counts)) for name, count in counts.items()}
+    raise AssertionError(f"replicas of the {tier} came and went ten times")
+
+
+def test_load_raises_spreads_and_lets_fall(system: System, figures: Figures, rest: Rest) -> None:
+    until("all tiers are at their minimum", fallen, FALL_SECONDS)
+    with Traffic("production", RATE, connections=CONNECTIONS) as load:
+        started = time.monotonic()
+        until("every tier has more replicas", raised, RISE_SECONDS)
+        figures.add("scaling", f"{RATE} mails/s: every tier above its minimum", f"{time.monotonic() - started:.0f} s")
+        load.phase("raised")
+        found = {tier: shares(tier) for tier in TIERS}
+        loaded = load.stop()
+    stopped = time.monotonic()
+    for tier, share in found.items():
+        figures.add("scaling", f"{tier}: {len(share)} replicas, least and most of a fair share", f"{min(share.values()):.0%}, {max(share.values()):.0%}")
+    figures.add_load("scaling", "production while it scales", loaded)
+    assert not loaded.failed, loaded.failures
+    assert all(len(share) > 2 for share in found.values()), found
+    assert all(min(share.values()) >= LEAST_SHARE for share in found.values()), found
+    until("all tiers have fallen to their minimum", fallen, FALL_SECONDS)
+    figures.add("scaling", "load gone: every tier at its minimum", f"{time.monotonic() - stopped:.0f} s")
