@@ -135,6 +135,22 @@ $(E2E)/models: $(call ready,services/trainer) $(call ready,tests) $(TRAINING) $(
 	done; wait -n; wait -n
 	@mv $@.new $@
 
+# kind and helm at the versions pinned here; where there is no Go, those on the PATH.
+KIND_TOOLS := $(if $(shell command -v go),$(TOOLS)/kind/kind $(TOOLS)/kind/helm)
+KIND := PATH="$(CURDIR)/$(TOOLS)/kind:$$PATH" tests/e2e/kind/cluster
+
+.PHONY: kind-up
+kind-up: $(KIND_TOOLS) ## Bring up a cluster for make e2e with kind (needs Docker and kubectl)
+	@$(KIND) up
+
+.PHONY: kind-env
+kind-env: ## Print what make images and make e2e read: eval "$(make --silent kind-env)"
+	@$(KIND) env
+
+.PHONY: kind-down
+kind-down: $(KIND_TOOLS) ## Remove that cluster, and its registry with all images
+	@$(KIND) down
+
 .PHONY: state-metrics-image
 state-metrics-image: $(TOOLS)/bin/kube-state-metrics | $(BUILD) ## Build kube-state-metrics for a cluster that has none (needs Go)
 	@mkdir -p $(E2E)/kube-state-metrics
@@ -191,7 +207,7 @@ promote: $(call ready,services/release) $(HELM) ## Commit staging's release as p
 	@$(RELEASE) promote --from $(FROM_ENV) --to $(TO_ENV) --models $(MODELS) $(if $(DRY_RUN),--dry-run)
 
 # Images. Their builder is Docker with buildx; their names are REGISTRY/service.
-REGISTRY ?= registry.example.com/model-serving
+REGISTRY ?= $(or $(IMAGE_REGISTRY),registry.example.com)/model-serving
 PYTHON_IMAGE := python:3.11-slim-bookworm
 digest_of = $(PYTHON) -c 'import json, sys; print(json.load(sys.stdin)["containerimage.digest"])' < $(BUILD)/images/$(1).json
 
@@ -268,7 +284,7 @@ clean: ## Remove what make has set up and built
 
 .PHONY: help
 help: ## Show this help
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\nVariables: PORT (8080), PREDICTOR_STAGING_PORT … TRANSFORMER_PRODUCTION_PORT (8081-8084),\n  CORPUS_DIR (your own ham*/ and spam*/ folders), PYTHON (a Python 3.11), BENCH (options of the benchmark, such as --rounds 1)\n'
 
 # ---------------------------------------------------------------------------------------------
@@ -289,13 +305,20 @@ helm-unittest := github.com/helm-unittest/helm-unittest/cmd/helm-unittest@v1.0.0
 kubeconform := github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0
 promtool := github.com/prometheus/prometheus/cmd/promtool@v0.316.0
 actionlint := github.com/rhysd/actionlint/cmd/actionlint@v1.7.7
-GO_TOOLS := versitygw helm3 helm4 helm-unittest kubeconform promtool actionlint
+kind := sigs.k8s.io/kind@v0.33.0
+GO_TOOLS := versitygw helm3 helm4 helm-unittest kubeconform promtool actionlint kind
 
 # Into a folder of its own first: two versions of helm are both called helm.
 $(GO_TOOLS:%=$(TOOLS)/bin/%): $(TOOLS)/bin/%: | $(UV)
 	$(call say,$* from $($*))
 	@GOBIN="$$PWD/$(TOOLS)/go/$*" go install $($*)
 	@mv "$(TOOLS)/go/$*/"* $@
+
+# By the names that a script calls them.
+$(TOOLS)/kind/kind: $(TOOLS)/bin/kind
+$(TOOLS)/kind/helm: $(TOOLS)/bin/helm3
+$(TOOLS)/kind/kind $(TOOLS)/kind/helm:
+	@mkdir -p $(@D) && ln -sf ../bin/$(<F) $@
 
 # Those that cannot be installed by a version alone have a module that pins them and all they need.
 MODULE_TOOLS := $(notdir $(wildcard tests/tools/*))

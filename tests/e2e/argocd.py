@@ -24,7 +24,7 @@ def state(environment: str) -> str:
 
 
 def wait_synced(environment: str, revision: str, seconds: float = LIVE_SECONDS) -> None:
-    """Wait until an Application is Synced with a revision and Healthy, and its last sync, smoke test included, succeeded."""
+    """Wait until an Application is Synced with a revision and Healthy, and its last sync and smoke test succeeded."""
 
     def synced() -> None:
         status = application(environment).get("status", {})

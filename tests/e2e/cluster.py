@@ -73,13 +73,23 @@ def wait_ready(namespace: str, app: str, seconds: float = 120) -> list[str]:
 
 
 def wait_rolled_out(namespace: str, deployment: str, seconds: float = 180) -> None:
-    """Wait until a Deployment has its new pods, all of them, and none of its old ones is left, not even on its way out."""
-    kubectl("rollout", "status", f"deployment/{deployment}", "-n", namespace, f"--timeout={seconds:.0f}s", seconds=seconds + 10)
+    """Wait until a Deployment has all its new pods, and none of its old ones is left, not even on its way out."""
+    kubectl(
+        "rollout",
+        "status",
+        f"deployment/{deployment}",
+        "-n",
+        namespace,
+        f"--timeout={seconds:.0f}s",
+        seconds=seconds + 10,
+    )
     selector = get("deployment", deployment, namespace)["spec"]["selector"]["matchLabels"]
     labels = ",".join(f"{name}={value}" for name, value in selector.items())
 
     def alone() -> None:
-        leaving = [p["metadata"]["name"] for p in find("pods", namespace, labels) if "deletionTimestamp" in p["metadata"]]
+        leaving = [
+            p["metadata"]["name"] for p in find("pods", namespace, labels) if "deletionTimestamp" in p["metadata"]
+        ]
         if leaving:
             raise Pending(f"{', '.join(leaving)} still there")
 

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 import traffic
-from argocd import wait_synced
 from client import Client, forwarded
 from figures import Figures
 from gitops import Repository
@@ -21,6 +19,8 @@ from installation import Bundle, install
 from prometheus import Prometheus
 from rest import Rest
 from settings import BUILD, ROOT, Settings
+
+from argocd import wait_synced
 
 log = logging.getLogger("e2e")
 
@@ -112,7 +112,16 @@ def keep_traces(folder: Path) -> None:
         said(f"{namespace}-objects", folder, "get", "all,hpa,inferenceservice", "-n", namespace, "-o", "wide")
         pods = subprocess.run(["kubectl", "get", "pods", "-n", namespace, "-o", "name"], capture_output=True, text=True)
         for pod in pods.stdout.split():
-            said(f"{namespace}-{pod.partition('/')[2]}.log", folder, "logs", "-n", namespace, pod, "--tail=2000", "--all-containers")
+            said(
+                f"{namespace}-{pod.partition('/')[2]}.log",
+                folder,
+                "logs",
+                "-n",
+                namespace,
+                pod,
+                "--tail=2000",
+                "--all-containers",
+            )
 
 
 def said(name: str, folder: Path, *command: str) -> None:

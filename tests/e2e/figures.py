@@ -28,7 +28,9 @@ class Figures:
             return []
         rows = [("scenario", "what", "figure"), *self.rows]
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
+        lines = [
+            "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+        ]
         return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
 
     def write(self, folder: Path, outcome: str) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from settings import ROOT, Settings
 
 ARGOCD_FILES = ("2-project.yaml", "3-applicationset.yaml")

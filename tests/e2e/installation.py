@@ -2,16 +2,15 @@
 
 import base64
 import json
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from cluster import Object, apply, kubectl, wait_ready
+from gitops import Repository
+from settings import BUILD, MODELS, MONITORING, NAMESPACES, ROOT, Settings
 
 from argocd import wait_synced
-from cluster import Object, apply, find, kubectl, wait_ready
-from gitops import Repository
 from inferencelog import open_store
-from settings import BUILD, INFERENCE_SERVICES, MODELS, MONITORING, NAMESPACES, ROOT, Settings
 
 IMAGES = ROOT / "build" / "images"
 STATE_METRICS = BUILD / "kube-state-metrics" / "image.json"
@@ -69,7 +68,10 @@ def read_images(settings: Settings) -> dict[str, str]:
     """Service -> reference, as `make images` left them."""
     found = {path.stem: reference(settings, path, path.stem) for path in IMAGES.glob("*.json")}
     if not found:
-        raise LookupError(f"no images in {IMAGES.relative_to(ROOT)}; build and push them first: make images REGISTRY={settings.image_registry}/model-serving")
+        raise LookupError(
+            f"no images in {IMAGES.relative_to(ROOT)}; build and push them first: "
+            f"make images REGISTRY={settings.image_registry}/model-serving"
+        )
     return found
 
 
@@ -79,7 +81,12 @@ def fit_to_cluster(repository: Repository, settings: Settings) -> None:
     All of it is what the chart offers; times that an operator counts in minutes are shortened.
     """
     port = int(settings.s3_endpoint_in_cluster.rpartition(":")[2])
-    egress = [{"to": [{"namespaceSelector": {}}, {"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"protocol": "TCP", "port": port}]}]
+    egress = [
+        {
+            "to": [{"namespaceSelector": {}}, {"ipBlock": {"cidr": "0.0.0.0/0"}}],
+            "ports": [{"protocol": "TCP", "port": port}],
+        }
+    ]
     for environment in NAMESPACES:
         repository.set(
             environment,
@@ -149,7 +156,9 @@ def deploy_state_metrics(settings: Settings) -> None:
     if not STATE_METRICS.is_file():
         return
     manifest = (Path(__file__).parent / "kube-state-metrics" / "manifest.yaml").read_text()
-    kubectl("apply", "-f", "-", text=manifest.replace("IMAGE", reference(settings, STATE_METRICS, "kube-state-metrics")))
+    kubectl(
+        "apply", "-f", "-", text=manifest.replace("IMAGE", reference(settings, STATE_METRICS, "kube-state-metrics"))
+    )
     wait_ready(MONITORING, "kube-state-metrics")
 
 

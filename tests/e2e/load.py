@@ -133,7 +133,14 @@ class Load:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             phase = self.phase
-            write({"tick": phase.name, "sent": phase.sent, "outcomes": dict(phase.outcomes), "waiting": len(self._under_way)})
+            write(
+                {
+                    "tick": phase.name,
+                    "sent": phase.sent,
+                    "outcomes": dict(phase.outcomes),
+                    "waiting": len(self._under_way),
+                }
+            )
 
     def _start(self, due: float) -> None:
         self._sent += 1

@@ -3,12 +3,12 @@
 import re
 
 import pytest
-
-from argocd import application
 from client import Client
 from cluster import get, kubectl
 from conftest import System
 from settings import INFERENCE_SERVICES, MODELS, NAMESPACES
+
+from argocd import application
 
 COMMANDS = (
     "kubectl get hpa -n serving",

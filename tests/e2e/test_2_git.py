@@ -3,13 +3,13 @@
 import time
 
 import pytest
-
-from argocd import wait_synced
 from client import ask
 from cluster import get, kubectl, wait_rolled_out
 from conftest import System
 from figures import Figures
 from waiting import Pending, until
+
+from argocd import wait_synced
 
 pytestmark = pytest.mark.usefixtures("settled")
 

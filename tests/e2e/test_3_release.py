@@ -1,20 +1,20 @@
-"""A model on its way through Git: a good one arrives without a failed request, a bad one never replaces the good one."""
+"""A model on its way through Git: a good one costs no request, a bad one never replaces the good one."""
 
 import time
 
 import pytest
-
-from argocd import application, wait_synced
 from client import ask
 from cluster import find, is_ready, kubectl
 from conftest import System
 from figures import Figures
-from inferencelog import open_store
 from installation import PLACE, Bundle
 from prometheus import Prometheus
 from settings import INFERENCE_SERVICES, MODELS
 from traffic import Traffic
 from waiting import Pending, until
+
+from argocd import application, wait_synced
+from inferencelog import open_store
 
 pytestmark = pytest.mark.usefixtures("settled")
 
@@ -87,7 +87,9 @@ def wait_refused(environment: str, good: set[str], word: str) -> str:
 
     def refused() -> str:
         new = predictor_pods(environment).keys() - good
-        said = [line for pod in new for line in kubectl("logs", "-n", MODELS, pod, "--tail=50").splitlines() if word in line]
+        said = [
+            line for pod in new for line in kubectl("logs", "-n", MODELS, pod, "--tail=50").splitlines() if word in line
+        ]
         if not said:
             raise Pending(f"new pods {', '.join(new) or 'none'} have not said {word!r}")
         return said[-1]
@@ -113,7 +115,9 @@ def test_bad_models_never_replace_good_pods(system: System, figures: Figures, pr
     """A wrong digest in production and half a model in staging, both of one push."""
     second, repository = system.bundles["second"], system.repository
     good = {environment: set(predictor_pods(environment)) for environment in INFERENCE_SERVICES}
-    repository.set("production", "release", {"global.model.uri": system.bundles["first"].uri, "global.model.sha256": "0" * 64})
+    repository.set(
+        "production", "release", {"global.model.uri": system.bundles["first"].uri, "global.model.sha256": "0" * 64}
+    )
     repository.set("staging", "release", {"global.model.uri": truncated(system, second)})
     with Traffic("production", RATE) as load, Traffic("staging", 5) as staging:
         load.wait_for(BEFORE)
@@ -125,9 +129,13 @@ def test_bad_models_never_replace_good_pods(system: System, figures: Figures, pr
         assert system.bundles["second"].sha256 in wait_refused("staging", good["staging"], "sha256")
         for environment in INFERENCE_SERVICES:
             prometheus.wait_firing("PredictorNotReady", environment, ALERT_SECONDS)
-            figures.add("release", f"push of a bad model to alert, {environment}", f"{time.monotonic() - started:.1f} s")
+            figures.add(
+                "release", f"push of a bad model to alert, {environment}", f"{time.monotonic() - started:.1f} s"
+            )
         for environment in INFERENCE_SERVICES:
-            said = until(f"{environment}'s Application says why", lambda e=environment: failed_sync(e, revision), LIVE_SECONDS)
+            said = until(
+                f"{environment}'s Application says why", lambda e=environment: failed_sync(e, revision), LIVE_SECONDS
+            )
             figures.add("release", f"what the Application of {environment} says", said)
         ready = {environment: {name for name, ok in predictor_pods(environment).items() if ok} for environment in good}
         during, beside = load.phase("revert"), staging.phase("revert")

@@ -8,16 +8,16 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
-
-from argocd import wait_synced
 from cluster import find, kubectl
 from conftest import System
 from figures import Figures
-from inferencelog import Store, open_store
 from prometheus import Prometheus
 from settings import BUILD, MONITORING
 from traffic import Traffic
 from waiting import Pending, until
+
+from argocd import wait_synced
+from inferencelog import Store, open_store
 
 pytestmark = pytest.mark.usefixtures("settled")
 
@@ -116,7 +116,11 @@ def test_shifted_share_of_spam_is_found(system: System, figures: Figures, promet
     alert = prometheus.wait_firing("DriftDetected", "production", ALERT_SECONDS)
     assert "likely_spam" in alert["annotations"]["description"]
     figures.add("drift", f"1,000 mails, {AS_TRAINED:.0%} spam as trained", "no drift")
-    figures.add("drift", f"1,000 mails, {SHIFTED:.0%} spam: report, gauges, alert", f"drift, {time.monotonic() - started:.0f} s after the mail")
+    figures.add(
+        "drift",
+        f"1,000 mails, {SHIFTED:.0%} spam: report, gauges, alert",
+        f"drift, {time.monotonic() - started:.0f} s after the mail",
+    )
 
 
 def test_log_holds_no_text(system: System) -> None:

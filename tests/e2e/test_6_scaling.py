@@ -5,7 +5,6 @@ import time
 from datetime import datetime
 
 import pytest
-
 from cluster import Object, find, get, is_ready, scrape
 from conftest import System
 from figures import Figures
@@ -78,7 +77,9 @@ def newest(tier: str) -> float:
     found = pods(tier)
     if not all(is_ready(pod) for pod in found):
         raise Pending(f"a pod of the {tier} is not ready")
-    times = [each["lastTransitionTime"] for pod in found for each in pod["status"]["conditions"] if each["type"] == "Ready"]
+    times = [
+        each["lastTransitionTime"] for pod in found for each in pod["status"]["conditions"] if each["type"] == "Ready"
+    ]
     return max(datetime.fromisoformat(moment).timestamp() for moment in times)
 
 
@@ -127,7 +128,11 @@ def test_load_raises_spreads_and_lets_fall(system: System, figures: Figures, res
         loaded = load.stop()
     stopped = time.monotonic()
     for tier, share in found.items():
-        figures.add("scaling", f"{tier}: {len(share)} replicas, least and most of a fair share", f"{min(share.values()):.0%}, {max(share.values()):.0%}")
+        figures.add(
+            "scaling",
+            f"{tier}: {len(share)} replicas, least and most of a fair share",
+            f"{min(share.values()):.0%}, {max(share.values()):.0%}",
+        )
     figures.add_load("scaling", "production while it scales", loaded)
     assert not loaded.failed, loaded.failures
     assert all(len(share) > 2 for share in found.values()), found

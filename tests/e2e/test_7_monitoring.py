@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from cluster import find
 from conftest import System
 from prometheus import Prometheus

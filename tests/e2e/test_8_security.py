@@ -4,7 +4,6 @@ import json
 import subprocess
 
 import pytest
-
 import traffic
 from cluster import Object, apply, execute, find, kubectl, ready_pods, wait_ready
 from conftest import System
@@ -31,7 +30,9 @@ def test_namespace_enforces_restricted(system: System, namespace: str) -> None:
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     root = traffic.pod(system.images["gateway"], "root", namespace)
     root["spec"]["securityContext"] = {"runAsUser": 0}
-    done = subprocess.run(["kubectl", "create", "--dry-run=server", "-f", "-"], input=json.dumps(root), capture_output=True, text=True)
+    done = subprocess.run(
+        ["kubectl", "create", "--dry-run=server", "-f", "-"], input=json.dumps(root), capture_output=True, text=True
+    )
     assert done.returncode != 0 and "violates PodSecurity" in done.stderr, done.stderr
 
 

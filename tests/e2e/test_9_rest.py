@@ -1,7 +1,6 @@
 """Nothing changes what nobody changes in Git."""
 
 import pytest
-
 from conftest import System
 from figures import Figures
 from rest import Rest
@@ -21,6 +20,8 @@ def test_nothing_is_out_of_sync_for_ten_minutes(system: System, figures: Figures
 
     until("ten minutes are over", over, REST_SECONDS + 10)
     rest.stop()
-    figures.add("rest", f"looks at both Applications in {rest.seconds:.0f} s", f"{rest.looks}, {len(rest.seen)} out of sync")
+    figures.add(
+        "rest", f"looks at both Applications in {rest.seconds:.0f} s", f"{rest.looks}, {len(rest.seen)} out of sync"
+    )
     assert rest.looks > REST_SECONDS / 10
     assert not rest.seen

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from cluster import Object, apply, execute, wait_ready
+from cluster import Object, apply, execute, kubectl, wait_ready
 from settings import NAMESPACES
 from waiting import Pending, until
 
@@ -181,7 +181,10 @@ def _command(environment: str, rate: float, options: dict[str, Any]) -> list[str
 
 def start_pod(image: str, mails: str) -> None:
     """Start the pod that loads come from, and give it the script and the mail."""
-    apply(namespace(), pod(image))
+    apply(namespace())
+    # Not the one of an earlier run, whose container would be replaced under a load.
+    kubectl("delete", "pod", POD, "-n", NAMESPACE, "--ignore-not-found")
+    apply(pod(image))
     wait_ready(NAMESPACE, POD)
     for name, text in (("load.py", SCRIPT.read_text()), ("mails.jsonl", mails)):
         execute(NAMESPACE, POD, ["sh", "-c", f"cat > /tmp/{name}"], text)

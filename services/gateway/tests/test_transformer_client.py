@@ -1,3 +1,6 @@
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -7,8 +10,24 @@ from conftest import FakeTransformer, mail, verdicts
 
 from gateway import metrics
 from gateway.problems import Problem
-from gateway.transformer_client import ERROR_KINDS, BatchRefused, TransformerClient
+from gateway.transformer_client import ERROR_KINDS, BatchRefused, TransformerClient, open_session
 from replicas import Replicas
+
+
+@contextmanager
+def hanging(port: int) -> Iterator[int]:
+    """A port of ::1 to which connections are not refused and not made: its queue of them is full."""
+    with socket.socket(socket.AF_INET6) as listener:
+        listener.bind(("::1", port))
+        listener.listen(0)
+        address = listener.getsockname()
+        waiting = [socket.socket(socket.AF_INET6) for _ in range(3)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(address)
+        yield address[1]
+        for each in waiting:
+            each.close()
 
 
 async def problem(client: TransformerClient, timeout_seconds: float = 5) -> Problem:
@@ -136,6 +155,35 @@ async def test_half_an_answer_is_503(client: TransformerClient, transformer: Fak
 
     transformer.fault = half
     assert (await problem(client)).status == 503
+
+
+async def test_an_address_that_nobody_has_is_left_for_another_one(
+    transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a pod has gone: the connection is not refused, it hangs."""
+    monkeypatch.setattr("gateway.transformer_client.CONNECT_SECONDS", 0.05)
+    port = urlsplit(transformer.url).port
+
+    async def resolve(_: str) -> list[str]:
+        return ["127.0.0.1", "::1"]
+
+    with hanging(port):
+        async with open_session() as session:
+            replicas = Replicas(f"http://spam.test:{port}", resolve)
+            client = TransformerClient("staging", replicas, "spam-detector", session)
+            answers = [await client.infer([mail(0.5)], "batch", 5) for _ in range(20)]
+    assert [answer.probabilities for answer in answers] == [[0.5]] * 20
+
+
+async def test_when_nobody_has_any_address_requests_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.transformer_client.CONNECT_SECONDS", 0.05)
+    with hanging(0) as port:
+        async with open_session() as session:
+            client = TransformerClient("staging", Replicas(f"http://[::1]:{port}"), "spam-detector", session)
+            found = [await problem(client) for _ in range(20)]
+            assert not await client.is_ready()
+    assert {each.status for each in found} == {503}
+    assert all("no connection to the transformer" in each.detail for each in found)
 
 
 async def test_a_failed_replica_is_left_for_another_one(transformer: FakeTransformer) -> None:

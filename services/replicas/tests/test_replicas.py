@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from replicas import Replica, Replicas
+from replicas import Replica, Replicas, Unreachable
 
 ADDRESSES = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
 
@@ -22,10 +22,13 @@ class Names:
     def __init__(self, addresses: list[str]) -> None:
         self.addresses: list[str] | None = addresses
         self.asked: list[str] = []
+        self.hangs: asyncio.Event | None = None
 
     async def __call__(self, host: str) -> list[str]:
         self.asked.append(host)
         await asyncio.sleep(0)
+        if self.hangs:
+            await self.hangs.wait()
         if self.addresses is None:
             raise OSError("no such name")
         return self.addresses
@@ -134,6 +137,33 @@ async def test_new_ones_are_found_and_old_ones_left(servers: Servers, session: a
     assert servers.served.keys() == set(ADDRESSES[1:])
 
 
+async def test_after_a_pause_the_first_request_goes_to_those_that_are_there_now(
+    servers: Servers, session: aiohttp.ClientSession
+) -> None:
+    names = Names(ADDRESSES[:1])
+    replicas = named(servers, names, refresh_seconds=0.01)
+    await ask(session, replicas)
+    names.addresses = ADDRESSES[1:]
+    await asyncio.sleep(0.03)
+    servers.served.clear()
+    await ask(session, replicas)
+    assert "127.0.0.1" not in servers.served
+
+
+async def test_a_name_server_that_hangs_holds_nobody_up_for_long(
+    servers: Servers, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("replicas.replicas.WAIT_SECONDS", 0.02)
+    names = Names(ADDRESSES)
+    replicas = named(servers, names, refresh_seconds=0.01)
+    await ask(session, replicas)
+    names.hangs = asyncio.Event()
+    await asyncio.sleep(0.03)
+    async with asyncio.timeout(5):
+        await load(session, replicas, 6)
+    names.hangs.set()
+
+
 async def test_a_failed_one_is_avoided_for_a_while(servers: Servers, session: aiohttp.ClientSession) -> None:
     replicas = named(servers, Names(ADDRESSES))
     await servers.stop("127.0.0.1")
@@ -161,6 +191,39 @@ async def test_one_that_keeps_failing_is_avoided_ever_longer(monkeypatch: pytest
     with pytest.raises(OSError, match="down"), replica:
         raise OSError("down")
     assert not replica.rank(monotonic() + 0.02)[0]
+
+
+async def test_when_connections_hang_one_request_at_a_time_finds_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("replicas.replicas.AVOID_SECONDS", (0.05, 30.0))
+    replicas = Replicas("http://127.0.0.1:1")
+    replica = await replicas.pick()
+    with pytest.raises(TimeoutError), replica:
+        raise TimeoutError
+    with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1"):
+        await replicas.pick()
+    await asyncio.sleep(0.06)
+    with await replicas.pick(), pytest.raises(Unreachable):
+        await replicas.pick()
+    assert await replicas.pick() is replica
+
+
+async def test_one_whose_connections_hang_is_not_asked_while_there_is_another(
+    servers: Servers, session: aiohttp.ClientSession
+) -> None:
+    replicas = named(servers, Names(ADDRESSES[:2]))
+    hanging = await replicas.pick()
+    with pytest.raises(TimeoutError), hanging:
+        raise TimeoutError
+    await load(session, replicas, 60)
+    assert len(servers.served) == 1
+    assert next(iter(servers.served)) not in hanging.url
+
+
+async def test_one_that_refuses_connections_is_asked_when_there_is_no_other() -> None:
+    replicas = Replicas("http://127.0.0.1:1")
+    with pytest.raises(ConnectionError), await replicas.pick():
+        raise ConnectionError
+    assert await replicas.pick()
 
 
 async def test_when_all_have_failed_they_are_asked_all_the_same(

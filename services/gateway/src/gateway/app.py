@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
-import aiohttp
 import orjson
 from fastapi import FastAPI
 from prometheus_fastapi_instrumentator import Instrumentator
@@ -21,7 +20,7 @@ from gateway.predict_path import PredictPath
 from gateway.problems import Problem
 from gateway.readiness import Readiness
 from gateway.settings import Settings
-from gateway.transformer_client import TransformerClient
+from gateway.transformer_client import TransformerClient, open_session
 from replicas import Replicas
 
 CLIENT_CLOSED_REQUEST = 499
@@ -52,7 +51,7 @@ def create_app(settings: Settings) -> GatewayApp:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        async with open_session() as session:
             for name, url in settings.environments.items():
                 clients[name] = TransformerClient(name, Replicas(str(url)), settings.model_name, session)
                 environments[name] = Coalescer(clients[name], Limits.of(settings))

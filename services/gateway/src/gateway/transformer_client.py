@@ -11,11 +11,13 @@ import orjson
 
 from gateway import metrics, problems
 from gateway.problems import Problem
-from replicas import Replicas
+from replicas import Replicas, Unreachable
 
 RETRIES = 2
 RETRY_PAUSE_SECONDS = 0.02
 READY_TIMEOUT_SECONDS = 1.0
+CONNECT_SECONDS = 1.0
+"""For one connection: an address that no pod has any more does not refuse, and another replica may take the request."""
 
 ERROR_KINDS = ("connection", "not-ready", "timeout", "nonsense")
 """Kinds of failed batches whose counters are there from the start; `status-<n>` begins with its first."""
@@ -23,6 +25,7 @@ ERROR_KINDS = ("connection", "not-ready", "timeout", "nonsense")
 # A connection that could not be made, or was closed before an answer began; scoring twice does no harm.
 CONNECTION_FAILURES = (
     aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
     aiohttp.ServerDisconnectedError,
     aiohttp.ClientOSError,
 )
@@ -51,6 +54,12 @@ class BatchRefused(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.detail)
         self.problem = problem
+
+
+def open_session() -> aiohttp.ClientSession:
+    """Connections for the clients of all environments: as many as are needed, each made in time."""
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout)
 
 
 class TransformerClient:
@@ -82,6 +91,9 @@ class TransformerClient:
         try:
             async with asyncio.timeout(timeout_seconds):
                 status, answer = await self._post(body, batch_id)
+        except (aiohttp.ConnectionTimeoutError, Unreachable):
+            reason = f"no connection to the transformer within {CONNECT_SECONDS:g} s"
+            raise self._failed("connection", problems.upstream_down(self.environment, reason)) from None
         except TimeoutError:
             raise self._failed("timeout", problems.upstream_slow(self.environment, timeout_seconds)) from None
         except aiohttp.ClientError as error:
@@ -98,7 +110,7 @@ class TransformerClient:
                 replica = await self._replicas.pick()
                 async with self._session.get(replica.url + self._ready_path, headers=replica.headers) as response:
                     return response.status == HTTPStatus.OK
-        except (aiohttp.ClientError, TimeoutError):
+        except (aiohttp.ClientError, TimeoutError, Unreachable):
             return False
 
     async def _post(self, body: bytes, batch_id: str) -> tuple[int, bytes]:

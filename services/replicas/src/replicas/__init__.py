@@ -7,6 +7,6 @@ ask is then decided here, for each request: whoever has the fewest of ours under
 Pure standard library, so that the gateway can hold it without the KServe SDK.
 """
 
-from replicas.replicas import Replica, Replicas
+from replicas.replicas import Replica, Replicas, Unreachable
 
-__all__ = ["Replica", "Replicas"]
+__all__ = ["Replica", "Replicas", "Unreachable"]

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable
 from time import monotonic
@@ -13,18 +14,29 @@ log = logging.getLogger("replicas")
 
 REFRESH_SECONDS = 5.0
 """How old the addresses may be: what a name server for pods lets them live."""
+WAIT_SECONDS = 1.0
+"""How long a request waits for the name server when the addresses are twice as old: after a pause, the replicas may be
+others altogether, and a connection to an address that nobody has any more is not refused, it hangs."""
 AVOID_SECONDS = (1.0, 30.0)
 """How long a replica is asked only when there is no other, after a request to it has failed; twice as long after each
 failure more, up to the second figure."""
+
+PROBE_SECONDS = 5.0
+"""How long at most a replica to which no connection could be made in time is not asked at all. Then one request finds
+out, and the others are refused at once instead of waiting for the same in vain."""
 
 Resolve = Callable[[str], Awaitable[list[str]]]
 """Host name -> addresses; raises OSError."""
 
 
+class Unreachable(Exception):
+    """To none of the replicas could a connection be made lately."""
+
+
 class Replica:
     """One replica, and how many requests to it are under way: a context manager around each."""
 
-    __slots__ = ("_avoid_until", "_failures", "_under_way", "headers", "url")
+    __slots__ = ("_avoid_until", "_failures", "_hangs", "_probe_at", "_under_way", "headers", "url")
 
     def __init__(self, url: str, host: str) -> None:
         self.url = url
@@ -34,6 +46,8 @@ class Replica:
         self._under_way = 0
         self._failures = 0
         self._avoid_until = 0.0
+        self._hangs = False
+        self._probe_at = 0.0
 
     def __enter__(self) -> "Replica":
         """Count a request that begins."""
@@ -41,14 +55,21 @@ class Replica:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """Count its end; one that failed sends the next ones elsewhere."""
+        """Count its end; one that failed sends the next ones elsewhere, and all of them after a `TimeoutError`."""
         self._under_way -= 1
+        self._hangs = kind is not None and issubclass(kind, TimeoutError)
         if kind is None:
             self._failures = 0
         else:
             first, longest = AVOID_SECONDS
-            self._avoid_until = monotonic() + min(first * 2.0 ** min(self._failures, 20), longest)
+            avoid_seconds = min(first * 2.0 ** min(self._failures, 20), longest)
+            self._avoid_until = monotonic() + avoid_seconds
+            self._probe_at = monotonic() + min(avoid_seconds, PROBE_SECONDS)
             self._failures += 1
+
+    def may_be_asked(self, now: float) -> bool:
+        """Whether connections to it are made in time, as far as is known; one request at a time finds out anew."""
+        return not self._hangs or (self._under_way == 0 and now >= self._probe_at)
 
     def rank(self, now: float) -> tuple[bool, int, float]:
         """Less is better: not failed just now, then few requests under way, then chance."""
@@ -79,7 +100,7 @@ class Replicas:
         self._named = parts.netloc
         self._by_address: dict[str, Replica] = {}
         self._resolvable = parts.scheme == "http" and not _is_address(self._host)
-        self._resolved_at: float | None = None
+        self._resolved_at = -math.inf
         self._refreshing: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -87,13 +108,27 @@ class Replicas:
         return max(1, len(self._by_address))
 
     async def pick(self) -> Replica:
-        """The replica to send the next request to; waits for the name server only the first time."""
-        if self._resolvable and (self._resolved_at is None or monotonic() > self._resolved_at + self._refresh_seconds):
-            refreshing = self._refresh_once()
-            if not self._by_address:
-                await asyncio.shield(refreshing)
+        """The replica to send the next request to; waits for the name server the first time, and after a pause.
+
+        Raises:
+            Unreachable: To none of them could a connection be made lately.
+        """
         now = monotonic()
-        return min(self._by_address.values(), key=lambda replica: replica.rank(now), default=self._whole)
+        if self._resolvable and now > self._resolved_at + self._refresh_seconds:
+            await self._refreshed(now - self._resolved_at)
+            now = monotonic()
+        known = self._by_address.values() or (self._whole,)
+        candidates = [replica for replica in known if replica.may_be_asked(now)]
+        if not candidates:
+            raise Unreachable(f"no connection to {self._named} could be made lately")
+        return min(candidates, key=lambda replica: replica.rank(now))
+
+    async def _refreshed(self, age_seconds: float) -> None:
+        refreshing = self._refresh_once()
+        if not self._by_address:
+            await asyncio.shield(refreshing)
+        elif age_seconds > 2 * self._refresh_seconds:
+            await asyncio.wait({refreshing}, timeout=WAIT_SECONDS)
 
     def _refresh_once(self) -> asyncio.Task[None]:
         if self._refreshing is None or self._refreshing.done():

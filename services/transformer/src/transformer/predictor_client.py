@@ -12,11 +12,13 @@ import orjson
 import features
 from features import Features
 from oip import Unavailable
-from replicas import Replicas
+from replicas import Replicas, Unreachable
 
 # A connection that could not be made, or was closed before an answer began, as a replica's are that goes away in a
 # rollout: another may take it. Scoring twice does no harm.
-CONNECTION_FAILURES = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+CONNECTION_FAILURES = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ConnectionTimeoutError)
+CONNECT_SECONDS = 1.0
+"""For one connection: an address that no pod has any more does not refuse."""
 
 LONGEST_ID = 128
 
@@ -50,6 +52,8 @@ class PredictorClient:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 status, answer = await self._post(body, _headers(request_id))
+        except (aiohttp.ConnectionTimeoutError, Unreachable):
+            raise Unavailable(f"the predictor cannot be reached: no connection within {CONNECT_SECONDS:g} s") from None
         except TimeoutError:
             raise Unavailable("the predictor did not answer in time", HTTPStatus.GATEWAY_TIMEOUT) from None
         except aiohttp.ClientError as error:
@@ -79,7 +83,8 @@ class PredictorClient:
     def _session(self) -> aiohttp.ClientSession:
         # Made at the first request, since the server's event loop does not run before.
         if self._open_session is None:
-            self._open_session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+            self._open_session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout)
         return self._open_session
 
 
