@@ -101,9 +101,10 @@ def scrape(namespace: str, pod: str) -> str:
     return kubectl("get", "--raw", f"/api/v1/namespaces/{namespace}/pods/{pod}:8080/proxy/metrics")
 
 
-def logs(namespace: str, *arguments: str) -> str:
-    """Lines of a pod's log."""
-    return kubectl("logs", "-n", namespace, *arguments)
+def said_by(namespace: str, pod: str) -> str:
+    """The end of a pod's log; nothing while it has none."""
+    done = subprocess.run(["kubectl", "logs", "-n", namespace, pod, "--tail=50"], capture_output=True, text=True)
+    return done.stdout
 
 
 def execute(namespace: str, pod: str, command: Sequence[str], text: str | None = None) -> str:

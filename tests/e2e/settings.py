@@ -45,7 +45,7 @@ class Settings:
         missing = [name for name in VARIABLES.values() if not os.environ.get(name)]
         if missing or not os.environ.get("KUBECONFIG"):
             raise LookupError(
-                f"not set: {', '.join(missing or ['KUBECONFIG'])}. The suite needs a cluster: `make kind-up` makes one, "
+                f"not set: {', '.join(missing or ['KUBECONFIG'])}. A cluster is needed: `make kind-up` makes one, "
                 f'`eval "$(make --silent kind-env)"` sets KUBECONFIG, {", ".join(VARIABLES.values())}'
             )
         return cls(**{field: os.environ[name].rstrip("/") for field, name in VARIABLES.items()})

@@ -1,13 +1,17 @@
 """A model on its way through Git: a good one costs no request, a bad one never replaces the good one."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from client import ask
-from cluster import find, is_ready, kubectl
+from cluster import find, is_ready, said_by
 from conftest import System
 from figures import Figures
-from installation import PLACE, Bundle
+from gitops import Repository
+from installation import PLACE
 from prometheus import Prometheus
 from settings import INFERENCE_SERVICES, MODELS
 from traffic import Traffic
@@ -23,6 +27,8 @@ LIVE_SECONDS = 240
 ALERT_SECONDS = 240
 RATE = 30
 BEFORE = 300
+WRONG = "0" * 64
+"""A digest that no file has."""
 
 
 def wait_model(environment: str, version: str) -> None:
@@ -72,27 +78,26 @@ def test_new_model_reaches_production_through_staging(system: System, figures: F
     assert after.models.keys() == {second.version}
 
 
-def truncated(system: System, bundle: Bundle) -> str:
-    """Upload a model's bundle with half of its model, as a broken upload leaves it; its URI."""
+def truncated(system: System) -> str:
+    """Upload the second bundle with half of its model, as a broken upload leaves it; its URI."""
     uri = f"s3://{system.settings.s3_bucket}/{PLACE}/truncated"
     store = open_store(uri)
-    for file in bundle.folder.iterdir():
+    for file in system.bundles["second"].folder.iterdir():
         data = file.read_bytes()
         store.write(file.name, data[: len(data) // 2] if file.name == "model.joblib" else data)
     return uri
 
 
-def wait_refused(environment: str, good: set[str], word: str) -> str:
+def wait_refused(environment: str, good: set[str]) -> str:
     """Wait until a new predictor pod says why it takes no mail; what it says."""
 
     def refused() -> str:
-        new = predictor_pods(environment).keys() - good
-        said = [
-            line for pod in new for line in kubectl("logs", "-n", MODELS, pod, "--tail=50").splitlines() if word in line
-        ]
-        if not said:
-            raise Pending(f"new pods {', '.join(new) or 'none'} have not said {word!r}")
-        return said[-1]
+        for pod in predictor_pods(environment):
+            said = "" if pod.rpartition("-")[0] in good else said_by(MODELS, pod)
+            lines = [line for line in said.splitlines() if "model refused" in line]
+            if lines:
+                return lines[-1]
+        raise Pending("no new pod has said so")
 
     return until(f"{environment}'s new predictor refuses its model", refused, LIVE_SECONDS)
 
@@ -111,41 +116,58 @@ def failed_sync(environment: str, revision: str) -> str:
     return f"{operation['phase']}: {operation.get('message')}; smoke: {jobs[0].get('message')}"
 
 
-def test_bad_models_never_replace_good_pods(system: System, figures: Figures, prometheus: Prometheus) -> None:
-    """A wrong digest in production and half a model in staging, both of one push."""
-    second, repository = system.bundles["second"], system.repository
-    good = {environment: set(predictor_pods(environment)) for environment in INFERENCE_SERVICES}
-    repository.set(
-        "production", "release", {"global.model.uri": system.bundles["first"].uri, "global.model.sha256": "0" * 64}
-    )
-    repository.set("staging", "release", {"global.model.uri": truncated(system, second)})
-    with Traffic("production", RATE) as load, Traffic("staging", 5) as staging:
-        load.wait_for(BEFORE)
-        before = load.phase("bad release")
-        revision = repository.commit("Pin a wrong digest and half a model")
-        repository.push()
-        started = time.monotonic()
-        assert "0" * 64 in wait_refused("production", good["production"], "sha256")
-        assert system.bundles["second"].sha256 in wait_refused("staging", good["staging"], "sha256")
-        for environment in INFERENCE_SERVICES:
-            prometheus.wait_firing("PredictorNotReady", environment, ALERT_SECONDS)
-            figures.add(
-                "release", f"push of a bad model to alert, {environment}", f"{time.monotonic() - started:.1f} s"
-            )
-        for environment in INFERENCE_SERVICES:
-            said = until(
-                f"{environment}'s Application says why", lambda e=environment: failed_sync(e, revision), LIVE_SECONDS
-            )
-            figures.add("release", f"what the Application of {environment} says", said)
-        ready = {environment: {name for name, ok in predictor_pods(environment).items() if ok} for environment in good}
-        during, beside = load.phase("revert"), staging.phase("revert")
+def replica_sets(environment: str) -> set[str]:
+    """Those that an environment's ready predictor pods are of."""
+    return {name.rpartition("-")[0] for name, ready in predictor_pods(environment).items() if ready}
+
+
+@contextmanager
+def pushed(repository: Repository, message: str) -> Iterator[str]:
+    """Commit and push what has been changed, and take it back at the end, whatever happens."""
+    revision = repository.commit(message)
+    repository.push()
+    try:
+        yield revision
+    finally:
         reverted = repository.revert(revision)
         for environment in INFERENCE_SERVICES:
             wait_synced(environment, reverted, LIVE_SECONDS)
-        after = load.stop()
-    figures.add_load("release", "production before", before)
+
+
+def tell(system: System, figures: Figures, prometheus: Prometheus, revision: str) -> None:
+    """Wait until log, alert and Application of both environments say what is wrong."""
+    started = time.monotonic()
+    for environment, digest in (("production", WRONG), ("staging", system.bundles["second"].sha256)):
+        assert digest in wait_refused(environment, replica_sets(environment))
+    for environment in INFERENCE_SERVICES:
+        prometheus.wait_firing("PredictorNotReady", environment, ALERT_SECONDS)
+        figures.add("release", f"push of a bad model to alert, {environment}", f"{time.monotonic() - started:.0f} s")
+    for environment in INFERENCE_SERVICES:
+        said = until(f"{environment}'s Application says why", partial(failed_sync, environment, revision), LIVE_SECONDS)
+        figures.add("release", f"what the Application of {environment} says", said)
+
+
+def test_bad_models_never_replace_good_pods(system: System, figures: Figures, prometheus: Prometheus) -> None:
+    """A wrong digest in production and half a model in staging, both of one push."""
+    repository = system.repository
+    good = {environment: replica_sets(environment) for environment in INFERENCE_SERVICES}
+    repository.set("production", "release", {"global.model.sha256": WRONG})
+    repository.set(
+        "staging",
+        "release",
+        {"global.model.uri": truncated(system), "global.model.sha256": system.bundles["second"].sha256},
+    )
+    with Traffic("production", RATE) as load, Traffic("staging", 5) as staging:
+        load.wait_for(BEFORE)
+        before, beside = load.phase("bad release"), staging.phase("bad release")
+        with pushed(repository, "Pin a wrong digest and half a model") as revision:
+            tell(system, figures, prometheus, revision)
+            assert {environment: replica_sets(environment) for environment in good} == good
+            during, beside_during = load.phase("revert"), staging.phase("revert")
+        after, beside_after = load.stop(), staging.stop()
     figures.add_load("release", "production with a model that is refused", during)
     figures.add_load("release", "production while that is reverted", after)
-    assert ready == good
-    assert not (during.failed or after.failed or beside.failed), [*during.failures, *after.failures, *beside.failures]
-    assert (during.models | after.models | beside.models).keys() == {second.version}
+    found = [before, during, after, beside, beside_during, beside_after]
+    assert not [failure for each in found for failure in each.failures]
+    assert (during.models | after.models).keys() == before.models.keys()
+    assert (beside_during.models | beside_after.models).keys() == beside.models.keys()

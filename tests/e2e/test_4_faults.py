@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 import traffic
-from cluster import apply, find, kubectl, ready_pods, wait_ready, wait_rolled_out
+from cluster import apply, find, get, kubectl, ready_pods, wait_ready, wait_rolled_out
 from conftest import System
 from figures import Figures
 from settings import INFERENCE_SERVICES, MODELS, NAMESPACES
@@ -14,7 +15,7 @@ from waiting import Pending, until
 
 pytestmark = pytest.mark.usefixtures("settled")
 
-RATE = 40
+RATE = 60
 ENOUGH = 400
 """Requests before a fault, and at least as many from it on."""
 HANG = """
@@ -65,9 +66,26 @@ def roll(tier: str) -> None:
     """Replace all pods of a tier."""
     namespace, deployment, app = TIERS[tier]
     old = set(ready_pods(namespace, app))
-    kubectl("rollout", "restart", f"deployment/{deployment}", "-n", namespace)
+    if tier == "predictor":
+        # KServe undoes what is done to its Deployment, and hands on what is written at its own object.
+        name = INFERENCE_SERVICES["production"]
+        now = f"kubectl.kubernetes.io/restartedAt={datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        kubectl("annotate", "inferenceservice", name, "-n", namespace, "--overwrite", now)
+        until("KServe begins", lambda: rolling(namespace, deployment), 30)
+    else:
+        kubectl("rollout", "restart", f"deployment/{deployment}", "-n", namespace)
     wait_rolled_out(namespace, deployment)
     assert not old & set(ready_pods(namespace, app))
+
+
+def rolling(namespace: str, deployment: str) -> None:
+    """Whether a Deployment has pods of an old kind, or not yet all of the new."""
+    found = get("deployment", deployment, namespace)
+    status = found["status"]
+    if status.get("observedGeneration") == found["metadata"]["generation"] and status.get(
+        "updatedReplicas"
+    ) == status.get("replicas"):
+        raise Pending("it has begun nothing")
 
 
 def restart_kserve() -> None:

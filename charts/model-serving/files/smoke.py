@@ -10,11 +10,12 @@ from typing import Any
 
 ENVIRONMENT = os.environ["ENVIRONMENT"]
 VERSION = os.environ["MODEL_VERSION"]
+SHA256 = os.environ["MODEL_SHA256"]
 MAIL = "Subject: You have won\n\nClaim your free prize now, click here!!!"
 
 
 def ask() -> dict[str, Any]:
-    """The gateway's answer to one mail."""
+    """The gateway's answer to one mail, with the digest of the model's file, which not every predictor tells."""
     request = urllib.request.Request(
         os.environ["GATEWAY_URL"] + "/api/v1/predict",
         json.dumps({"email_content": MAIL}).encode(),
@@ -22,7 +23,7 @@ def ask() -> dict[str, Any]:
     )
     with urllib.request.urlopen(request, timeout=15) as response:
         found: dict[str, Any] = json.load(response)
-        return found
+        return found | {"model_sha256": response.headers.get("X-Model-SHA256", SHA256)}
 
 
 def detail(problem: bytes) -> str:
@@ -45,6 +46,9 @@ def fault() -> str:
     if answer.get("environment") != ENVIRONMENT or answer.get("model_version") != VERSION:
         found = f"{answer.get('model_version')} of {answer.get('environment')}"
         return f"expected model {VERSION} of {ENVIRONMENT}, got {found}"
+    if answer["model_sha256"] != SHA256:
+        other = answer["model_sha256"]
+        return f"expected the file of model {VERSION} with SHA-256 {SHA256}, the one that answers has {other}"
     if answer.get("prediction") not in ("spam", "ham") or not 0 <= probability <= 1:
         return f"no verdict: {answer}"
     return ""

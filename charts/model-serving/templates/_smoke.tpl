@@ -19,6 +19,8 @@ containers:
         value: {{ .Values.global.environment }}
       - name: MODEL_VERSION
         value: {{ base .Values.global.model.uri | quote }}
+      - name: MODEL_SHA256
+        value: {{ .Values.global.model.sha256 | quote }}
       - name: TIMEOUT_SECONDS
         value: {{ .Values.smoke.timeoutSeconds | quote }}
       - name: ANSWERS

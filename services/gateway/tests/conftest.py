@@ -48,10 +48,14 @@ class FakeTransformer:
                 await asyncio.sleep(0.001)
 
 
+SHA256 = "ab" * 32
+
+
 def verdicts(mails: list[str]) -> dict[str, object]:
     probabilities = [float(mail) for mail in mails]
     return {
         "model_version": "7",
+        "parameters": {"model_sha256": SHA256},
         "outputs": [
             {"name": "spam_probability", "data": probabilities},
             {"name": "prediction", "data": ["spam" if p >= 0.5 else "ham" for p in probabilities]},

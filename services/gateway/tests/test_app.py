@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from aiohttp import web
-from conftest import FakeTransformer
+from conftest import SHA256, FakeTransformer
 
 from gateway.app import create_app
 from gateway.settings import Settings
@@ -31,12 +31,14 @@ async def test_predict_answers_as_documented(http: httpx.AsyncClient) -> None:
         "request_id": "r-1",
     }
     assert response.headers["x-request-id"] == "r-1"
+    assert response.headers["x-model-sha256"] == SHA256
 
 
 async def test_batch_predict_answers_as_documented(http: httpx.AsyncClient) -> None:
     response = await http.post("/api/v1/batch-predict", json={"emails": ["0.75", "0.25"]})
     body = response.json()
     assert body.pop("request_id") == response.headers["x-request-id"]
+    assert response.headers["x-model-sha256"] == SHA256
     assert body == {
         "predictions": [
             {"prediction": "spam", "spam_probability": 0.75},

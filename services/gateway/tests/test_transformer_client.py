@@ -57,6 +57,7 @@ def answering(transformer: FakeTransformer, content: object, status: int = 200) 
         {"outputs": verdicts(["0.5", "0.25"])["outputs"]},
         {**verdicts(["0.5", "1.5"])},
         {**verdicts(["0.5", "-1"])},
+        {**verdicts(["0.5", "0.25"]), "parameters": {"model_sha256": "ab\r\nSet-Cookie: x"}},
         b'{"model_version":"7","outputs":[{"name":"spam_probability","data":[NaN,0.5]},'
         b'{"name":"prediction","data":["ham","ham"]}]}',
         b'{"model_version":"7","outputs":[{"name":"spam_probability","data":["a",0.5]},'

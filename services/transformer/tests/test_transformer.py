@@ -38,6 +38,7 @@ async def test_mails_are_answered_in_order(model: FeatureTransformer) -> None:
         "prediction": ["spam", "ham"],
     }
     assert (response.id, response.model_version) == ("batch", "7")
+    assert response.parameters == {"model_sha256": "abc"}
 
 
 async def test_the_predictor_gets_one_input_a_column(model: FeatureTransformer, predictor: FakePredictor) -> None:

@@ -94,7 +94,7 @@ class Api:
         prediction, probability = answer.predictions[0], answer.probabilities[0]
         environment.count(prediction, probability)
         verdict = {"prediction": prediction, "spam_probability": probability}
-        return _json({**verdict, **_origin(environment, answer, request_id)})
+        return _json({**verdict, **_origin(environment, answer, request_id)}, answer)
 
     async def batch_predict(self, request: Request) -> Response:
         """Say of each of several mails whether it is spam."""
@@ -113,7 +113,7 @@ class Api:
         ]
         _count(environment, answers)
         origin = _origin(environment, answers[0], request_id)
-        return _json({"predictions": verdicts, "count": len(verdicts), **origin})
+        return _json({"predictions": verdicts, "count": len(verdicts), **origin}, answers[0])
 
     def _environment(self, request: Request) -> Coalescer:
         name = request.headers.get("x-environment", self._settings.default_environment)
@@ -167,8 +167,9 @@ def _count(environment: Coalescer, answers: list[Answer]) -> None:
             environment.count(prediction, probability)
 
 
-def _json(content: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(content), media_type="application/json")
+def _json(content: dict[str, Any], answer: Answer) -> Response:
+    headers = {"X-Model-SHA256": answer.model_sha256} if answer.model_sha256 else None
+    return Response(orjson.dumps(content), headers=headers, media_type="application/json")
 
 
 def _problem_responses() -> dict[int | str, dict[str, Any]]:

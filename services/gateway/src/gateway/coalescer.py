@@ -246,7 +246,8 @@ class Coalescer:
         start = 0
         for job in batch:
             end = start + len(job.mails)
-            own = Answer(answer.probabilities[start:end], answer.predictions[start:end], answer.model_version)
+            probabilities, predictions = answer.probabilities[start:end], answer.predictions[start:end]
+            own = Answer(probabilities, predictions, answer.model_version, answer.model_sha256)
             self._settle(job, own)
             start = end
 

@@ -1,6 +1,7 @@
 """One environment's transformer, asked over the Open Inference Protocol v2."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -18,6 +19,8 @@ RETRY_PAUSE_SECONDS = 0.02
 READY_TIMEOUT_SECONDS = 1.0
 CONNECT_SECONDS = 1.0
 """For one connection: an address that no pod has any more does not refuse, and another replica may take the request."""
+
+SHA256 = re.compile("[0-9a-f]{64}")
 
 ERROR_KINDS = ("connection", "not-ready", "timeout", "nonsense")
 """Kinds of failed batches whose counters are there from the start; `status-<n>` begins with its first."""
@@ -46,6 +49,8 @@ class Answer:
     probabilities: list[float]
     predictions: list[str]
     model_version: str
+    model_sha256: str = ""
+    """Of the model's file, where the predictor tells it."""
 
 
 class BatchRefused(Exception):
@@ -197,7 +202,10 @@ def read_response(body: bytes, n: int) -> Answer:
         raise ValueError(f"{len(probabilities)} probabilities and {len(predictions)} predictions for {n} mails")
     if not all(isinstance(p, float | int) and 0 <= p <= 1 for p in probabilities):
         raise ValueError("a probability is not between 0 and 1")
-    return Answer(probabilities, predictions, answer["model_version"])
+    sha256 = (answer.get("parameters") or {}).get("model_sha256", "")
+    if sha256 and not SHA256.fullmatch(sha256):
+        raise ValueError("model_sha256 is no SHA-256")
+    return Answer(probabilities, predictions, answer["model_version"], sha256)
 
 
 def _reason(body: bytes) -> str:

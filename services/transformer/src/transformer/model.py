@@ -86,6 +86,8 @@ class FeatureTransformer(Model):  # type: ignore[misc]
             response_id=result.id,
             model_name=self.name,
             model_version=result.scores.model_version,
+            # Which file that is: of one version there may be two, and a release pins one of them.
+            parameters={"model_sha256": result.scores.model_sha256} if result.scores.model_sha256 else None,
             infer_outputs=[
                 InferOutput("spam_probability", [len(spam)], "FP64", data=spam),
                 InferOutput("prediction", [len(spam)], "BYTES", data=labels),

@@ -1,0 +1,50 @@
+"""The chart's smoke test against the real processes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, System
+
+SCRIPT = ROOT / "charts" / "model-serving" / "files" / "smoke.py"
+
+
+def smoke(system: System, **settings: str) -> tuple[int, str]:
+    """Exit code and output for the model that runs, and for what is set otherwise."""
+    bundle = Path(os.environ["MODEL_DIR"])
+    manifest = json.loads((bundle / "model.json").read_text())
+    given = {
+        "GATEWAY_URL": system.url,
+        "ENVIRONMENT": "production",
+        "MODEL_VERSION": manifest["version"],
+        "MODEL_SHA256": manifest["files"]["model.joblib"],
+        "TIMEOUT_SECONDS": "2",
+        "ANSWERS": "3",
+    }
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT)], env=given | settings, capture_output=True, text=True, timeout=60
+    )
+    return done.returncode, done.stdout
+
+
+def test_the_pinned_model_passes(shared: System) -> None:
+    code, said = smoke(shared, TIMEOUT_SECONDS="30")
+    assert (code, said.splitlines()[-1].partition(" by ")[0]) == (0, "ok: 3 answers in a row")
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"MODEL_VERSION": "another"}, "expected model another of production, got "),
+        ({"MODEL_SHA256": "0" * 64}, f"with SHA-256 {'0' * 64}, the one that answers has "),
+        ({"ENVIRONMENT": "qa"}, "400: "),
+        ({"GATEWAY_URL": "http://127.0.0.1:1"}, "Connection refused"),
+    ],
+)
+def test_anything_else_fails_and_says_why(shared: System, settings: dict[str, str], reason: str) -> None:
+    code, said = smoke(shared, **settings)
+    assert code == 1
+    assert reason in said
