@@ -248,6 +248,15 @@ def test_who_is_asked_comes_before_who_asks(case: Case) -> None:
         assert waves["api-gateway"] < waves["drift-detector"] == waves["baseline-generator"]
 
 
+@each_case
+def test_disruption_budgets_come_after_their_pods(case: Case) -> None:
+    """Without pods Argo CD calls them degraded, and the sync that would bring the pods has failed."""
+    waves = {pod.app: wave(named(case, pod.owner.kind, pod.owner.name)) for pod in pods(case)}
+    for budget in of_kind(case, "PodDisruptionBudget"):
+        app = "spam-detector" if key(budget).name.startswith("spam-detector") else key(budget).name
+        assert wave(budget) > waves[app], key(budget)
+
+
 @each_environment
 def test_argo_cd_may_apply_every_object(case: Case) -> None:
     project = yaml.safe_load((ROOT / "argocd" / "2-project.yaml").read_text())["spec"]

@@ -89,7 +89,8 @@ spec:
           periodSeconds: 60
 {{- end -}}
 
-{{/* Also takes pods, the value of their label app. */}}
+{{/* Also takes pods, the value of their label app. A wave after theirs: without pods Argo CD calls it degraded, and a
+sync that heals a deleted Deployment would fail first. */}}
 {{- define "model-serving.pdb" -}}
 apiVersion: policy/v1
 kind: PodDisruptionBudget
