@@ -101,9 +101,9 @@ def fit_to_cluster(repository: Repository, settings: Settings) -> None:
                 "gateway.resources.requests.cpu": "50m",
                 "transformer.resources.requests.cpu": "50m",
                 "transformer.settings.INFERENCE_LOG_FLUSH_SECONDS": 5,
-                "predictor.resources.requests.cpu": "30m",
+                "predictor.resources.requests.cpu": "25m",
                 "drift.resources.requests.cpu": "50m",
-                "smoke.timeoutSeconds": 90,
+                "smoke.timeoutSeconds": 60,
                 "monitoring.predictor.notReadyMinutes": 1,
             },
         )

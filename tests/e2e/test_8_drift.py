@@ -24,7 +24,7 @@ from inferencelog import Store, open_store
 pytestmark = pytest.mark.usefixtures("settled")
 
 MAILS = 1_000
-RATE = 50
+RATE = 100
 AS_TRAINED, SHIFTED = 0.31, 0.6
 """Shares of spam."""
 FOUND_SECONDS = 180

@@ -10,13 +10,14 @@ from cluster import apply, find, get, kubectl, ready_pods, wait_ready, wait_roll
 from conftest import System
 from figures import Figures
 from settings import INFERENCE_SERVICES, MODELS, NAMESPACES
+from tiers import TIERS
 from traffic import Traffic
 from waiting import Pending, until
 
 pytestmark = pytest.mark.usefixtures("settled")
 
 RATE = 60
-ENOUGH = 400
+ENOUGH = 300
 """Requests before a fault, and at least as many from it on."""
 HANG = """
 import socket, threading
@@ -25,17 +26,6 @@ kept = []
 while True:
     kept.append(server.accept())
 """
-
-TIERS = {
-    "gateway": (NAMESPACES["production"], "api-gateway", "api-gateway"),
-    "transformer": (NAMESPACES["production"], "feature-transformer", "feature-transformer"),
-    "predictor": (
-        MODELS,
-        f"{INFERENCE_SERVICES['production']}-predictor",
-        f"isvc.{INFERENCE_SERVICES['production']}-predictor",
-    ),
-}
-"""Namespace, Deployment and label `app`."""
 
 Fault = Callable[[], None]
 

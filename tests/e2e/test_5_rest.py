@@ -12,7 +12,7 @@ REST_SECONDS = 600
 
 
 def test_nothing_is_out_of_sync_for_ten_minutes(system: System, figures: Figures, rest: Rest) -> None:
-    """Load, scaling up and down, scraping and probing included."""
+    """Load, scaling, faults and restarts by hand included."""
 
     def over() -> None:
         if rest.seconds < REST_SECONDS:

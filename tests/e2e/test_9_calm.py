@@ -1,0 +1,22 @@
+"""Once nobody sends much, the system is small again."""
+
+import time
+
+import pytest
+from conftest import System
+from figures import Figures
+from tiers import fallen
+from waiting import until
+
+pytestmark = pytest.mark.usefixtures("settled")
+
+FALL_SECONDS = 540
+"""The predictor's autoscaler is KServe's, which waits the five minutes of Kubernetes before it lets a pod go."""
+
+
+def test_replicas_fall_to_their_minimum(system: System, figures: Figures) -> None:
+    started = time.monotonic()
+    until("all tiers are at their minimum", fallen, FALL_SECONDS)
+    figures.add(
+        "scaling", "every tier at its minimum again, after the last scenario", f"{time.monotonic() - started:.0f} s"
+    )
