@@ -15,7 +15,7 @@ from waiting import Pending, until
 
 pytestmark = pytest.mark.usefixtures("settled")
 
-RATE = 300
+RATE = 200
 CONNECTIONS = 128
 RISE_SECONDS = 180
 STEADY_SECONDS = 120
