@@ -184,7 +184,10 @@ def start_pod(image: str, mails: str) -> None:
     apply(namespace())
     # Not the one of an earlier run, whose container would be replaced under a load.
     kubectl("delete", "pod", POD, "-n", NAMESPACE, "--ignore-not-found")
-    apply(pod(image))
+    load = pod(image)
+    # So much that it is not the load that waits for a processor while pods start.
+    load["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "300m"
+    apply(load)
     wait_ready(NAMESPACE, POD)
     for name, text in (("load.py", SCRIPT.read_text()), ("mails.jsonl", mails)):
         execute(NAMESPACE, POD, ["sh", "-c", f"cat > /tmp/{name}"], text)
