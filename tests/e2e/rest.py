@@ -16,6 +16,7 @@ class Rest:
         self.seen: list[str] = []
         """What was not in sync, and when."""
         self.looks = 0
+        self._last_sync: dict[str, str] = {}
         self._started = time.monotonic()
         self._ended = threading.Event()
         self._looking = threading.Thread(target=self._look, daemon=True)
@@ -36,6 +37,13 @@ class Rest:
             for environment in ENVIRONMENTS:
                 status = application(environment)["status"]
                 different = [each for each in status["resources"] if each.get("status") not in ("Synced", None)]
+                self._count_syncs(environment, status.get("operationState", {}).get("startedAt", ""))
                 if status["sync"]["status"] != "Synced":
                     self.seen.append(f"{self.seconds:.0f} s: {environment} {status['sync']['status']} {different}")
             self.looks += 1
+
+    def _count_syncs(self, environment: str, started: str) -> None:
+        # A difference is healed in less time than lies between two looks; the sync that healed it can be seen after.
+        if started != self._last_sync.setdefault(environment, started):
+            self.seen.append(f"{self.seconds:.0f} s: {environment} was synced again at {started}")
+            self._last_sync[environment] = started
