@@ -1,7 +1,5 @@
 """The system in its cluster, once for all scenarios; what failed leaves its traces in build/e2e."""
 
-import json
-import logging
 import os
 import shutil
 import subprocess
@@ -21,8 +19,6 @@ from rest import Rest
 from settings import BUILD, ROOT, Settings
 
 from argocd import wait_synced
-
-log = logging.getLogger("e2e")
 
 NAMESPACES = ("serving", "serving-staging", "kserve", "monitoring", "e2e")
 FIGURES = pytest.StashKey[Figures]()
@@ -139,4 +135,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     if BUILD.is_dir():
         counts = {name: len(terminalreporter.stats.get(name, [])) for name in ("passed", "failed", "error", "skipped")}
         figures.write(BUILD, ", ".join(f"{count} {name}" for name, count in counts.items() if count))
-        log.debug(json.dumps(counts))
