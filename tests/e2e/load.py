@@ -4,6 +4,9 @@ Mail comes from a file of JSON lines, `{"content": …, "spam": …}`. Requests 
 ones before them have been answered, and latency counts from then. Standard input takes two commands, a line each:
 `phase NAME` starts a new count, and `stop` (or the end of the input) ends all. Standard output is JSON lines: a count
 so far each second, and what each phase came to.
+
+Requests are those of several clients in turn, each with connections of its own. One client alone opens no more of them
+than it has requests under way, and where those few end is chance: it says nothing about how the gateway spreads.
 """
 
 import argparse
@@ -13,8 +16,10 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +86,9 @@ def milliseconds(seconds: list[float]) -> dict[str, float]:
 class Load:
     """Requests to one environment, at a rate."""
 
-    def __init__(self, options: argparse.Namespace, session: aiohttp.ClientSession) -> None:
+    def __init__(self, options: argparse.Namespace, clients: Iterable[aiohttp.ClientSession]) -> None:
         self._options = options
-        self._session = session
+        self._clients = cycle(clients)
         self._bodies = bodies(options)
         self._headers = {"Content-Type": "application/json", "X-Environment": options.environment}
         self._headers |= {"Connection": "close"} if options.close else {}
@@ -145,15 +150,15 @@ class Load:
     def _start(self, due: float) -> None:
         self._sent += 1
         self.phase.sent += 1
-        self._keep(asyncio.create_task(self._ask(self.phase, next(self._bodies), due)))
+        self._keep(asyncio.create_task(self._ask(next(self._clients), self.phase, next(self._bodies), due)))
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def _ask(self, phase: Phase, body: bytes, due: float) -> None:
+    async def _ask(self, client: aiohttp.ClientSession, phase: Phase, body: bytes, due: float) -> None:
         try:
-            async with self._session.post(self._options.url + self._path, data=body, headers=self._headers) as response:
+            async with client.post(self._options.url + self._path, data=body, headers=self._headers) as response:
                 read = await response.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             phase.failed(type(error).__name__, str(error))
@@ -214,12 +219,16 @@ async def main() -> None:
     options = parser().parse_args()
     commands = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
-    connector = aiohttp.TCPConnector(limit=options.connections, keepalive_timeout=60)
-    timeout = aiohttp.ClientTimeout(total=options.timeout)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        load = Load(options, session)
+    async with AsyncExitStack() as stack:
+        load = Load(options, [await stack.enter_async_context(client(options)) for _ in range(options.clients)])
         await beside(load.run, load.tick, lambda: follow(commands, load))
         await load.settled()
+
+
+def client(options: argparse.Namespace) -> aiohttp.ClientSession:
+    """One of the clients, with its part of the connections."""
+    connector = aiohttp.TCPConnector(limit=options.connections // options.clients, keepalive_timeout=60)
+    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=options.timeout))
 
 
 async def beside(work: Callable[[], Awaitable[None]], *others: Callable[[], Awaitable[None]]) -> None:
@@ -242,7 +251,8 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--seed", type=int, default=1)
     found.add_argument("--rate", type=float, required=True, help="requests a second")
     found.add_argument("--batch", type=int, default=0, help="mails of a batch-predict request; 0: single mails")
-    found.add_argument("--connections", type=int, default=64)
+    found.add_argument("--connections", type=int, default=64, help="at most, of all clients (%(default)s)")
+    found.add_argument("--clients", type=int, default=1, help="that take turns (%(default)s)")
     found.add_argument("--close", action="store_true", help="a connection for each request")
     found.add_argument("--timeout", type=float, default=30, help="seconds for one request (%(default)s)")
     found.add_argument("--max-requests", type=int, required=True)
