@@ -226,8 +226,8 @@ async def main() -> None:
 
 
 def client(options: argparse.Namespace) -> aiohttp.ClientSession:
-    """One of the clients, with its part of the connections."""
-    connector = aiohttp.TCPConnector(limit=options.connections // options.clients, keepalive_timeout=60)
+    """One of the clients."""
+    connector = aiohttp.TCPConnector(limit=options.connections, keepalive_timeout=60)
     return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=options.timeout))
 
 
@@ -251,7 +251,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--seed", type=int, default=1)
     found.add_argument("--rate", type=float, required=True, help="requests a second")
     found.add_argument("--batch", type=int, default=0, help="mails of a batch-predict request; 0: single mails")
-    found.add_argument("--connections", type=int, default=64, help="at most, of all clients (%(default)s)")
+    found.add_argument("--connections", type=int, default=64, help="of each client, at most (%(default)s)")
     found.add_argument("--clients", type=int, default=1, help="that take turns (%(default)s)")
     found.add_argument("--close", action="store_true", help="a connection for each request")
     found.add_argument("--timeout", type=float, default=30, help="seconds for one request (%(default)s)")

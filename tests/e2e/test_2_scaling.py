@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("settled")
 
 RATE = 200
 CLIENTS = 256
-"""Each with a connection, so that what a gateway gets is little else than fair: four of them get 64 each, +-7."""
+"""Each with one connection, so that what a gateway gets is little else than fair: four of them get 64 each, +-7."""
 RISE_SECONDS = 180
 STEADY_SECONDS = 120
 CALM_SECONDS = 360
@@ -99,7 +99,7 @@ def shares(tier: str) -> dict[str, float]:
 
 def test_load_raises_and_spreads(system: System, figures: Figures, rest: Rest) -> None:
     until("all tiers are at their minimum", fallen, CALM_SECONDS)
-    with Traffic("production", RATE, clients=CLIENTS, connections=CLIENTS) as load:
+    with Traffic("production", RATE, clients=CLIENTS, connections=1) as load:
         started = time.monotonic()
         until("every tier has more replicas", raised, RISE_SECONDS)
         figures.add("scaling", f"{RATE} mails/s: every tier above its minimum", f"{time.monotonic() - started:.0f} s")
