@@ -9,7 +9,7 @@ import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from gateway.server import Server, connections
+from gateway.server import ConnectionLimits, Server, connections
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n"
 OLD = 0.2
@@ -43,7 +43,7 @@ class Client:
 
 @asynccontextmanager
 async def serving(max_seconds: float, drain_seconds: float = 0) -> AsyncIterator[tuple[Server, int]]:
-    config = uvicorn.Config(ok, port=0, http=connections(max_seconds), lifespan="off", log_config=None)
+    config = uvicorn.Config(ok, port=0, http=connections(ConnectionLimits(max_seconds)), lifespan="off", log_config=None)
     server = Server(config, drain_seconds)
     running = asyncio.create_task(server.serve())
     while not server.started:

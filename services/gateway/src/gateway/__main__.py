@@ -12,7 +12,7 @@ from pydantic_settings import SettingsError
 from pythonjsonlogger.core import RESERVED_ATTRS
 
 from gateway.app import create_app
-from gateway.server import Server, connections
+from gateway.server import ConnectionLimits, Server, connections
 from gateway.settings import Settings
 
 KEEP_ALIVE_SECONDS = 75
@@ -53,7 +53,7 @@ def main() -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http=connections(settings.max_connection_seconds),
+        http=connections(ConnectionLimits.of(settings, KEEP_ALIVE_SECONDS)),
         access_log=False,
         log_config=None,
         server_header=False,

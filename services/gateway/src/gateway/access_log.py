@@ -20,6 +20,13 @@ log = logging.getLogger("gateway")
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 QUIET_PATHS = frozenset({"/health", "/ready", "/metrics"})
 FLUSH_SECONDS = 0.1
+QUIET = "quiet"
+"""In a request's state: it is counted by the line of another."""
+
+
+def new_request_id() -> str:
+    """An id for a request that brings none."""
+    return urandom(16).hex()
 
 
 class LineBuffer:
@@ -56,10 +63,10 @@ class AccessLog:
             return
         started = perf_counter()
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
-        request_id = urandom(16).hex() if given is None else given.decode("latin-1")
+        request_id = new_request_id() if given is None else given.decode("latin-1")
         valid = given is None or REQUEST_ID.fullmatch(request_id) is not None
         state = scope.setdefault("state", {})
-        state["request_id"] = request_id if valid else urandom(16).hex()
+        state["request_id"] = request_id if valid else new_request_id()
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -76,7 +83,8 @@ class AccessLog:
             log.exception("request failed", extra=state)
             if not status:
                 await _bug().response(Request(scope))(scope, receive, send_with_id)
-        self._log(scope, status, perf_counter() - started)
+        if QUIET not in state:
+            self._log(scope, status, perf_counter() - started)
 
     def _log(self, scope: Scope, status: int, seconds: float) -> None:
         if scope["path"] in QUIET_PATHS:

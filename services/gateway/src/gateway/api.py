@@ -12,12 +12,13 @@ from starlette.responses import Response
 
 from gateway import problems
 from gateway.coalescer import Coalescer
-from gateway.requests import BatchPredictRequest, PredictRequest, check_count, parse, read_body, sizes
+from gateway.requests import Arriving, BatchPredictRequest, PredictRequest, check_count, parse, read_body, sizes
 from gateway.settings import Settings
 from gateway.transformer_client import Answer, Mail
 
 PREFIX = "/api/v1"
 PREDICT_PATH = f"{PREFIX}/predict"
+BATCH_PREDICT_PATH = f"{PREFIX}/batch-predict"
 
 
 class Verdict(BaseModel):
@@ -62,6 +63,7 @@ class Api:
         self._settings = settings
         self._environments = environments
         self._known = list(settings.environments)
+        self._arriving = {name: Arriving(name, settings.max_arriving_bytes) for name in self._known}
 
     def router(self) -> APIRouter:
         """The routes, documented for OpenAPI.
@@ -86,7 +88,7 @@ class Api:
     async def predict(self, request: Request) -> Response:
         """Say whether one mail is spam."""
         environment = self._environment(request)
-        body = await read_body(request, self._settings.max_body_bytes)
+        body = await self._body(request, environment)
         content = parse(PredictRequest, body).email_content
         request_id = request.scope["state"]["request_id"]
         (future,) = environment.submit([Mail(content, request_id)], sizes([content], self._settings.max_mail_bytes))
@@ -99,7 +101,7 @@ class Api:
     async def batch_predict(self, request: Request) -> Response:
         """Say of each of several mails whether it is spam."""
         environment = self._environment(request)
-        body = await read_body(request, self._settings.max_body_bytes)
+        body = await self._body(request, environment)
         emails = parse(BatchPredictRequest, body).emails
         check_count(emails, self._settings.max_emails)
         request_id = request.scope["state"]["request_id"]
@@ -122,6 +124,9 @@ class Api:
             raise problems.unknown_environment(name, self._known)
         request.scope["state"]["environment"] = name
         return found
+
+    async def _body(self, request: Request, environment: Coalescer) -> bytes:
+        return await read_body(request, self._settings, self._arriving[environment.environment])
 
     def _documented(self, body: type[BaseModel]) -> dict[str, Any]:
         environment = {
@@ -176,6 +181,7 @@ def _problem_responses() -> dict[int | str, dict[str, Any]]:
     content = {"application/problem+json": {"schema": ProblemDetails.model_json_schema()}}
     described = {
         HTTPStatus.BAD_REQUEST: "Unknown environment or malformed request id",
+        HTTPStatus.REQUEST_TIMEOUT: "The request did not arrive in time",
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "A mail over 1 MiB or a body over 16 MiB",
         HTTPStatus.UNPROCESSABLE_ENTITY: "The body is not what this document describes",
         HTTPStatus.BAD_GATEWAY: "The environment answered with an error",

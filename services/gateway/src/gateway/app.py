@@ -15,6 +15,7 @@ from starlette.types import Lifespan, Receive, Scope, Send
 from gateway.access_log import AccessLog, LineBuffer
 from gateway.api import Api
 from gateway.coalescer import Coalescer, Limits
+from gateway.gate import Gate
 from gateway.metrics import observe_request
 from gateway.predict_path import PredictPath
 from gateway.problems import Problem
@@ -34,7 +35,8 @@ class GatewayApp(FastAPI):
         api = Api(settings, environments)
         self.include_router(api.router())
         self._lines = LineBuffer()
-        self._outermost = AccessLog(PredictPath(super().__call__, api), self._lines)
+        # The order of every request: its id, the gate, and only then its body.
+        self._outermost = AccessLog(Gate(PredictPath(super().__call__, api), environments, settings), self._lines)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Request ids and log lines first, then the short way for predict requests, then the framework."""

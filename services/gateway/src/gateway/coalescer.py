@@ -18,6 +18,8 @@ from gateway.settings import Settings
 from gateway.transformer_client import Answer, BatchRefused, Mail, TransformerClient
 
 PREDICTIONS = ("spam", "ham")
+BATCH_WEIGHT = 0.1
+"""Of the last batch in the average of what batches take: a few slow ones refuse nobody yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Limits:
     outstanding_mails: int
     outstanding_bytes: int
     deadline_seconds: float
+    queue_seconds: float
     linger_seconds: float
 
     @classmethod
@@ -44,6 +47,7 @@ class Limits:
             outstanding_mails=settings.max_queued_mails,
             outstanding_bytes=settings.max_queued_bytes,
             deadline_seconds=settings.deadline_seconds,
+            queue_seconds=settings.max_queue_seconds,
             linger_seconds=settings.linger_seconds if settings.coalescing else 0,
         )
 
@@ -84,6 +88,8 @@ class Coalescer:
         self._running: set[asyncio.Task[None]] = set()
         self._batch_numbers = count(1)
         self._outstanding_mails = self._outstanding_bytes = self._queued_mails = 0
+        self._batch_seconds = 0.0
+        """How long recent batches took, whatever became of them: an exponential average."""
         self._observe()
 
     def submit(self, mails: Sequence[Mail], sizes: Sequence[int]) -> list[asyncio.Future[Answer]]:
@@ -111,13 +117,32 @@ class Coalescer:
         self._predictions[prediction].inc()
         self._spam_probability.observe(probability)
 
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for a single mail, or it would wait too long."""
+        limits = self._limits
+        return (
+            self._outstanding_mails >= limits.outstanding_mails
+            or self._outstanding_bytes >= limits.outstanding_bytes
+            or self._queued_mails * self._batch_seconds > limits.queue_seconds * self._slots * limits.batch_mails
+        )
+
+    def count_refused(self, mails: int = 1) -> None:
+        """Count mails for which there was no room."""
+        self._refused_mails.inc(mails)
+
+    @property
+    def _slots(self) -> int:
+        return self._limits.batches_in_flight * self._client.replicas
+
     def _admit(self, mails: int, size: int) -> None:
         limits = self._limits
         if (
-            self._outstanding_mails + mails > limits.outstanding_mails
+            self.full
+            or self._outstanding_mails + mails > limits.outstanding_mails
             or self._outstanding_bytes + size > limits.outstanding_bytes
         ):
-            self._refused_mails.inc(mails)
+            self.count_refused(mails)
             raise problems.overloaded(self.environment)
 
     def _pieces(self, mails: Sequence[Mail], sizes: Sequence[int]) -> list[tuple[Sequence[Mail], int]]:
@@ -168,7 +193,7 @@ class Coalescer:
 
     def _pump(self) -> None:
         self._due, self._lingers = None, False
-        slots = self._limits.batches_in_flight * self._client.replicas
+        slots = self._slots
         while len(self._running) < slots and (batch := self._take()):
             task = asyncio.create_task(self._run(batch))
             self._running.add(task)
@@ -208,6 +233,7 @@ class Coalescer:
         try:
             await self._send(batch)
         finally:
+            self._batch_seconds += BATCH_WEIGHT * (monotonic() - now - self._batch_seconds)
             # Whatever happened, nobody is left waiting and no room is lost.
             for job in batch:
                 if not job.settled:

@@ -48,11 +48,21 @@ SPAM_PROBABILITY = Histogram(
     ["environment"],
     buckets=(0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1),
 )
-REFUSED_MAILS = Counter("gateway_refused_mails_total", "Mails refused because the queue was full", ["environment"])
+REFUSED_MAILS = Counter(
+    "gateway_refused_mails_total",
+    "Mails refused because the queue was full; a batch-predict request that was refused unread counts as one",
+    ["environment"],
+)
 EXPIRED_MAILS = Counter("gateway_expired_mails_total", "Mails whose deadline passed unanswered", ["environment"])
 UPSTREAM_ERRORS = Counter("gateway_upstream_errors_total", "Batches that failed, by kind", ["environment", "kind"])
 UPSTREAM_RETRIES = Counter(
     "gateway_upstream_retries_total", "Batches sent again after a failed connection", ["environment"]
+)
+CONNECTIONS = Gauge("gateway_connections", "Open connections of clients")
+CONNECTIONS_ENDED = Counter(
+    "gateway_connections_ended_total",
+    "Connections ended by the gateway because of their clients, by what was too slow or too much",
+    ["reason"],
 )
 
 
@@ -62,9 +72,10 @@ def observe_request(info: Info) -> None:
     The environment is empty for a request that was refused before it had one, and for the framework's own pages.
     """
     environment = info.request.scope["state"].get("environment", "")
-    _seconds_of(environment, info.modified_handler, info.method, info.modified_status).observe(info.modified_duration)
+    seconds_of(environment, info.modified_handler, info.method, info.modified_status).observe(info.modified_duration)
 
 
 @cache
-def _seconds_of(environment: str, handler: str, method: str, status: str) -> Histogram:
+def seconds_of(environment: str, handler: str, method: str, status: str) -> Histogram:
+    """The series of `HTTP_SECONDS` for these labels, looked up once."""
     return HTTP_SECONDS.labels(environment, handler, method, status)

@@ -8,6 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 RETRY_AFTER_SECONDS = 1
+MEDIA_TYPE = "application/problem+json"
+ENDING = (
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+)
+"""Answers after which nothing more is read from their connections."""
 
 
 class Problem(Exception):
@@ -28,23 +35,31 @@ class Problem(Exception):
         self.members = members
 
     def response(self, request: Request) -> Response:
-        """The answer; 503 says when to come back, 413 closes the connection instead of reading on."""
+        """The answer."""
         state = request.scope["state"]
         state["problem"] = self.kind
-        body = {
+        return Response(self.body(state["request_id"]), self.status.value, self.headers(), MEDIA_TYPE)
+
+    def body(self, request_id: str) -> bytes:
+        """The problem object as JSON."""
+        content = {
             "type": f"urn:problem:{self.kind}",
             "title": self.status.phrase,
             "status": self.status.value,
             "detail": self.detail,
-            "request_id": state["request_id"],
+            "request_id": request_id,
             **self.members,
         }
+        return orjson.dumps(content)
+
+    def headers(self) -> dict[str, str]:
+        """503 says when to come back; 413 and 408 close the connection instead of reading on."""
         headers = {}
         if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
             headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-        if self.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        if self.status in ENDING:
             headers["Connection"] = "close"
-        return Response(orjson.dumps(body), self.status.value, headers, "application/problem+json")
+        return headers
 
 
 def unknown_environment(name: str, known: list[str]) -> Problem:
@@ -63,6 +78,24 @@ def invalid_body(errors: list[dict[str, str]]) -> Problem:
     """422: the body is not what the API describes."""
     detail = "; ".join(f"{error['field']}: {error['reason']}" for error in errors[:3])
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-body", detail, errors=errors)
+
+
+def too_slow(what: str, seconds: float) -> Problem:
+    """408: a request did not arrive in time."""
+    detail = f"{what} took longer than {seconds:g} s to arrive; send it in one go"
+    return Problem(HTTPStatus.REQUEST_TIMEOUT, "request-timeout", detail)
+
+
+def head_too_large(limit: int) -> Problem:
+    """431: the head of a request is over its limit."""
+    detail = f"the head of the request is larger than {limit:,} bytes; send fewer or shorter headers"
+    return Problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", detail, limit_bytes=limit)
+
+
+def too_many_connections(limit: int) -> Problem:
+    """503: every connection that may be open has a request under way."""
+    detail = f"{limit:,} connections are open and busy; try again in {RETRY_AFTER_SECONDS} s"
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too-many-connections", detail)
 
 
 def overloaded(environment: str) -> Problem:

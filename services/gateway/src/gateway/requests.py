@@ -8,7 +8,8 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from gateway import problems
+from gateway import metrics, problems
+from gateway.settings import Settings
 
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -38,29 +39,75 @@ class BatchPredictRequest(BaseModel):
 
 
 Body = TypeVar("Body", bound=BaseModel)
+Buffer = TypeVar("Buffer", bytes, bytearray)
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+BODY_LATE = "body_late"
+"""In a request's state, set by the server: its body has taken too long."""
+
+
+class Arriving:
+    """Bodies of one environment that have begun and not ended: their bytes wait in memory, so there is an end to them.
+
+    A body that arrives in one piece, as most do, is never waited for and not counted.
+    """
+
+    def __init__(self, environment: str, limit: int) -> None:
+        self._environment = environment
+        self._limit = limit
+        self._size = 0
+
+    def add(self, size: int) -> None:
+        """Take bytes.
+
+        Raises:
+            Problem: There is no room (503).
+        """
+        if self._size + size > self._limit:
+            metrics.REFUSED_MAILS.labels(self._environment).inc()
+            raise problems.overloaded(self._environment)
+        self._size += size
+
+    def remove(self, size: int) -> None:
+        """Give bytes back."""
+        self._size -= size
+
+
+async def read_body(request: Request, settings: Settings, arriving: Arriving) -> bytes:
     """The request's body.
 
     Raises:
-        Problem: It announces or sends more than `limit` bytes (413); the rest is not read.
+        Problem: It announces or sends more than `MAX_BODY_BYTES` (413), takes longer than `MAX_BODY_SECONDS` (408), or
+            too many others are arriving (503); the rest is not read.
     """
+    limit = settings.max_body_bytes
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
         raise problems.too_large("the body", limit)
     message = await request.receive()
-    chunks: list[bytes] = []
-    size = 0
-    while message["type"] == "http.request":
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > limit:
-            raise problems.too_large("the body", limit)
-        if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        message = await request.receive()
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        body: bytes = message.get("body", b"")
+        return _within(body, limit)
+    chunks = bytearray()
+    try:
+        while message["type"] == "http.request":
+            if BODY_LATE in request.scope["state"]:
+                raise problems.too_slow("the body", settings.max_body_seconds)
+            arriving.add(len(message.get("body", b"")))
+            chunks += message.get("body", b"")
+            _within(chunks, limit)
+            if not message.get("more_body", False):
+                return bytes(chunks)
+            message = await request.receive()
+    finally:
+        arriving.remove(len(chunks))
     raise ClientDisconnect
+
+
+def _within(body: Buffer, limit: int) -> Buffer:
+    if len(body) > limit:
+        raise problems.too_large("the body", limit)
+    return body
 
 
 def parse(model: type[Body], body: bytes) -> Body:

@@ -3,44 +3,222 @@
 A client that keeps a connection stays with one replica, so replicas that autoscaling adds would get nothing to do; and
 one that uses a connection at the very moment at which the server closes it loses its request. So an answer says
 `Connection: close` (RFC 9112, section 9.6) when its connection is old, or the server is about to end.
+
+A client that is slow, by intent or not, is ended too: each stage of a request has a time, and one look a second at all
+connections finds those that are over it, for less than a timer for each request would cost. Of too many connections,
+the one that has waited longest for a request makes room.
 """
 
 import asyncio
+import contextlib
 import random
+import resource
 import socket
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from gateway import metrics, problems
+from gateway.access_log import new_request_id
+from gateway.problems import Problem
+from gateway.requests import BODY_LATE
+from gateway.settings import Settings
 
 JITTER = 0.5
 """The share of its age by which a connection may end earlier: those opened together do not end together."""
 TICK_SECONDS = 0.1
+SWEEP_SECONDS = 1.0
+MAX_HEAD_BYTES = 64 * 1024
+"""Of a head that does not arrive in one piece; as in h11."""
+SPARE_FILES = 500
+"""Files that are no clients' connections: those to transformers, above all."""
+REASONS = ("head", "body", "idle", "write", "room")
+
+
+class Stage(Enum):
+    """What a connection waits for."""
+
+    IDLE = "the next request"
+    HEAD = "the rest of a head, or the first request"
+    BODY = "the rest of a body"
+    ANSWER = "our answer"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """Of the connections of one server; times in seconds."""
+
+    age: float
+    """After this, and up to `JITTER` less, the next answer is the last."""
+    idle: float = 75
+    head: float = 10
+    body: float = 30
+    write: float = 10
+    connections: int = 10_000
+
+    @classmethod
+    def of(cls, settings: Settings, idle: float) -> "ConnectionLimits":
+        """The settings' limits, with no more connections than files may be open."""
+        return cls(
+            age=settings.max_connection_seconds,
+            idle=idle,
+            head=settings.max_head_seconds,
+            body=settings.max_body_seconds,
+            write=settings.max_write_seconds,
+            connections=min(settings.max_connections, _raise_file_limit(settings.max_connections + SPARE_FILES)),
+        )
 
 
 class Connection(HttpToolsProtocol):
     """A client's connection; uvicorn's, with an end."""
 
-    max_seconds: float
-    """After this, and up to `JITTER` less, the next answer is the last."""
+    limits: ConnectionLimits
     draining = False
     """Whether the next answer of every connection is its last."""
+    waiting: "OrderedDict[Connection, None]"
+    """Those of the server that have no request under way, the longest first."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Draw how old this connection may become."""
+        """Draw how old this connection may become, and make room for it."""
         super().connection_made(transport)
-        self._end = self.loop.time() + self.max_seconds * (1 - JITTER * random.random())
+        now = self.loop.time()
+        self._end = now + self.limits.age * (1 - JITTER * random.random())
+        self._stage, self._since = Stage.HEAD, now
+        self._head_bytes = 0
+        self._unread_since: float | None = None
+        self.waiting[self] = None
+        if len(self.connections) > self.limits.connections:
+            self._make_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self.waiting.pop(self, None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, but no head without end."""
+        began = self._stage
+        super().data_received(data)
+        if began is Stage.HEAD and self._stage is Stage.HEAD:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(problems.head_too_large(MAX_HEAD_BYTES), "head")
+
+    def on_message_begin(self) -> None:
+        """The head of a request begins."""
+        super().on_message_begin()
+        self._stage, self._since = Stage.HEAD, self.loop.time()
+        self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
         """Take a request, and decide whether it is the last."""
         super().on_headers_complete()
-        if self.draining or self.loop.time() > self._end:
+        self._stage, self._since = Stage.BODY, self.loop.time()
+        self.waiting.pop(self, None)
+        if self.draining or self._since > self._end:
             self.cycle.keep_alive = False
 
+    def on_message_complete(self) -> None:
+        """The request is complete; it may have been answered already."""
+        super().on_message_complete()
+        self._stage = Stage.ANSWER
+        self._rest_if_done()
 
-def connections(max_seconds: float) -> type[Connection]:
+    def on_response_complete(self) -> None:
+        """The answer is complete; the request may not be."""
+        super().on_response_complete()
+        self._rest_if_done()
+
+    def _rest_if_done(self) -> None:
+        if self._stage is Stage.ANSWER and self.cycle.response_complete:
+            self._stage, self._since = Stage.IDLE, self.loop.time()
+            self.waiting[self] = None
+
+    def sweep(self, now: float) -> None:
+        """End this connection if its client is too slow."""
+        if self._is_unread(now):
+            self._abort("write")
+        elif not self.transport.is_closing() and now - self._since > self._allowed():
+            self._end_stage()
+
+    def _allowed(self) -> float:
+        limits = self.limits
+        times = {Stage.IDLE: limits.idle, Stage.HEAD: limits.head, Stage.BODY: limits.body}
+        return times.get(self._stage, float("inf"))
+
+    def _is_unread(self, now: float) -> bool:
+        if not self.transport.get_write_buffer_size():
+            self._unread_since = None
+            return False
+        if self._unread_since is None:
+            self._unread_since = now
+        return now - self._unread_since > self.limits.write
+
+    def _end_stage(self) -> None:
+        answered = self.cycle is None or self.cycle.response_complete
+        if self._stage is Stage.IDLE:
+            self._close("idle")
+        elif self._stage is Stage.HEAD and answered:
+            self._refuse(problems.too_slow("the head of the request", self.limits.head), "head")
+        elif self._stage is Stage.BODY and self.flow.read_paused:
+            # It is we who do not read.
+            self._since = self.loop.time()
+        elif self._stage is Stage.BODY:
+            self._end_body(answered)
+
+    def _end_body(self, answered: bool) -> None:
+        """Have the application answer; where it has, or has not since the last sweep, just end."""
+        state = self.scope["state"]
+        if answered or BODY_LATE in state:
+            self._abort("body")
+        else:
+            state[BODY_LATE] = True
+            self.cycle.message_event.set()
+
+    def _make_room(self) -> None:
+        longest = next(iter(self.waiting))
+        if longest is self:
+            self._refuse(problems.too_many_connections(self.limits.connections), "room")
+        elif longest.transport.get_write_buffer_size():
+            longest._abort("room")
+        else:
+            longest._close("room")
+
+    def _refuse(self, problem: Problem, reason: str) -> None:
+        """Answer in the application's place, which has seen nothing of this request, and close."""
+        request_id = new_request_id()
+        body = problem.body(request_id)
+        headers = {
+            "content-type": problems.MEDIA_TYPE,
+            "content-length": str(len(body)),
+            "x-request-id": request_id,
+            **problem.headers(),
+            "connection": "close",
+        }
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self.transport.write(STATUS_LINE[problem.status.value] + f"{lines}\r\n".encode() + body)
+        self._close(reason)
+
+    def _close(self, reason: str) -> None:
+        metrics.CONNECTIONS_ENDED.labels(reason).inc()
+        self.waiting.pop(self, None)
+        self.transport.close()
+
+    def _abort(self, reason: str) -> None:
+        metrics.CONNECTIONS_ENDED.labels(reason).inc()
+        self.waiting.pop(self, None)
+        self.transport.abort()
+
+
+def connections(limits: ConnectionLimits) -> type[Connection]:
     """The connections of one server: a class of their own, which says whether it drains."""
-    return type("ServerConnection", (Connection,), {"max_seconds": max_seconds})
+    for reason in REASONS:
+        metrics.CONNECTIONS_ENDED.labels(reason)
+    return type("ServerConnection", (Connection,), {"limits": limits, "waiting": OrderedDict()})
 
 
 class Server(uvicorn.Server):
@@ -49,6 +227,12 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, drain_seconds: float) -> None:
         super().__init__(config)
         self._drain_seconds = drain_seconds
+        metrics.CONNECTIONS.set_function(lambda: len(self.server_state.connections))
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as uvicorn does, and look at the connections from then on."""
+        await super().startup(sockets)
+        self._sweeping = asyncio.create_task(self._sweep(), name="sweep")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then end as uvicorn does; a second signal ends the draining."""
@@ -59,3 +243,25 @@ class Server(uvicorn.Server):
                 break
             await asyncio.sleep(TICK_SECONDS)
         await super().shutdown(sockets)
+        self._sweeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._sweeping
+
+    async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = loop.time()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, Connection):
+                    connection.sweep(now)
+
+
+def _raise_file_limit(wanted: int) -> int:
+    """How many connections there is room for, once the process may open as many files as it wants or is allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(wanted - SPARE_FILES, 1)

@@ -35,6 +35,11 @@ class Settings(BaseSettings):
     max_queued_mails: Positive = 4_000
     """Mails waiting or under way, for each environment; more are refused with 503."""
     max_queued_bytes: Positive = 64 * MIB
+    max_queue_seconds: Seconds = 5.0
+    """Mail that would wait longer, judged by how long recent batches took, is refused with 503 although there is room:
+    behind a slow model it would only meet its deadline."""
+    max_arriving_bytes: Positive = 64 * MIB
+    """Of bodies that have begun and not yet ended, for each environment; more are refused with 503."""
     deadline_seconds: Seconds = 10.0
     """From a request's arrival to its answer; past it the client gets 504."""
 
@@ -46,6 +51,15 @@ class Settings(BaseSettings):
     max_connection_seconds: Seconds = 15.0
     """After this, and up to half of it earlier, an answer closes its connection, so that clients which keep theirs come
     to replicas that are new."""
+    max_connections: Positive = 10_000
+    """Of all clients, and at most what the limit of open files leaves room for. For one more, the connection that has
+    waited longest for a request is closed; where none waits, the new one is refused with 503."""
+    max_head_seconds: Seconds = 10.0
+    """How long a request's head may take to arrive; past it the client gets 408 and the connection ends."""
+    max_body_seconds: Seconds = 30.0
+    """How long its body may take after that, likewise."""
+    max_write_seconds: Seconds = 10.0
+    """How long a client may leave answers unread, once its side of the connection can hold no more."""
     drain_seconds: Annotated[float, Field(ge=0)] = 0.0
     """How long after SIGTERM requests are still taken, each answer closing its connection, while word spreads that this
     replica is going."""
