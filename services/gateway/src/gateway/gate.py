@@ -15,16 +15,17 @@ from time import perf_counter
 import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway import metrics, problems
+from gateway import problems
 from gateway.access_log import QUIET
 from gateway.api import BATCH_PREDICT_PATH, PREDICT_PATH
 from gateway.coalescer import Coalescer
+from gateway.metrics import seconds_of
+from gateway.server import ANSWER_WHOLE
 from gateway.settings import Settings
 
 GUARDED = frozenset({PREDICT_PATH, BATCH_PREDICT_PATH})
 LINE_SECONDS = 0.1
 """Between two lines in the log about refusals of one environment."""
-CLOSE = (b"connection", b"close")
 
 
 class Refusals:
@@ -32,12 +33,11 @@ class Refusals:
 
     def __init__(self, environment: Coalescer) -> None:
         problem = problems.overloaded(environment.environment)
+        headers = {"content-type": problems.MEDIA_TYPE} | problem.headers()
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        self._lines = b"".join(b"%b: %b\r\n" % header for header in self._headers)
         # The request id is the last member of the object, and the only one that differs.
         self._body = problem.body("").removesuffix(b'""}')
-        self._headers = [
-            (b"content-type", problems.MEDIA_TYPE.encode()),
-            *((name.lower().encode(), value.encode()) for name, value in problem.headers().items()),
-        ]
         self._environment = environment
         self._kind = problem.kind
         self._next_line = 0.0
@@ -46,31 +46,39 @@ class Refusals:
     async def answer(self, scope: Scope, send: Send, keep: bool) -> None:
         """Refuse one request; without `keep` its connection ends."""
         started = perf_counter()
-        self._note(scope["state"], started)
-        body = b"%b%b}" % (self._body, orjson.dumps(scope["state"]["request_id"]))
+        request_id: str = scope["state"]["request_id"]
+        body = b"%b%b}" % (self._body, orjson.dumps(request_id))
+        if not (keep and started < self._next_line and self._at_once(scope, request_id, body)):
+            self._note(scope["state"], started)
+            await self._in_order(send, body, keep)
+        self._environment.count_refused()
+        seconds_of(self._environment.environment, scope["path"], "POST", "503").observe(perf_counter() - started)
+
+    def _at_once(self, scope: Scope, request_id: str, body: bytes) -> bool:
+        """Hand the whole answer to the connection, past all that is between; no line is logged. False: it cannot."""
+        answer_whole = scope.get("extensions", {}).get(ANSWER_WHOLE)
+        head = b"%bcontent-length: %d\r\nx-request-id: %b\r\n" % (self._lines, len(body), request_id.encode())
+        if answer_whole is None or not answer_whole(HTTPStatus.SERVICE_UNAVAILABLE, head, body):
+            return False
+        self._unlogged += 1
+        scope["state"][QUIET] = True
+        return True
+
+    async def _in_order(self, send: Send, body: bytes, keep: bool) -> None:
         headers = [*self._headers, (b"content-length", b"%d" % len(body))]
         if not keep:
-            headers.append(CLOSE)
-        start = {"type": "http.response.start", "status": HTTPStatus.SERVICE_UNAVAILABLE.value, "headers": headers}
-        await send(start)
+            headers.append((b"connection", b"close"))
+        status = HTTPStatus.SERVICE_UNAVAILABLE.value
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
-        self._count(scope["path"], perf_counter() - started)
 
     def _note(self, state: dict[str, object], now: float) -> None:
-        """For the log: this request's line stands for those before it that got none."""
-        if now < self._next_line:
-            self._unlogged += 1
-            state[QUIET] = True
-            return
+        """For the log: this request's line stands for those before it that have none."""
         self._next_line = now + LINE_SECONDS
         state["environment"] = self._environment.environment
         state["problem"] = self._kind
         if self._unlogged:
             state["refused_before"], self._unlogged = self._unlogged, 0
-
-    def _count(self, path: str, seconds: float) -> None:
-        self._environment.count_refused()
-        metrics.seconds_of(self._environment.environment, path, "POST", "503").observe(seconds)
 
 
 class Gate:

@@ -17,10 +17,12 @@ import socket
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway import metrics, problems
 from gateway.access_log import new_request_id
@@ -32,6 +34,8 @@ JITTER = 0.5
 """The share of its age by which a connection may end earlier: those opened together do not end together."""
 TICK_SECONDS = 0.1
 SWEEP_SECONDS = 1.0
+ANSWER_WHOLE = "gateway.answer_whole"
+"""An extension of a request's scope: `Connection.answer_whole` of that request."""
 MAX_HEAD_BYTES = 64 * 1024
 """Of a head that does not arrive in one piece; as in h11."""
 SPARE_FILES = 500
@@ -121,6 +125,33 @@ class Connection(HttpToolsProtocol):
         self.waiting.pop(self, None)
         if self.draining or self._since > self._end:
             self.cycle.keep_alive = False
+        extensions: dict[Any, Any] = {ANSWER_WHOLE: partial(self.answer_whole, self.cycle)}
+        self.scope["extensions"] = extensions
+
+    def answer_whole(self, cycle: RequestResponseCycle, status: HTTPStatus, head: bytes, body: bytes) -> bool:
+        """Write an answer that is prepared, for a fraction of what `send` costs.
+
+        Args:
+            cycle: Of the request; nothing has been sent yet.
+            status: Of the answer.
+            head: Its header lines, each with its end; `Content-Length` is among them, `Connection` is not.
+            body: Its body.
+
+        Returns:
+            Whether it could; otherwise nothing is done, and the answer has to go the ordinary way.
+        """
+        if cycle.disconnected or self.flow.write_paused:
+            return False
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        dated = b"".join(b"%b: %b\r\n" % header for header in cycle.default_headers)
+        end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
+        self.transport.write(b"".join((STATUS_LINE[status], dated, head, end, body)))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+        return True
 
     def on_message_complete(self) -> None:
         """The request is complete; it may have been answered already."""
