@@ -25,7 +25,7 @@ unexport VIRTUAL_ENV
 
 SERVICES := features bundle corpus replicas oip inferencelog trainer predictor transformer gateway baseline drift local release
 SERVED := trainer predictor transformer gateway local
-PROJECTS := $(SERVICES:%=services/%) tests tests/bench tests/bench/mlserver
+PROJECTS := $(SERVICES:%=services/%) tests tests/bench tests/bench/mlserver tests/hold
 ready = $(1)/.venv/.ready
 
 say = @printf '\033[1m==> %s  %s\033[0m\n' "$$(date +%T)" "$(1)"
@@ -71,7 +71,7 @@ train: $(BUILD)/model ## Train and evaluate the model on the corpus (CORPUS_DIR=
 # Where there is no Go, the helm on the PATH is used.
 HELM := $(if $(shell command -v go),$(TOOLS)/bin/helm4)
 CHART := charts/model-serving
-TESTED := $(SERVICES:%=services/%) tests/bench tests
+TESTED := $(SERVICES:%=services/%) tests/bench tests/hold tests
 # What tests start and ask. It needs Go; where that is missing, those tests are skipped and say so.
 TEST_TOOLS := $(if $(shell command -v go),$(addprefix $(TOOLS)/bin/,versitygw pushgateway helm3 helm4 helm-unittest kubeconform promtool ct))
 
@@ -80,7 +80,7 @@ test: $(TEST_TOOLS) $(foreach p,$(TESTED),$(call ready,$(p))) $(BUILD)/model ## 
 	@failed=(); \
 	for project in $(TESTED); do \
 	  printf '\033[1m==> test %s\033[0m\n' "$$project"; \
-	  options=(); if [ "$$project" = tests ]; then options=(--ignore tests/bench --ignore tests/e2e); fi; \
+	  options=(); if [ "$$project" = tests ]; then options=(--ignore tests/bench --ignore tests/e2e --ignore tests/hold); fi; \
 	  PATH="$$PWD/$(TOOLS)/bin:$$PATH" MODEL_DIR="$$PWD/$$(< $(BUILD)/model)" CORPUS_DIR="$$(realpath "$$(< $(BUILD)/corpus)")" \
 	    "$$project/.venv/bin/python" -m pytest -q -c "$$project/pyproject.toml" --rootdir "$$project" \
 	      "$${options[@]}" "$$project" || failed+=("$$project"); \
@@ -162,6 +162,10 @@ state-metrics-image: $(TOOLS)/bin/kube-state-metrics | $(BUILD) ## Build kube-st
 .PHONY: bench
 bench: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(call ready,tests/bench) $(call ready,tests/bench/mlserver) $(BUILD)/model ## Measure the serving path beside MLServer and the KServe SDK (needs wrk)
 	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/bench/.venv/bin/python -m bench --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bench.json $(BENCH)
+
+.PHONY: hold
+hold: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(call ready,tests/hold) $(BUILD)/model ## Overload, faults and bad input against the real processes, as checks (45 minutes; HOLD="--parts faults" for some; needs wrk)
+	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/hold/.venv/bin/python -m hold --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/hold.json $(HOLD)
 
 .PHONY: compare-bogofilter
 compare-bogofilter: $(call ready,services/trainer) $(BUILD)/corpus ## Evaluate bogofilter on the model's folds (needs bogofilter)

@@ -1,0 +1,1 @@
+"""Overload, faults and bad input against the real processes, as checks with a target each."""

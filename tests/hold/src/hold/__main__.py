@@ -1,0 +1,60 @@
+"""Command line of the suite."""
+
+import argparse
+import shutil
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from bench.servers import ended_by_signals
+from hold.check import Check, table, write
+from hold.part import Part, Plan, say
+
+PARTS = {"overload": "hold.overload", "faults": "hold.faults", "input": "hold.bad_input"}
+"""Name of a part -> the module whose `run` it is."""
+
+
+def main() -> None:
+    """Run the parts, print what they found as a table and write it as JSON; exit 1 when something falls short."""
+    options = _options()
+    scratch = options.out.parent / "hold"
+    shutil.rmtree(scratch, ignore_errors=True)
+    plan = Plan(
+        model=options.model.resolve(),
+        corpus=options.corpus,
+        scratch=scratch,
+        seconds=options.seconds,
+        fuzz_minutes=options.fuzz_minutes,
+        cases=options.cases,
+    )
+    checks: list[Check] = []
+    with ended_by_signals():
+        for name in options.parts:
+            say(f"\n==> {name}")
+            checks += _part(name)(plan)
+            # After each part, so that what is known is not lost with a later one.
+            write(checks, options.out)
+    short = [check.name for check in checks if not check.ok]
+    say(f"\n{table(checks)}\n\nfigures: {options.out}")
+    sys.exit(f"{len(short)} of {len(checks)} checks fall short: {'; '.join(short)}" if short else 0)
+
+
+def _part(name: str) -> Part:
+    part: Part = import_module(PARTS[name]).run
+    return part
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="hold", description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="folder of a model bundle")
+    parser.add_argument("--corpus", type=Path, required=True, help="folder whose folders hold mails, a file each")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write; logs go to hold/ beside it")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="to run (all)")
+    parser.add_argument("--seconds", type=float, default=60, help="of overload (%(default)s)")
+    parser.add_argument("--fuzz-minutes", type=float, default=30, help="of fuzzing (%(default)s)")
+    parser.add_argument("--cases", type=int, default=10_000, help="of schemathesis, at least (%(default)s)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
