@@ -14,6 +14,7 @@ import contextlib
 import random
 import resource
 import socket
+import struct
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum
@@ -40,14 +41,17 @@ MAX_HEAD_BYTES = 64 * 1024
 """Of a head that does not arrive in one piece; as in h11."""
 SPARE_FILES = 500
 """Files that are no clients' connections: those to transformers, above all."""
+RESET = struct.pack("ii", 1, 0)
+"""A linger of no time, socket(7)."""
 REASONS = ("head", "body", "idle", "write", "room")
 
 
 class Stage(Enum):
     """What a connection waits for."""
 
+    NEW = "the first request"
     IDLE = "the next request"
-    HEAD = "the rest of a head, or the first request"
+    HEAD = "the rest of a head"
     BODY = "the rest of a body"
     ANSWER = "our answer"
 
@@ -91,7 +95,7 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         now = self.loop.time()
         self._end = now + self.limits.age * (1 - JITTER * random.random())
-        self._stage, self._since = Stage.HEAD, now
+        self._stage, self._since = Stage.NEW, now
         self._head_bytes = 0
         self._unread_since: float | None = None
         self.waiting[self] = None
@@ -178,7 +182,7 @@ class Connection(HttpToolsProtocol):
 
     def _allowed(self) -> float:
         limits = self.limits
-        times = {Stage.IDLE: limits.idle, Stage.HEAD: limits.head, Stage.BODY: limits.body}
+        times = {Stage.NEW: limits.head, Stage.IDLE: limits.idle, Stage.HEAD: limits.head, Stage.BODY: limits.body}
         return times.get(self._stage, float("inf"))
 
     def _is_unread(self, now: float) -> bool:
@@ -191,7 +195,7 @@ class Connection(HttpToolsProtocol):
 
     def _end_stage(self) -> None:
         answered = self.cycle is None or self.cycle.response_complete
-        if self._stage is Stage.IDLE:
+        if self._stage in (Stage.NEW, Stage.IDLE):
             self._close("idle")
         elif self._stage is Stage.HEAD and answered:
             self._refuse(problems.too_slow("the head of the request", self.limits.head), "head")
@@ -240,6 +244,8 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
     def _abort(self, reason: str) -> None:
+        # With a reset: otherwise the kernel would keep what is unread for as long as the client likes.
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         metrics.CONNECTIONS_ENDED.labels(reason).inc()
         self.waiting.pop(self, None)
         self.transport.abort()

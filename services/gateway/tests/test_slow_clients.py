@@ -1,0 +1,218 @@
+"""Clients that are slow, or too many: the server is the real one, so are the sockets."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+import pytest
+from conftest import FakeTransformer
+from prometheus_client import REGISTRY
+from serving import Client, client_of, head, post, serving
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from gateway.app import GatewayApp, create_app
+from gateway.server import MAX_HEAD_BYTES, ConnectionLimits
+from gateway.settings import Settings
+
+PREDICT = "/api/v1/predict"
+GET = b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n"
+SHORT, LONG = 0.2, 60.0
+"""Seconds."""
+LIMITS = ConnectionLimits(LONG, idle=LONG, head=LONG, body=LONG, write=LONG)
+HUGE = b"x" * 2**26
+"""More than any socket's buffers hold."""
+
+
+@pytest.fixture(autouse=True)
+def _swept_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.server.SWEEP_SECONDS", 0.02)
+
+
+async def page(scope: Scope, receive: Receive, send: Send) -> None:
+    """Says "ok", or much; reads no body."""
+    await PlainTextResponse(HUGE if scope["path"] == "/huge" else "ok")(scope, receive, send)
+
+
+def gateway(transformer: FakeTransformer, **settings: object) -> GatewayApp:
+    return create_app(Settings(environments={"staging": transformer.url}, **settings))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def ended() -> Callable[[str], float]:
+    """How many connections the gateway has ended for a reason since the test began."""
+
+    def count(reason: str) -> float:
+        return REGISTRY.get_sample_value("gateway_connections_ended_total", {"reason": reason}) or 0.0
+
+    before = {reason: count(reason) for reason in ("head", "body", "idle", "write", "room")}
+    return lambda reason: count(reason) - before[reason]
+
+
+async def trickle(client: Client, byte: bytes) -> None:
+    """Send something again and again, as who would keep the server waiting does."""
+    while True:
+        client.send(byte)
+        await asyncio.sleep(SHORT / 10)
+
+
+async def test_a_head_that_never_ends_is_408_however_it_trickles(ended: Callable[[str], float]) -> None:
+    async with serving(page, replace(LIMITS, head=SHORT), "off") as port, client_of(port) as client:
+        client.send(b"GET / HTTP/1.1\r\nX-Slow: ")
+        task = asyncio.create_task(trickle(client, b"a"))
+        status, headers, problem = await client.answer()
+        assert (status, headers["connection"], problem["type"]) == (408, "close", "urn:problem:request-timeout")
+        assert problem["request_id"] == headers["x-request-id"]
+        assert await client.is_closed()
+        task.cancel()
+    assert ended("head") == 1
+
+
+async def test_a_head_has_its_time_from_its_own_beginning() -> None:
+    async with serving(page, replace(LIMITS, head=SHORT), "off") as port, client_of(port) as client:
+        client.send(GET)
+        assert (await client.answer())[0] == 200
+        await asyncio.sleep(3 * SHORT)
+        client.send(GET)
+        assert (await client.answer())[0] == 200
+        client.send(GET[:10])
+        assert (await client.answer())[0] == 408
+
+
+async def test_a_connection_that_asks_nothing_is_closed_without_a_word(ended: Callable[[str], float]) -> None:
+    async with serving(page, replace(LIMITS, head=SHORT), "off") as port, client_of(port) as client:
+        assert await client.is_closed()
+    assert ended("idle") == 1
+
+
+@pytest.mark.parametrize("byte", [b"", b"\r\n"])
+async def test_an_idle_connection_is_closed_whatever_it_sends_that_is_no_request(
+    byte: bytes, ended: Callable[[str], float]
+) -> None:
+    async with serving(page, replace(LIMITS, idle=SHORT), "off") as port, client_of(port) as client:
+        client.send(GET)
+        await client.answer()
+        task = asyncio.create_task(trickle(client, byte))
+        assert await client.is_closed()
+        task.cancel()
+    assert ended("idle") == 1
+
+
+async def test_a_head_without_end_is_431(ended: Callable[[str], float]) -> None:
+    async with serving(page, LIMITS, "off") as port, client_of(port) as client:
+        client.send(b"GET / HTTP/1.1\r\n")
+        await asyncio.sleep(0.1)
+        # No more than is too much: what comes after the answer would reset the connection.
+        client.send((b"X-More: " + b"a" * 990 + b"\r\n") * (MAX_HEAD_BYTES // 1000 + 1))
+        status, _, problem = await client.answer()
+        assert (status, problem["limit_bytes"]) == (431, MAX_HEAD_BYTES)
+        assert await client.is_closed()
+    assert ended("head") == 1
+
+
+@pytest.mark.parametrize("path", [PREDICT, "/api/v1/batch-predict"])
+async def test_a_slow_body_is_408_and_counted(transformer: FakeTransformer, path: str) -> None:
+    labels = {"environment": "staging", "handler": path, "method": "POST", "status": "408"}
+    before = REGISTRY.get_sample_value("http_request_duration_seconds_count", labels) or 0.0
+    app = gateway(transformer, max_body_seconds=SHORT)
+    async with serving(app, replace(LIMITS, body=SHORT)) as port, client_of(port) as client:
+        client.send(head(path, "X-Request-ID: slow", length=1000))
+        task = asyncio.create_task(trickle(client, b"{"))
+        status, headers, problem = await client.answer()
+        assert (status, headers["connection"]) == (408, "close")
+        assert (problem["request_id"], problem["detail"][:8]) == ("slow", "the body")
+        task.cancel()
+        assert await client.is_closed()
+    assert REGISTRY.get_sample_value("http_request_duration_seconds_count", labels) == before + 1
+
+
+async def test_a_body_that_nobody_reads_has_its_time_too(ended: Callable[[str], float]) -> None:
+    async with serving(page, replace(LIMITS, body=SHORT), "off") as port, client_of(port) as client:
+        client.send(head("/", length=1000))
+        assert (await client.answer())[0] == 200
+        assert await client.is_closed()
+    assert ended("body") == 1
+
+
+async def test_a_slow_answer_is_no_slow_client(transformer: FakeTransformer) -> None:
+    limits = replace(LIMITS, head=SHORT, body=SHORT, idle=SHORT, write=SHORT)
+    async with serving(gateway(transformer), limits) as port, client_of(port) as client:
+        transformer.gate.clear()
+        client.send(post(PREDICT, {"email_content": "0.5"}))
+        await asyncio.sleep(3 * SHORT)
+        transformer.gate.set()
+        assert (await client.answer())[0] == 200
+
+
+async def test_who_does_not_read_is_cut_off(ended: Callable[[str], float]) -> None:
+    async with serving(page, replace(LIMITS, write=SHORT), "off") as port:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as unread:
+            unread.setblocking(False)
+            await loop.sock_connect(unread, ("127.0.0.1", port))
+            await loop.sock_sendall(unread, GET.replace(b"/ ", b"/huge "))
+            async with asyncio.timeout(10):
+                while not ended("write"):
+                    await asyncio.sleep(0.01)
+    assert ended("write") == 1
+
+
+async def test_who_reads_gets_it_all() -> None:
+    async with serving(page, LIMITS, "off") as port, client_of(port) as client:
+        client.send(GET.replace(b"/ ", b"/huge "))
+        assert len((await client.answer())[2]) == len(HUGE)
+
+
+async def test_the_connection_that_waited_longest_makes_room(ended: Callable[[str], float]) -> None:
+    async with serving(page, replace(LIMITS, connections=3), "off") as port, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(client_of(port)) for _ in range(3)]
+        for client in [*clients, clients[0]]:
+            client.send(GET)
+            assert (await client.answer())[0] == 200
+        new = await stack.enter_async_context(client_of(port))
+        new.send(GET)
+        assert (await new.answer())[0] == 200
+        assert await clients[1].is_closed()
+        for client in (clients[0], clients[2]):
+            client.send(GET)
+            assert (await client.answer())[0] == 200
+    assert ended("room") == 1
+
+
+async def test_where_no_connection_waits_the_new_one_is_refused(transformer: FakeTransformer) -> None:
+    transformer.gate.clear()
+    async with serving(gateway(transformer), replace(LIMITS, connections=2)) as port, AsyncExitStack() as stack:
+        busy = [await stack.enter_async_context(client_of(port)) for _ in range(2)]
+        for n, client in enumerate(busy):
+            client.send(post(PREDICT, {"email_content": "0.5"}))
+            await transformer.wait_for_batches(n + 1)
+        new = await stack.enter_async_context(client_of(port))
+        status, headers, problem = await new.answer()
+        assert (status, headers["retry-after"], headers["connection"]) == (503, "1", "close")
+        assert problem["type"] == "urn:problem:too-many-connections"
+        transformer.gate.set()
+        assert [(await client.answer())[0] for client in busy] == [200, 200]
+
+
+async def test_bodies_on_their_way_have_a_bound_together_and_give_it_back(transformer: FakeTransformer) -> None:
+    app = gateway(transformer, max_arriving_bytes=10_000)
+    async with serving(app, LIMITS) as port, AsyncExitStack() as stack:
+        first, second = [await stack.enter_async_context(client_of(port)) for _ in range(2)]
+        content = b'{"email_content": "0.5"}'
+        first.send(head(PREDICT, length=9_000), content)
+        await asyncio.sleep(0.1)
+        first.send(b" " * 8_000)
+        await asyncio.sleep(0.1)
+        second.send(head(PREDICT, length=9_000), content, b" " * 7_000)
+        status, headers, problem = await second.answer()
+        assert (status, headers["retry-after"], problem["type"]) == (503, "1", "urn:problem:overloaded")
+        first.send(b" " * (1_000 - len(content)))
+        assert (await first.answer())[0] == 200
+        again = await stack.enter_async_context(client_of(port))
+        again.send(head(PREDICT, length=9_000), content, b" " * 7_000)
+        await asyncio.sleep(0.1)
+        again.send(b" " * (2_000 - len(content)))
+        assert (await again.answer())[0] == 200
+

@@ -1,0 +1,106 @@
+"""Floods from wrk, and what the gateway counts meanwhile."""
+
+import contextlib
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import wrk
+from bench.client import Client
+
+SCRIPT = Path(__file__).with_name("flood.lua")
+NICENESS = 10
+"""Of wrk. The clients of a flood have their own machines in life; here it must not take the servers' cores."""
+SAMPLE = re.compile(r'^http_request_duration_seconds_count\{(.*)\} (\S+)$', re.MULTILINE)
+LABEL = re.compile(r'(\w+)="([^"]*)"')
+
+
+@dataclass(frozen=True)
+class Flood:
+    """What wrk sends: to which environment, over how many connections, with which pause after each answer."""
+
+    bodies: Path
+    environment: str
+    connections: int
+    pause_ms: int = 0
+
+
+@dataclass
+class Counted:
+    """Answers that the gateway gave between two looks, by status, and the time between."""
+
+    seconds: float = 0.0
+    statuses: dict[str, float] = field(default_factory=dict)
+
+    def __add__(self, other: "Counted") -> "Counted":
+        both = self.statuses.keys() | other.statuses.keys()
+        sums = {status: self.statuses.get(status, 0) + other.statuses.get(status, 0) for status in both}
+        return Counted(self.seconds + other.seconds, sums)
+
+    def rate(self, *statuses: str) -> float:
+        """Answers of these statuses a second; of all without."""
+        chosen = statuses or tuple(self.statuses)
+        return sum(self.statuses.get(status, 0) for status in chosen) / self.seconds
+
+    def __str__(self) -> str:
+        found = ", ".join(f"{status}: {n:,.0f}" for status, n in sorted(self.statuses.items()) if n)
+        return f"{found} in {self.seconds:.1f} s"
+
+
+@contextlib.contextmanager
+def flooding(url: str, flood: Flood, seconds: float) -> Iterator[None]:
+    """Flood the gateway for so long at most; ends with the context."""
+    options = ["--threads", "1", "--connections", str(flood.connections), "--duration", f"{seconds:.0f}s"]
+    command = [wrk.require(), *options, "--timeout", "30s", "--script", str(SCRIPT), f"{url}/api/v1/predict"]
+    arguments = ["--", str(flood.bodies), flood.environment, str(flood.pause_ms)]
+    process = subprocess.Popen(
+        ["nice", "-n", str(NICENESS), *command, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield
+        if process.poll() is not None:
+            raise RuntimeError(f"wrk ended early, with status {process.returncode}")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def counted(url: str, environment: str, seconds: float) -> Counted:
+    """What the gateway answers within so many seconds from now."""
+    before, started = answers(url, environment), time.monotonic()
+    time.sleep(seconds)
+    after, ended = answers(url, environment), time.monotonic()
+    return Counted(ended - started, {status: n - before.get(status, 0) for status, n in after.items()})
+
+
+def answers(url: str, environment: str) -> dict[str, float]:
+    """Answers that the gateway has counted for an environment so far, by status."""
+    found: dict[str, float] = {}
+    for text, value in SAMPLE.findall(metrics(url)):
+        labels = dict(LABEL.findall(text))
+        if labels.get("environment") == environment:
+            found[labels["status"]] = found.get(labels["status"], 0) + float(value)
+    return found
+
+
+def metrics(url: str) -> str:
+    """The gateway's metrics as text."""
+    client = Client(url)
+    try:
+        return client.get("/metrics")
+    finally:
+        client.close()
+
+
+def sample(text: str, name: str) -> float:
+    """The value of a series, named as it stands in the text; 0 where there is none."""
+    return next((float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(f"{name} ")), 0.0)
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory that a process has in use, proc_pid_statm(5)."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

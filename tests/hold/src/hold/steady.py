@@ -1,0 +1,93 @@
+"""A steady load of single mails: open loop, so that a slow answer does not hold the next request back."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+import aiohttp
+
+TIMEOUT = aiohttp.ClientTimeout(total=30)
+
+
+@dataclass
+class Steady:
+    """What became of the requests: status (0 where there was no answer) and milliseconds, in the order of their ends."""
+
+    answers: list[tuple[int, float]] = field(default_factory=list)
+    unpolite: int = 0
+    """Answers 503 that do not say when to come back, or are no problem object."""
+
+    def failed(self, *expected: int) -> int:
+        """How many had another status than these."""
+        return sum(status not in expected for status, _ in self.answers)
+
+    def milliseconds(self, status: int) -> list[float]:
+        """Of the answers of this status, sorted."""
+        return sorted(ms for got, ms in self.answers if got == status)
+
+    def p99_ms(self, status: int) -> float:
+        """99 % of the answers of this status came within this; infinite where there are none."""
+        found = self.milliseconds(status)
+        return found[min(len(found) * 99 // 100, len(found) - 1)] if found else float("inf")
+
+
+class Sender:
+    """Sends the bodies in turn to one environment."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, environment: str, bodies: Sequence[bytes]) -> None:
+        self._session, self._url, self._bodies = session, f"{url}/api/v1/predict", bodies
+        self._headers = {"Content-Type": "application/json", "X-Environment": environment}
+        self._sent = 0
+        self.seen = Steady()
+
+    async def send(self) -> int:
+        """Send one and note its answer; its status."""
+        body = self._bodies[self._sent % len(self._bodies)]
+        self._sent += 1
+        started = time.monotonic()
+        status = 0
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with self._session.post(self._url, data=body, headers=self._headers) as response:
+                content = await response.read()
+                status = response.status
+                if status == 503 and not ("Retry-After" in response.headers and content.startswith(b'{"type":"urn:')):
+                    self.seen.unpolite += 1
+        self.seen.answers.append((status, 1000 * (time.monotonic() - started)))
+        return status
+
+    async def every(self, seconds: float) -> None:
+        """Send again and again, until cancelled; what is under way then is waited for."""
+        running: set[asyncio.Task[int]] = set()
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        try:
+            while True:
+                task = asyncio.create_task(self.send())
+                running.add(task)
+                task.add_done_callback(running.discard)
+                due += seconds
+                await asyncio.sleep(max(due - loop.time(), 0))
+        finally:
+            await asyncio.gather(*running)
+
+
+@contextlib.asynccontextmanager
+async def sender(url: str, environment: str, bodies: Sequence[bytes]) -> AsyncIterator[Sender]:
+    """A sender with connections of its own, as many as it needs."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=TIMEOUT) as session:
+        yield Sender(session, url, environment, bodies)
+
+
+@contextlib.asynccontextmanager
+async def steadily(url: str, environment: str, bodies: Sequence[bytes], rate: float) -> AsyncIterator[Steady]:
+    """Send at this rate while the context is open; what was seen is complete after it."""
+    async with sender(url, environment, bodies) as one:
+        task = asyncio.create_task(one.every(1 / rate))
+        try:
+            yield one.seen
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
