@@ -19,7 +19,8 @@ from transformer.predictor_client import PredictorClient
 
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 TIMEOUT_SECONDS = 0.5
-PARAMETERS = {"threshold": 0.9, "feature_schema_version": features.SCHEMA_VERSION, "model_sha256": "abc"}
+SHA256 = "ab" * 32
+PARAMETERS = {"threshold": 0.9, "feature_schema_version": features.SCHEMA_VERSION, "model_sha256": SHA256}
 
 
 @dataclass
@@ -36,12 +37,12 @@ class FakePredictor:
         self.headers.append(dict(request.headers))
         if self.fault and (answer := await self.fault(request)):
             return answer
-        return web.json_response(self.answer(scores(self.bodies[-1])))
+        return web.json_response({**self.answer(scores(self.bodies[-1])), "id": self.bodies[-1]["id"]})
 
     def answer(self, spam: Sequence[float]) -> dict[str, Any]:
         data = [p for score in spam for p in (1 - score, score)]
         output = {"name": "any", "datatype": "FP64", "shape": [len(spam), 2], "data": data}
-        return {"model_version": "7", "id": "1", "parameters": self.parameters, "outputs": [output]}
+        return {"model_version": "7", "parameters": self.parameters, "outputs": [output]}
 
 
 def scores(body: dict[str, Any]) -> list[float]:

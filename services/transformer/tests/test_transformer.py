@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from conftest import TIMEOUT_SECONDS, FakePredictor, LogOnDisk, hang
+from conftest import SHA256, TIMEOUT_SECONDS, FakePredictor, LogOnDisk, hang
 from kserve import InferInput, InferRequest, InferResponse
 
 import features
@@ -38,7 +38,7 @@ async def test_mails_are_answered_in_order(model: FeatureTransformer) -> None:
         "prediction": ["spam", "ham"],
     }
     assert (response.id, response.model_version) == ("batch", "7")
-    assert response.parameters == {"model_sha256": "abc"}
+    assert response.parameters == {"model_sha256": SHA256}
 
 
 async def test_the_predictor_gets_one_input_a_column(model: FeatureTransformer, predictor: FakePredictor) -> None:
@@ -70,7 +70,7 @@ async def test_answered_mails_are_recorded_without_their_text(model: FeatureTran
         named = dict(zip(features.NAMES, features.extract(mail).values, strict=True))
         assert {key: row[key] for key in named} == pytest.approx(named)
         assert (row["request_id"], row["spam_probability"], row["environment"]) == (name, score, "test")
-        assert (row["model_version"], row["model_sha256"]) == ("7", "abc")
+        assert (row["model_version"], row["model_sha256"]) == ("7", SHA256)
         assert row["feature_schema_version"] == features.SCHEMA_VERSION
         assert abs(datetime.now(UTC) - row["time"]) < timedelta(minutes=1)
     assert "money" not in repr(rows)

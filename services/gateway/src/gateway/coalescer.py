@@ -15,9 +15,8 @@ from time import monotonic
 
 from gateway import metrics, problems
 from gateway.settings import Settings
-from gateway.transformer_client import Answer, BatchRefused, Mail, TransformerClient
+from gateway.transformer_client import PREDICTIONS, Answer, BatchRefused, Mail, TransformerClient
 
-PREDICTIONS = ("spam", "ham")
 BATCH_WEIGHT = 0.1
 """Of the last batch in the average of what batches take: a few slow ones refuse nobody yet."""
 
@@ -299,10 +298,12 @@ class Coalescer:
         while self._by_arrival and self._by_arrival[0].arrived + deadline <= monotonic():
             job = self._by_arrival.popleft()
             self._expired_mails.inc(len(job.mails))
+            reason = "the transformer did not answer"
             if job.lane is not None:
+                reason = "the transformer, busy with the mails before, was not free"
                 # One deadline for all: what has expired in a lane is at its head.
                 self._leave_lane(job.lane)
-            self._settle(job, problems.upstream_slow(self.environment, deadline))
+            self._settle(job, problems.upstream_slow(self.environment, deadline, reason))
         self._expiry = None
         if self._by_arrival:
             left = self._by_arrival[0].arrived + deadline - monotonic()

@@ -109,9 +109,9 @@ def upstream_down(environment: str, reason: str) -> Problem:
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "upstream-unavailable", f"{environment}: {reason}")
 
 
-def upstream_slow(environment: str, seconds: float) -> Problem:
-    """504: no answer before the deadline."""
-    detail = f"{environment} did not answer within {seconds:g} s"
+def upstream_slow(environment: str, seconds: float, reason: str) -> Problem:
+    """504: no answer before the deadline; `reason` names the hop that it was waited for."""
+    detail = f"{environment}: {reason} within {seconds:.3g} s"
     return Problem(HTTPStatus.GATEWAY_TIMEOUT, "upstream-timeout", detail)
 
 

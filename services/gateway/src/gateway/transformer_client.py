@@ -12,25 +12,57 @@ import orjson
 
 from gateway import metrics, problems
 from gateway.problems import Problem
-from replicas import Replicas, Unreachable
+from replicas import Failures, Replica, Replicas, Unreachable, read_bounded
 
-RETRIES = 2
-RETRY_PAUSE_SECONDS = 0.02
+DEADLINE_HEADER = "X-Deadline-Ms"
+"""Tells the transformer how many milliseconds the gateway waits for its answer."""
 READY_TIMEOUT_SECONDS = 1.0
 CONNECT_SECONDS = 1.0
 """For one connection: an address that no pod has any more does not refuse, and another replica may take the request."""
+
+ANSWER_BYTES = 65_536
+ANSWER_BYTES_PER_MAIL = 256
+"""What an answer to n mails may have; the transformer's own has about 40 a mail."""
+REASON_CHARACTERS = 500
+LONGEST_VERSION = 128
+PREDICTIONS = ("spam", "ham")
 
 SHA256 = re.compile("[0-9a-f]{64}")
 
 ERROR_KINDS = ("connection", "not-ready", "timeout", "nonsense")
 """Kinds of failed batches whose counters are there from the start; `status-<n>` begins with its first."""
 
-# A connection that could not be made, or was closed before an answer began; scoring twice does no harm.
-CONNECTION_FAILURES = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.ServerDisconnectedError,
-    aiohttp.ClientOSError,
+
+class ErrorAnswer(Exception):
+    """The transformer answered with an error, or with nonsense under status 200."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+# A KServe server that is shutting down no longer knows its model: 404.
+BROKEN = frozenset(
+    {
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    }
+)
+"""Statuses for which another replica may have a better answer."""
+
+# Scoring twice does no harm.
+FAILURES = Failures(
+    # A connection that could not be made, or was closed before an answer began.
+    anywhere=(
+        aiohttp.ClientConnectorError,
+        aiohttp.ConnectionTimeoutError,
+        aiohttp.ServerDisconnectedError,
+        aiohttp.ClientOSError,
+    ),
+    elsewhere=(aiohttp.ClientError, ErrorAnswer),
 )
 
 
@@ -93,20 +125,30 @@ class TransformerClient:
             Problem: It is down, too slow, or answers nonsense.
         """
         body = infer_request(mails, batch_id)
+
+        async def send(replica: Replica, seconds: float) -> Answer | ErrorAnswer:
+            return await self._post(replica, body, seconds, batch_id, len(mails))
+
         try:
-            async with asyncio.timeout(timeout_seconds):
-                status, answer = await self._post(body, batch_id)
-        except (aiohttp.ConnectionTimeoutError, Unreachable):
+            answer = await self._replicas.ask(send, timeout_seconds, FAILURES, self._retries.inc)
+        except ErrorAnswer as error:
+            raise self._error(error, len(mails)) from None
+        except aiohttp.ConnectionTimeoutError:
             reason = f"no connection to the transformer within {CONNECT_SECONDS:g} s"
             raise self._failed("connection", problems.upstream_down(self.environment, reason)) from None
+        except Unreachable as error:
+            reason = f"the transformer is not asked now: {error}"
+            raise self._failed("connection", problems.upstream_down(self.environment, reason)) from None
         except TimeoutError:
-            raise self._failed("timeout", problems.upstream_slow(self.environment, timeout_seconds)) from None
+            reason = "the transformer did not answer"
+            problem = problems.upstream_slow(self.environment, timeout_seconds, reason)
+            raise self._failed("timeout", problem) from None
         except aiohttp.ClientError as error:
             reason = f"the transformer cannot be reached ({type(error).__name__})"
             raise self._failed("connection", problems.upstream_down(self.environment, reason)) from None
-        if status != HTTPStatus.OK:
-            raise self._error(status, answer)
-        return self._read(answer, len(mails))
+        if isinstance(answer, ErrorAnswer):
+            raise self._error(answer, len(mails))
+        return answer
 
     async def is_ready(self) -> bool:
         """Whether the transformer and its predictor say that they are ready."""
@@ -118,47 +160,42 @@ class TransformerClient:
         except (aiohttp.ClientError, TimeoutError, Unreachable):
             return False
 
-    async def _post(self, body: bytes, batch_id: str) -> tuple[int, bytes]:
+    async def _post(self, replica: Replica, body: bytes, seconds: float, batch_id: str, n: int) -> Answer | ErrorAnswer:
         # The protocol's binary framing with no binary tensor: the SDK then reads the JSON by orjson, in a fraction
         # of the time that its way for plain JSON takes.
         headers = {
             "Content-Type": "application/octet-stream",
             "Inference-Header-Content-Length": str(len(body)),
             "X-Request-ID": batch_id,
+            DEADLINE_HEADER: str(max(1, int(seconds * 1000))),
+            **replica.headers,
         }
-        for attempt in range(RETRIES + 1):
+        async with self._session.post(replica.url + self._infer_path, data=body, headers=headers) as response:
             try:
-                return await self._post_once(body, headers)
-            except CONNECTION_FAILURES:
-                if attempt == RETRIES:
-                    raise
-                self._retries.inc()
-                await asyncio.sleep(RETRY_PAUSE_SECONDS * attempt)
-        raise AssertionError("unreachable")
+                limit = ANSWER_BYTES + ANSWER_BYTES_PER_MAIL * n
+                answer = await read_bounded(response.content.iter_any(), limit)
+                if response.status == HTTPStatus.OK:
+                    return read_response(answer, n, batch_id)
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
+                raise ErrorAnswer(HTTPStatus.OK, _nonsense(error)) from None
+            error_answer = ErrorAnswer(response.status, _reason(response.status, answer))
+            if response.status in BROKEN:
+                raise error_answer
+            return error_answer
 
-    async def _post_once(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-        with await self._replicas.pick() as replica:
-            url, headers = replica.url + self._infer_path, headers | replica.headers
-            async with self._session.post(url, data=body, headers=headers) as response:
-                return response.status, await response.read()
-
-    def _error(self, status: int, body: bytes) -> Exception:
-        reason = _reason(body)
-        # A KServe server that is shutting down no longer knows its model: 404.
-        if status in (HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE):
-            return self._failed("not-ready", problems.upstream_down(self.environment, reason))
-        if status == HTTPStatus.GATEWAY_TIMEOUT:
-            detail = f"{self.environment}: {reason}"
+    def _error(self, error: ErrorAnswer, n: int) -> Exception:
+        if error.status == HTTPStatus.OK:
+            return self._failed("nonsense", problems.upstream_failed(self.environment, error.reason))
+        if error.status in (HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE):
+            return self._failed("not-ready", problems.upstream_down(self.environment, error.reason))
+        if error.status == HTTPStatus.GATEWAY_TIMEOUT:
+            detail = f"{self.environment}: {error.reason}"
             return self._failed("timeout", Problem(HTTPStatus.GATEWAY_TIMEOUT, "upstream-timeout", detail))
-        problem = self._failed(f"status-{status}", problems.upstream_failed(self.environment, reason))
+        problem = self._failed(f"status-{error.status}", problems.upstream_failed(self.environment, error.reason))
+        # Whoever halves a batch asks twice more; when everything fails, no single mail is at fault.
+        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and n > 1 and not self._replicas.budget.take(2):
+            return problem
         return BatchRefused(problem)
-
-    def _read(self, body: bytes, n: int) -> Answer:
-        try:
-            return read_response(body, n)
-        except (ValueError, KeyError, TypeError) as error:
-            reason = f"the transformer's answer makes no sense ({type(error).__name__}: {error})"
-            raise self._failed("nonsense", problems.upstream_failed(self.environment, reason)) from None
 
     def _failed(self, kind: str, problem: Problem) -> Problem:
         metrics.UPSTREAM_ERRORS.labels(self.environment, kind).inc()
@@ -189,27 +226,52 @@ def infer_request(mails: Sequence[Mail], batch_id: str) -> bytes:
     )
 
 
-def read_response(body: bytes, n: int) -> Answer:
+def read_response(body: bytes, n: int, batch_id: str) -> Answer:
     """Read the transformer's outputs `spam_probability` and `prediction`.
 
     Raises:
-        ValueError, KeyError, TypeError: It is no answer to n mails.
+        ValueError, LookupError, TypeError, AttributeError: It is no answer to this batch of n mails.
     """
     answer: dict[str, Any] = orjson.loads(body)
-    outputs = {output["name"]: output["data"] for output in answer["outputs"]}
-    probabilities, predictions = outputs["spam_probability"], outputs["prediction"]
-    if len(probabilities) != n or len(predictions) != n:
-        raise ValueError(f"{len(probabilities)} probabilities and {len(predictions)} predictions for {n} mails")
-    if not all(isinstance(p, float | int) and 0 <= p <= 1 for p in probabilities):
+    if "error" in answer:
+        raise ValueError(f"it is an error with status 200: {str(answer['error'])[:REASON_CHARACTERS]}")
+    if answer.get("id") not in (None, batch_id):
+        raise ValueError("it answers another batch")
+    probabilities, predictions = _column(answer, "spam_probability", n), _column(answer, "prediction", n)
+    # bool is an int to Python, and no probability.
+    if not all(type(p) in (float, int) and 0 <= p <= 1 for p in probabilities):
         raise ValueError("a probability is not between 0 and 1")
+    if not all(prediction in PREDICTIONS for prediction in predictions):
+        raise ValueError("a prediction is neither spam nor ham")
     sha256 = (answer.get("parameters") or {}).get("model_sha256", "")
     if sha256 and not SHA256.fullmatch(sha256):
         raise ValueError("model_sha256 is no SHA-256")
-    return Answer(probabilities, predictions, answer["model_version"], sha256)
+    return Answer(probabilities, predictions, _version(answer["model_version"]), sha256)
 
 
-def _reason(body: bytes) -> str:
+def _column(answer: dict[str, Any], name: str, n: int) -> list[Any]:
+    (data,) = [output["data"] for output in answer["outputs"] if output["name"] == name]
+    if not isinstance(data, list) or len(data) != n:
+        raise ValueError(f"'{name}' is no list of {n} values")
+    return data
+
+
+def _version(version: object) -> str:
+    """It goes into answers and log lines."""
+    if not isinstance(version, str) or not 0 < len(version) <= LONGEST_VERSION or not version.isprintable():
+        raise ValueError(f"model_version is no text of 1 to {LONGEST_VERSION} printable characters")
+    return version
+
+
+def _nonsense(error: Exception) -> str:
+    return f"the transformer's answer makes no sense ({type(error).__name__}: {error})"[:REASON_CHARACTERS]
+
+
+def _reason(status: int, body: bytes) -> str:
+    """The transformer's own words, if they name a hop; it does for what the predictor has done."""
     try:
-        return str(orjson.loads(body)["error"])[:500]
-    except (ValueError, KeyError, TypeError):
-        return body[:200].decode("utf-8", "replace") or "no reason given"
+        reason = str(orjson.loads(body)["error"])[:REASON_CHARACTERS]
+    except (ValueError, LookupError, TypeError):
+        reason = body[:200].decode("utf-8", "replace") or "no reason given"
+    named = reason.startswith(("the predictor", "the transformer"))
+    return reason if named else f"the transformer answered {status}: {reason}"

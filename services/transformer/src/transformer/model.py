@@ -1,7 +1,7 @@
 """The KServe model in transformer role."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -11,6 +11,7 @@ from kserve import InferOutput, InferRequest, InferResponse, Model
 from features import Features, extract
 from inferencelog import Rows
 from oip import InvalidInput, Unavailable, strings, tensor
+from transformer.deadline import read_deadline
 from transformer.inference_log import InferenceLog
 from transformer.predictor_client import PredictorClient, Scores
 
@@ -25,6 +26,8 @@ class Batch:
     id: str
     request_ids: list[str]
     mails: list[Features]
+    deadline: float
+    """Until when the predictor's answer is of use, on the clock `time.monotonic`."""
     scores: Scores | None = None
 
 
@@ -60,11 +63,12 @@ class FeatureTransformer(Model):  # type: ignore[misc]
         """Turn the request's mails into features."""
         if not isinstance(payload, InferRequest):
             raise InvalidInput("this model speaks protocol v2 only: POST /v2/models/{name}/infer")
+        deadline = read_deadline(headers)
         emails = strings(tensor(payload, "email_content"))
         if not emails:
             raise InvalidInput("input 'email_content' holds no mail; expected 1 or more")
         batch_id = payload.id or str(uuid4())
-        return Batch(batch_id, _request_ids(payload, batch_id, len(emails)), await _extract(emails))
+        return Batch(batch_id, _request_ids(payload, batch_id, len(emails)), await _extract(emails), deadline)
 
     def validate(self, payload: Batch) -> Batch:
         """Let the SDK pass on what `preprocess` made; its own check knows bodies of requests only."""
@@ -72,8 +76,8 @@ class FeatureTransformer(Model):  # type: ignore[misc]
 
     async def predict(self, payload: Batch, headers: dict[str, str] | None = None) -> Batch:
         """Ask the predictor."""
-        scores = await self._predictor.score(payload.mails, payload.id)
-        return Batch(payload.id, payload.request_ids, payload.mails, scores)
+        scores = await self._predictor.score(payload.mails, payload.id, payload.deadline)
+        return replace(payload, scores=scores)
 
     async def postprocess(self, result: Batch, headers: dict[str, str] | None = None) -> InferResponse:
         """Record the batch and answer it."""

@@ -1,9 +1,11 @@
 """The predictor, asked over the Open Inference Protocol v2."""
 
-import asyncio
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from time import monotonic
 from typing import Any
 
 import aiohttp
@@ -12,15 +14,26 @@ import orjson
 import features
 from features import Features
 from oip import Unavailable
-from replicas import Replicas, Unreachable
+from replicas import Failures, Replica, Replicas, Unreachable, read_bounded
 
-# A connection that could not be made, or was closed before an answer began, as a replica's are that goes away in a
-# rollout: another may take it. Scoring twice does no harm.
-CONNECTION_FAILURES = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ConnectionTimeoutError)
+# Scoring twice does no harm.
+FAILURES = Failures(
+    # A connection that could not be made, or was closed before an answer began, as a replica's are that goes away in a
+    # rollout.
+    anywhere=(aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ConnectionTimeoutError),
+    elsewhere=(aiohttp.ClientError, Unavailable),
+)
 CONNECT_SECONDS = 1.0
 """For one connection: an address that no pod has any more does not refuse."""
 
 LONGEST_ID = 128
+LONGEST_VERSION = 128
+ANSWER_BYTES = 65_536
+ANSWER_BYTES_PER_MAIL = 256
+"""What an answer to n mails may have; the predictor's own has about 45 a mail."""
+REASON_CHARACTERS = 400
+
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,42 +55,59 @@ class PredictorClient:
         self._timeout_seconds = timeout_seconds
         self._open_session: aiohttp.ClientSession | None = None
 
-    async def score(self, mails: Sequence[Features], request_id: str) -> Scores:
+    async def score(self, mails: Sequence[Features], request_id: str, deadline: float = math.inf) -> Scores:
         """Ask for the spam probability of each mail.
+
+        Args:
+            mails: One or more.
+            request_id: Names the request; the answer must name the same.
+            deadline: Until when an answer is of use, on the clock `time.monotonic`.
 
         Raises:
             Unavailable: The predictor is down (503), too slow (504), or its answer makes no sense (502).
         """
+        seconds = min(self._timeout_seconds, deadline - monotonic())
+        if seconds <= 0:
+            raise Unavailable("the transformer had no time left to ask the predictor", HTTPStatus.GATEWAY_TIMEOUT)
         body = infer_request(mails, request_id)
+
+        async def send(replica: Replica, _: float) -> Scores | Unavailable:
+            return await self._post(replica, body, request_id, len(mails))
+
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                status, answer = await self._post(body, _headers(request_id))
-        except (aiohttp.ConnectionTimeoutError, Unreachable):
+            scores = await self._replicas.ask(send, seconds, FAILURES)
+        except aiohttp.ConnectionTimeoutError:
             raise Unavailable(f"the predictor cannot be reached: no connection within {CONNECT_SECONDS:g} s") from None
+        except Unreachable as error:
+            raise Unavailable(f"the predictor is not asked now: {error}") from None
         except TimeoutError:
             raise Unavailable("the predictor did not answer in time", HTTPStatus.GATEWAY_TIMEOUT) from None
         except aiohttp.ClientError as error:
-            raise Unavailable(f"the predictor cannot be reached: {type(error).__name__}: {error}") from None
-        if status != HTTPStatus.OK:
-            raise _refused(status, answer)
-        return read_response(answer, len(mails))
+            reason = f"{type(error).__name__}: {error}"[:REASON_CHARACTERS]
+            raise Unavailable(f"the predictor cannot be reached: {reason}") from None
+        if isinstance(scores, Unavailable):
+            raise scores
+        return scores
 
     async def close(self) -> None:
         """Close the connections."""
         if self._open_session is not None:
             await self._open_session.close()
 
-    async def _post(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-        try:
-            return await self._post_once(body, headers)
-        except CONNECTION_FAILURES:
-            return await self._post_once(body, headers)
-
-    async def _post_once(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-        with await self._replicas.pick() as replica:
-            url, headers = replica.url + self._path, headers | replica.headers
-            async with self._session.post(url, data=body, headers=headers) as response:
-                return response.status, await response.read()
+    async def _post(self, replica: Replica, body: bytes, request_id: str, n: int) -> Scores | Unavailable:
+        """Scores, or how the predictor refused these mails; raises what another replica may do better."""
+        headers = _headers(request_id) | replica.headers
+        async with self._session.post(replica.url + self._path, data=body, headers=headers) as response:
+            try:
+                answer = await read_bounded(response.content.iter_any(), ANSWER_BYTES + ANSWER_BYTES_PER_MAIL * n)
+            except ValueError as error:
+                raise _nonsense(str(error)) from None
+            if response.status == HTTPStatus.OK:
+                return read_response(answer, n, request_id)
+            refused = _refused(response.status, answer)
+            if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status == HTTPStatus.NOT_FOUND:
+                raise refused
+            return refused
 
     @property
     def _session(self) -> aiohttp.ClientSession:
@@ -118,39 +148,58 @@ def infer_request(mails: Sequence[Features], request_id: str) -> bytes:
     )
 
 
-def read_response(body: bytes, n: int) -> Scores:
+def read_response(body: bytes, n: int, request_id: str) -> Scores:
     """Take the one output of shape [n, 2], whatever its name; its last column is spam.
 
     Raises:
-        Unavailable: The body is no such answer (502).
+        Unavailable: The body is no answer to this request of n mails (502).
     """
     try:
         answer = orjson.loads(body)
+        if "error" in answer:
+            raise ValueError(f"it is an error with status 200: {answer['error']}")
+        if answer.get("id") not in (None, "", request_id):
+            raise ValueError("it answers another request")
         (output,) = answer["outputs"]
-        spam = [float(p) for p in _last_column(output["data"])]
+        spam = [_probability(p) for p in _last_column(output["data"])]
         parameters = answer.get("parameters") or {}
         threshold = _threshold(parameters)
-        version = str(answer.get("model_version") or "unknown")
+        version = _text("model_version", answer.get("model_version") or "unknown")
+        sha256 = parameters.get("model_sha256", "")
+        if sha256 and not SHA256.fullmatch(sha256):
+            raise ValueError("model_sha256 is no SHA-256")
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise _nonsense(f"{type(error).__name__}: {error}") from None
     if output.get("shape") != [n, 2] or len(spam) != n:
         raise _nonsense(f"{len(spam)} scores of shape {output.get('shape')} for {n} mails")
-    if not all(0 <= p <= 1 for p in spam):
-        raise _nonsense("a score is no probability")
     _check_schema(parameters)
-    return Scores(spam, version, str(parameters.get("model_sha256", "")), threshold)
+    return Scores(spam, version, sha256, threshold)
 
 
 def _last_column(data: list[Any]) -> list[Any]:
     return [row[1] for row in data] if data and isinstance(data[0], list) else data[1::2]
 
 
+def _probability(value: object) -> float:
+    # bool is an int to Python, and no probability.
+    if type(value) not in (float, int) or not 0 <= value <= 1:  # type: ignore[operator]
+        raise ValueError(f"a score is no probability: {str(value)[:50]!r}")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _text(name: str, value: object) -> str:
+    """It goes into answers, log lines and the inference log."""
+    if not isinstance(value, str) or not len(value) <= LONGEST_VERSION or not value.isprintable():
+        raise ValueError(f"{name} is no text of 1 to {LONGEST_VERSION} printable characters")
+    return value
+
+
 def _threshold(parameters: dict[str, Any]) -> float | None:
     threshold = parameters.get("threshold")
     if threshold is None:
         return None
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold {threshold} is not between 0 and 1")
+    if type(threshold) not in (float, int) or not 0 <= threshold <= 1:
+        raise ValueError(f"threshold {str(threshold)[:50]} is not between 0 and 1")
     return float(threshold)
 
 
@@ -159,17 +208,18 @@ def _check_schema(parameters: dict[str, Any]) -> None:
     trained_on = parameters.get("feature_schema_version", features.SCHEMA_VERSION)
     if trained_on != features.SCHEMA_VERSION:
         raise Unavailable(
-            f"the model was trained on feature schema {trained_on}, this transformer makes {features.SCHEMA_VERSION};"
+            f"the model was trained on feature schema {str(trained_on)[:50]}, this transformer makes {features.SCHEMA_VERSION};"
             " release the transformer image and the model of one schema together"
         )
 
 
 def _refused(status: int, body: bytes) -> Unavailable:
-    reason = body[:500].decode("utf-8", "replace")
+    reason = body[:REASON_CHARACTERS].decode("utf-8", "replace")
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE):
         return Unavailable(f"the predictor is not ready: {status} {reason}")
-    return Unavailable(f"the predictor refused the features: {status} {reason}", HTTPStatus.BAD_GATEWAY)
+    did = "failed" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "refused the features"
+    return Unavailable(f"the predictor {did}: {status} {reason}", HTTPStatus.BAD_GATEWAY)
 
 
 def _nonsense(why: str) -> Unavailable:
-    return Unavailable(f"the predictor's answer makes no sense: {why}", HTTPStatus.BAD_GATEWAY)
+    return Unavailable(f"the predictor's answer makes no sense: {why[:REASON_CHARACTERS]}", HTTPStatus.BAD_GATEWAY)
