@@ -54,6 +54,11 @@ UPSTREAM_ERRORS = Counter("gateway_upstream_errors_total", "Batches that failed,
 UPSTREAM_RETRIES = Counter(
     "gateway_upstream_retries_total", "Batches sent again after a failed connection", ["environment"]
 )
+KEY_REQUESTS = Counter(
+    "gateway_api_key_requests_total",
+    "Requests by the name of their API key, and what it was good for",
+    ["key", "outcome"],
+)
 
 
 def observe_request(info: Info) -> None:
