@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from pythonjsonlogger.core import RESERVED_ATTRS
 
+from gateway import make_key
+from gateway.api_keys import ApiKeysError
 from gateway.app import create_app
 from gateway.server import ConnectionLimits, Server, connections
 from gateway.settings import Settings
@@ -36,14 +38,17 @@ LOG_CONFIG: dict[str, Any] = {
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT; requests under way are finished."""
+    """Serve until SIGTERM or SIGINT, requests under way are finished; with arguments, make an API key."""
+    if len(sys.argv) > 1:
+        make_key.run(sys.argv[1:])
+        return
     logging.config.dictConfig(LOG_CONFIG)
     try:
         settings = Settings()
-    except (ValidationError, SettingsError) as error:
+        app = create_app(settings)
+    except (ValidationError, SettingsError, ApiKeysError) as error:
         logging.getLogger("gateway").error("settings refused", extra={"reason": _reason(error)})
         sys.exit(2)
-    app = create_app(settings)
     # What is loaded by now stays. A full collection through it would stop all requests, which shows in the tail.
     gc.collect()
     gc.freeze()
@@ -64,8 +69,10 @@ def main() -> None:
     Server(config, settings.drain_seconds).run()
 
 
-def _reason(error: ValidationError | SettingsError) -> str:
+def _reason(error: ValidationError | SettingsError | ApiKeysError) -> str:
     """Which variables are wrong and why, in one line."""
+    if isinstance(error, ApiKeysError):
+        return f"API_KEYS_FILE: {error}"
     if isinstance(error, SettingsError):
         return f"{error}: {error.__cause__}"
     return "; ".join(": ".join([*map(_variable, each["loc"][:1]), each["msg"]]) for each in error.errors())

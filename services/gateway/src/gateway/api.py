@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import problems
+from gateway.access import SECURITY, Access
 from gateway.coalescer import Coalescer
 from gateway.requests import Arriving, BatchPredictRequest, PredictRequest, check_count, parse, read_body, sizes
 from gateway.settings import Settings
@@ -57,10 +58,11 @@ class ProblemDetails(BaseModel):
 
 
 class Api:
-    """The two endpoints over the environments' coalescers."""
+    """The two endpoints over the environments' coalescers, for everybody or for those who have access."""
 
-    def __init__(self, settings: Settings, environments: dict[str, Coalescer]) -> None:
+    def __init__(self, settings: Settings, environments: dict[str, Coalescer], access: Access | None = None) -> None:
         self._settings = settings
+        self._access = access
         self._environments = environments
         self._known = list(settings.environments)
         self._arriving = {name: Arriving(name, settings.max_arriving_bytes) for name in self._known}
@@ -71,7 +73,7 @@ class Api:
         The handlers take the bare request: reading and checking the body in one pass through
         pydantic's JSON parser costs a third of FastAPI's way through `json` and dependencies.
         """
-        router = APIRouter(prefix=PREFIX, tags=["predict"], responses=_problem_responses())
+        router = APIRouter(prefix=PREFIX, tags=["predict"], responses=_problem_responses(self._access))
         for path, handler, body, response in (
             ("/predict", self.predict, PredictRequest, PredictResponse),
             ("/batch-predict", self.batch_predict, BatchPredictRequest, BatchPredictResponse),
@@ -104,6 +106,8 @@ class Api:
         body = await self._body(request, environment)
         emails = parse(BatchPredictRequest, body).emails
         check_count(emails, self._settings.max_emails)
+        if self._access:
+            self._access.charge(request, len(emails) - 1)
         request_id = request.scope["state"]["request_id"]
         request.scope["state"]["mails"] = len(emails)
         mails = [Mail(email, request_id) for email in emails]
@@ -118,11 +122,15 @@ class Api:
         return _json({"predictions": verdicts, "count": len(verdicts), **origin}, answers[0])
 
     def _environment(self, request: Request) -> Coalescer:
+        """Whose request it is, and whom it asks: all that can be refused before the body is read."""
+        caller = self._access.caller(request) if self._access else None
         name = request.headers.get("x-environment", self._settings.default_environment)
         found = self._environments.get(name)
         if found is None:
             raise problems.unknown_environment(name, self._known)
         request.scope["state"]["environment"] = name
+        if caller:
+            caller.enter(name)
         return found
 
     async def _body(self, request: Request, environment: Coalescer) -> bytes:
@@ -146,7 +154,8 @@ class Api:
             "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,128}$"},
         }
         content = {"application/json": {"schema": body.model_json_schema()}}
-        return {"parameters": [environment, request_id], "requestBody": {"required": True, "content": content}}
+        documented = {"parameters": [environment, request_id], "requestBody": {"required": True, "content": content}}
+        return documented | ({"security": SECURITY} if self._access else {})
 
 
 async def _all(pieces: list[asyncio.Future[Answer]]) -> list[Answer]:
@@ -177,7 +186,7 @@ def _json(content: dict[str, Any], answer: Answer) -> Response:
     return Response(orjson.dumps(content), headers=headers, media_type="application/json")
 
 
-def _problem_responses() -> dict[int | str, dict[str, Any]]:
+def _problem_responses(access: Access | None) -> dict[int | str, dict[str, Any]]:
     content = {"application/problem+json": {"schema": ProblemDetails.model_json_schema()}}
     described = {
         HTTPStatus.BAD_REQUEST: "Unknown environment or malformed request id",
@@ -188,4 +197,10 @@ def _problem_responses() -> dict[int | str, dict[str, Any]]:
         HTTPStatus.SERVICE_UNAVAILABLE: "The environment is full or down; see Retry-After",
         HTTPStatus.GATEWAY_TIMEOUT: "The environment did not answer before the deadline",
     }
+    if access:
+        described |= {
+            HTTPStatus.UNAUTHORIZED: "No API key, or an unknown one",
+            HTTPStatus.FORBIDDEN: "The key is barred from this environment; `allowed_environments` names its own",
+            HTTPStatus.TOO_MANY_REQUESTS: "The key sends more than its rate; see Retry-After",
+        }
     return {status.value: {"description": text, "content": content} for status, text in described.items()}

@@ -1,8 +1,9 @@
 """The application: everything put together, opened and closed by its lifespan."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 from fastapi import FastAPI
@@ -12,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Lifespan, Receive, Scope, Send
 
+from gateway.access import SECURITY_SCHEMES, Access
 from gateway.access_log import AccessLog, LineBuffer
 from gateway.api import Api
 from gateway.coalescer import Coalescer, Limits
@@ -30,9 +32,16 @@ CLIENT_CLOSED_REQUEST = 499
 class GatewayApp(FastAPI):
     """FastAPI behind our own middleware, so that predict requests never enter the framework."""
 
-    def __init__(self, settings: Settings, environments: dict[str, Coalescer], lifespan: Lifespan[FastAPI]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        environments: dict[str, Coalescer],
+        access: Access | None,
+        lifespan: Lifespan[FastAPI],
+    ) -> None:
         super().__init__(title="Spam detector", version="1", lifespan=lifespan)
-        api = Api(settings, environments)
+        self._access = access
+        api = Api(settings, environments, access)
         self.include_router(api.router())
         self._lines = LineBuffer()
         # The order of every request: its id, the gate, and only then its body.
@@ -44,9 +53,22 @@ class GatewayApp(FastAPI):
         if scope["type"] == "lifespan":
             self._lines.flush()
 
+    def openapi(self) -> dict[str, Any]:
+        """The description of the API; with the ways to send a key where one is needed."""
+        described = super().openapi()
+        if self._access:
+            described["components"]["securitySchemes"] = SECURITY_SCHEMES
+        return described
+
 
 def create_app(settings: Settings) -> GatewayApp:
-    """The gateway for these settings."""
+    """The gateway for these settings.
+
+    Raises:
+        ApiKeysError: The file of API keys that they name cannot be used.
+    """
+    file = settings.api_keys_file
+    access = None if file is None else Access(file, list(settings.environments))
     clients: dict[str, TransformerClient] = {}
     environments: dict[str, Coalescer] = {}
     readiness = Readiness(clients)
@@ -57,10 +79,10 @@ def create_app(settings: Settings) -> GatewayApp:
             for name, url in settings.environments.items():
                 clients[name] = TransformerClient(name, Replicas(str(url)), settings.model_name, session)
                 environments[name] = Coalescer(clients[name], Limits.of(settings))
-            async with readiness.watched():
+            async with readiness.watched(), access.watched() if access else nullcontext():
                 yield
 
-    app = GatewayApp(settings, environments, lifespan)
+    app = GatewayApp(settings, environments, access, lifespan)
     _add_probes(app, readiness)
     _add_error_handlers(app)
     _instrument(app)

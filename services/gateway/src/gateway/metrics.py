@@ -64,6 +64,11 @@ CONNECTIONS_ENDED = Counter(
     "Connections ended by the gateway because of their clients, by what was too slow or too much",
     ["reason"],
 )
+KEY_REQUESTS = Counter(
+    "gateway_api_key_requests_total",
+    "Requests by the name of their API key, and what it was good for",
+    ["key", "outcome"],
+)
 
 
 def observe_request(info: Info) -> None:

@@ -24,11 +24,15 @@ class Problem(Exception):
         status: HTTP status of the answer.
         kind: What went wrong, as a slug; the `type` of the problem is `urn:problem:<kind>`.
         detail: What to do about it, for a person.
+        headers: Of the answer, beside those that its status brings.
         members: Further members of the problem object.
     """
 
-    def __init__(self, status: HTTPStatus, kind: str, detail: str, **members: Any) -> None:
+    def __init__(
+        self, status: HTTPStatus, kind: str, detail: str, headers: dict[str, str] | None = None, **members: Any
+    ) -> None:
         super().__init__(detail)
+        self._headers = headers or {}
         self.status = status
         self.kind = kind
         self.detail = detail
@@ -54,7 +58,7 @@ class Problem(Exception):
 
     def headers(self) -> dict[str, str]:
         """503 says when to come back; 413 and 408 close the connection instead of reading on."""
-        headers = {}
+        headers = dict(self._headers)
         if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
             headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         if self.status in ENDING:
@@ -66,6 +70,24 @@ def unknown_environment(name: str, known: list[str]) -> Problem:
     """400: the header names no environment of ours."""
     detail = f"X-Environment {name!r} is not known; use one of: {', '.join(known)}"
     return Problem(HTTPStatus.BAD_REQUEST, "unknown-environment", detail, known_environments=known)
+
+
+def unauthorized(reason: str, challenge: str = "Bearer") -> Problem:
+    """401: no key, or none of ours; `challenge` as RFC 6750, section 3 has it."""
+    detail = f"{reason}; send `Authorization: Bearer KEY` or `X-API-Key: KEY`"
+    return Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, {"WWW-Authenticate": challenge})
+
+
+def forbidden_environment(key: str, environment: str, allowed: list[str]) -> Problem:
+    """403: the key is barred from this environment."""
+    detail = f"key {key} may not ask {environment}; set X-Environment to one of: {', '.join(allowed)}"
+    return Problem(HTTPStatus.FORBIDDEN, "forbidden-environment", detail, allowed_environments=allowed)
+
+
+def rate_limited(key: str, mails_per_second: float, seconds: int) -> Problem:
+    """429: the key has sent its share; whole seconds until it may send again."""
+    detail = f"key {key} may send {mails_per_second:g} mails a second; try again in {seconds} s"
+    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "rate-limited", detail, {"Retry-After": str(seconds)})
 
 
 def too_large(what: str, limit: int) -> Problem:

@@ -1,5 +1,6 @@
 """What the environment of the process sets."""
 
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, HttpUrl, model_validator
@@ -42,6 +43,9 @@ class Settings(BaseSettings):
     """Of bodies that have begun and not yet ended, for each environment; more are refused with 503."""
     deadline_seconds: Seconds = 10.0
     """From a request's arrival to its answer; past it the client gets 504."""
+
+    api_keys_file: Path | None = None
+    """Who may ask, by the hashes of their keys (`gateway api-key` makes one); unset, everybody may."""
 
     max_mail_bytes: Positive = MIB
     max_body_bytes: Positive = 16 * MIB

@@ -1,0 +1,55 @@
+"""Command `gateway api-key`: makes a key, shows it once, and prints or keeps what a gateway must know of it."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from gateway.api_keys import ApiKeysError, digest_of, new_key, parse_keys
+
+
+def run(arguments: list[str]) -> None:
+    """The key goes to stderr and nowhere else, its entry to stdout or into a file; exit 2 when something is refused."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    key = new_key()
+    entry = _entry(options, key)
+    try:
+        before = json.loads(options.file.read_bytes())["keys"] if options.file and options.file.exists() else []
+        content = json.dumps({"keys": [*before, entry]}, indent=2).encode()
+        parse_keys(content, _environments([*before, entry]), str(options.file or "options"))
+    except (ApiKeysError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        parser.error(str(error) if isinstance(error, ApiKeysError) else f"{options.file} holds no keys: {error!r}")
+    if options.file:
+        options.file.write_bytes(content + b"\n")
+    else:
+        print(json.dumps(entry))
+    print(f"the key of {options.name}, shown this once:\n{key}", file=sys.stderr)
+
+
+def _entry(options: argparse.Namespace, key: str) -> dict[str, Any]:
+    entry = {
+        "name": options.name,
+        "sha256": digest_of(key).hex(),
+        "environments": [name for name in options.environments.split(",") if name],
+        "mails_per_second": options.mails_per_second,
+        "burst": options.burst,
+    }
+    return {name: value for name, value in entry.items() if value is not None}
+
+
+def _environments(entries: list[Any]) -> list[str]:
+    """Those that are named: which ones there are, the gateway that reads the file knows."""
+    return [name for entry in entries for name in entry.get("environments", [])]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gateway", description="Without arguments: serve, as the environment sets.")
+    command = parser.add_subparsers(required=True, metavar="COMMAND").add_parser("api-key", help="make an API key")
+    command.add_argument("--name", required=True, help="whose it is, for logs and metrics: a-z, 0-9 and -")
+    command.add_argument("--environments", required=True, help="those that it may ask, such as staging,production")
+    command.add_argument("--mails-per-second", type=float, help="for each replica of the gateway; default: no limit")
+    command.add_argument("--burst", type=int, help="mails at once after a pause; default: those of one second")
+    command.add_argument("--file", type=Path, help="keys.json to add the entry to; made where there is none")
+    return parser

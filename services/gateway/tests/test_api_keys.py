@@ -1,0 +1,105 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.api_keys import ApiKeysError, digest_of, new_key, parse_keys, read_keys
+
+KNOWN = ["staging", "production"]
+KEY = new_key()
+ENTRY = {"name": "shop", "sha256": digest_of(KEY).hex(), "environments": ["staging"]}
+OTHER = {**ENTRY, "name": "mill", "sha256": "0" * 64}
+
+
+def parsed(*entries: dict[str, Any]) -> Any:
+    return parse_keys(json.dumps({"keys": entries}).encode(), KNOWN, "keys.json")
+
+
+def test_a_key_has_256_random_bits_and_is_never_the_same() -> None:
+    keys = {new_key() for _ in range(1000)}
+    assert len(keys) == 1000
+    # Six bits a character in base64: 43 hold 256.
+    assert {(key[:4], len(key)) for key in keys} == {("msk_", 4 + 43)}
+
+
+def test_what_a_file_says_is_what_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text(json.dumps({"keys": [{**ENTRY, "mails_per_second": 2.5, "burst": 100}, OTHER]}))
+    shop, mill = read_keys(path, KNOWN)
+    assert (shop.name, shop.digest, shop.environments) == ("shop", digest_of(KEY), ("staging",))
+    assert (shop.rate, mill.rate) == ((2.5, 100), None)
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(2.5, 3), (0.01, 1), (50, 50)])
+def test_a_burst_is_a_seconds_mails_unless_said(rate: float, burst: int) -> None:
+    assert parsed({**ENTRY, "mails_per_second": rate})[0].rate == (rate, burst)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"sha256": KEY}, "keys.json: key shop: sha256: is a key, not its SHA-256"),
+        ({"sha256": "AB" * 32}, "key shop: sha256: is not 64 hex digits in lower case"),
+        ({"sha256": "ab" * 31}, "key shop: sha256: is not 64 hex digits in lower case"),
+        ({"sha256": None}, "key shop: sha256: Input should be a valid string"),
+        ({"name": "Shop"}, "key number 1: name: is not 1 to 63 of a-z, 0-9 and -"),
+        ({"name": KEY}, "key number 1: name: is not 1 to 63 of a-z, 0-9 and -"),
+        ({"name": ""}, "key number 1: name: is not"),
+        ({"environments": []}, "key shop: environments: "),
+        ({"environments": "staging"}, "key shop: environments: Input should be a valid array"),
+        ({"environments": ["prod"]}, "key shop: environments: 'prod' is not known; known: staging, production"),
+        ({"mails_per_second": 0}, "key shop: mails_per_second: Input should be greater than 0"),
+        ({"mails_per_second": "50"}, "key shop: mails_per_second: Input should be a valid number"),
+        ({"mails_per_second": 5, "burst": 0}, "key shop: burst: Input should be greater than or equal to 1"),
+        ({"burst": 5}, "key shop: burst without mails_per_second"),
+        (
+            {"environment": "staging"},
+            "key shop: environment: is no field; known: name, sha256, environments, mails_per_second, burst",
+        ),
+    ],
+)
+def test_a_wrong_entry_is_refused_by_key_and_field(changed: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ApiKeysError) as refused:
+        parsed({**ENTRY, **changed})
+    assert reason in str(refused.value)
+    assert KEY not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("field", ["name", "sha256", "environments"])
+def test_a_missing_field_is_named(field: str) -> None:
+    with pytest.raises(ApiKeysError, match=f"{field}: Field required"):
+        parsed({name: value for name, value in ENTRY.items() if name != field})
+
+
+def test_two_keys_are_not_called_the_same_nor_are_the_same() -> None:
+    with pytest.raises(ApiKeysError, match="key shop: 2 entries have this name"):
+        parsed(ENTRY, {**ENTRY, "sha256": "0" * 64})
+    with pytest.raises(ApiKeysError, match="keys shop, mill: the same sha256"):
+        parsed(ENTRY, {**ENTRY, "name": "mill"})
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "keys.json: Invalid JSON"),
+        ("{", "keys.json: Invalid JSON"),
+        ("[]", "keys.json: Input should be an object"),
+        ("{}", "keys.json: keys: Field required"),
+        ('{"keys": []}', "keys.json: keys: "),
+        ('{"keys": {}}', "keys.json: keys: "),
+        ('{"keys": ["x"]}', "keys.json: key number 1: "),
+        ('{"key": []}', "key: is no field; known: keys"),
+    ],
+)
+def test_what_is_no_file_of_keys_is_refused(content: str, reason: str) -> None:
+    with pytest.raises(ApiKeysError) as refused:
+        parse_keys(content.encode(), KNOWN, "keys.json")
+    assert reason in str(refused.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for path, reason in ((tmp_path / "none.json", "No such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(ApiKeysError, match=f"^{path} cannot be read: {reason}"):
+            read_keys(path, KNOWN)
