@@ -1,25 +1,33 @@
-"""Bundles on disk: written whole or not at all, read only after every check."""
+"""Bundles on disk: written whole or not at all, unpickled only after every check.
+
+Nothing that could unpickle is even imported before: joblib, scikit-learn and what needs them come in where a model that
+has passed is opened.
+"""
+
+from __future__ import annotations
 
 import hashlib
 import io
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from platform import python_version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import joblib
 import numpy as np
-from sklearn.pipeline import Pipeline
 
-from bundle import scoring
 from bundle.errors import BundleError
 from bundle.manifest import MANIFEST_NAME, Manifest, read_manifest
-from bundle.scoring import Floats
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+    from bundle.scoring import Floats, Scorer
 
 MODEL_NAME = "model.joblib"
 MODEL_SUFFIXES = (".joblib", ".pkl", ".pickle")
@@ -36,7 +44,7 @@ class Bundle:
     sha256: str
     """SHA-256 (hex) of the model file that was loaded."""
     pipeline: Pipeline
-    scorer: scoring.Scorer
+    scorer: Scorer
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -87,13 +95,34 @@ def load(folder: Path, sha256: str | None = None) -> Bundle:
     """
     model_file = _model_file(folder)
     manifest = read_manifest(folder)
-    content = model_file.read_bytes()
+    content = _read(model_file)
     digest = hashlib.sha256(content).hexdigest()
     _check_digest(model_file, digest, sha256, manifest)
     _check_libraries(manifest)
+    return _open(content, digest, folder, manifest)
+
+
+def _open(content: bytes, digest: str, folder: Path, manifest: Manifest) -> Bundle:
+    """Unpickle what has been checked."""
+    import joblib
+
+    from bundle.scoring import fastest
+
     pipeline = joblib.load(io.BytesIO(content))
     _check_columns(pipeline, manifest)
-    return Bundle(manifest, folder, digest, pipeline, scoring.fastest(pipeline, manifest.columns))
+    return Bundle(manifest, folder, digest, pipeline, fastest(pipeline, manifest.columns))
+
+
+def _read(model_file: Path) -> bytes:
+    """The content of a model file, in one reading."""
+    try:
+        # A pipe without a writer would hold up whoever opens it, and a device may never end.
+        with open(model_file, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return file.read()
+    except OSError as error:
+        raise BundleError(f"{model_file} cannot be read ({error.strerror}); copy the bundle again") from None
+    raise BundleError(f"{model_file} is no regular file; it was not read: copy the bundle again")
 
 
 def _model_file(folder: Path) -> Path:
@@ -137,6 +166,8 @@ def _check_libraries(manifest: Manifest) -> None:
 
 
 def _check_columns(pipeline: Any, manifest: Manifest) -> None:
+    from sklearn.pipeline import Pipeline
+
     if not (isinstance(pipeline, Pipeline) and hasattr(pipeline, "predict_proba")):
         kind = type(pipeline).__name__
         raise BundleError(f"the model is a {kind}, not a scikit-learn Pipeline with predict_proba; train it anew")
@@ -148,6 +179,8 @@ def _check_columns(pipeline: Any, manifest: Manifest) -> None:
 
 def dump(pipeline: Pipeline) -> bytes:
     """Pickle a pipeline; the same fitted pipeline gives the same bytes."""
+    import joblib
+
     target = io.BytesIO()
     joblib.dump(pipeline, target, compress=3)
     return target.getvalue()
