@@ -96,6 +96,18 @@ def test_the_smoke_test_needs_a_key(guarded: Guarded) -> None:
     assert code == 0, said
 
 
+@pytest.mark.parametrize(("keyed", "code"), [(True, 0), (False, 1)])
+def test_simulated_mail_has_the_key_of_the_variable(guarded: Guarded, tmp_path: Path, keyed: bool, code: int) -> None:
+    for kind in ("ham", "spam"):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "1").write_text("Subject: Lunch\n\nSee you at ten.")
+    command = [ROOT / "services" / "local" / ".venv" / "bin" / "simulate", "--url", guarded.system.url]
+    environ = {**os.environ, "API_KEY": guarded.shop if keyed else ""}
+    options = ["--corpus", tmp_path, "--mails", "3"]
+    done = subprocess.run([*command, *options], env=environ, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "401 an API key is needed" in done.stderr) == (code, not keyed)
+
+
 async def test_a_changed_secret_is_read_by_the_running_gateway(http: aiohttp.ClientSession, guarded: Guarded) -> None:
     path = "/api/v1/predict"
     swap(guarded.file, "..wrong", json.dumps({"keys": []}))
