@@ -66,6 +66,12 @@ $(BUILD)/baseline.parquet: $(call ready,services/baseline) $(BUILD)/model
 train: $(BUILD)/model ## Train and evaluate the model on the corpus (CORPUS_DIR=… for your own)
 	@echo "bundle: $$(< $(BUILD)/model)"
 
+.PHONY: api-key
+api-key: $(call ready,services/gateway) ## Make an API key (NAME=shop ENVIRONMENTS=staging,production MAILS_PER_SECOND=50 BURST=100 FILE=keys.json)
+	@services/gateway/.venv/bin/gateway api-key --name "$(or $(NAME),$(error NAME=… says whose key it is))" \
+	  --environments "$(or $(ENVIRONMENTS),$(error ENVIRONMENTS=… says which ones it may ask))" \
+	  $(if $(MAILS_PER_SECOND),--mails-per-second $(MAILS_PER_SECOND)) $(if $(BURST),--burst $(BURST)) $(if $(FILE),--file "$(FILE)")
+
 ##@ Check
 
 # Where there is no Go, the helm on the PATH is used.

@@ -34,7 +34,8 @@ def fields(app: str) -> dict[str, Field]:
     """Variables by name."""
     if app == "smoke":
         script = (CHART / "files" / "smoke.py").read_text()
-        return dict.fromkeys(re.findall(r'os\.environ\["(\w+)"\]', script), Field(required=True))
+        found = dict.fromkeys(re.findall(r'os\.environ\["(\w+)"\]', script), Field(required=True))
+        return found | dict.fromkeys(re.findall(r'os\.environ\.get\("(\w+)"\)', script), Field(required=False))
     source = SERVICES / SERVICE[app] / "src" / SERVICE[app]
     if (source / "settings.py").exists():
         return settings_fields(ast.parse((source / "settings.py").read_text()))

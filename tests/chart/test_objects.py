@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from chart.manifests import (
+    CASES,
     ENVIRONMENTS,
     ROOT,
     Case,
@@ -271,9 +272,11 @@ def test_argo_cd_may_apply_every_object(case: Case) -> None:
 
 
 def test_argo_cd_may_apply_nothing_else() -> None:
+    """Its kinds are those that values can bring, in its places those that environments have."""
     project = yaml.safe_load((ROOT / "argocd" / "2-project.yaml").read_text())["spec"]
     objects = [found for case in ENVIRONMENTS for found in rendered(case) if found["kind"] != "Pod"]
-    assert {each["kind"] for each in project["namespaceResourceWhitelist"]} == {found["kind"] for found in objects}
+    kinds = {found["kind"] for case in CASES for found in rendered(case) if found["kind"] != "Pod"}
+    assert {each["kind"] for each in project["namespaceResourceWhitelist"]} == kinds
     assert {each["namespace"] for each in project["destinations"]} == {key(found).namespace for found in objects}
     assert project["clusterResourceWhitelist"] == []
 

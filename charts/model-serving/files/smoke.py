@@ -16,11 +16,11 @@ MAIL = "Subject: You have won\n\nClaim your free prize now, click here!!!"
 
 def ask() -> dict[str, Any]:
     """The gateway's answer to one mail, with the digest of the model's file, which not every predictor tells."""
-    request = urllib.request.Request(
-        os.environ["GATEWAY_URL"] + "/api/v1/predict",
-        json.dumps({"email_content": MAIL}).encode(),
-        {"Content-Type": "application/json", "X-Environment": ENVIRONMENT, "Connection": "close"},
-    )
+    headers = {"Content-Type": "application/json", "X-Environment": ENVIRONMENT, "Connection": "close"}
+    if key := os.environ.get("API_KEY"):
+        headers["Authorization"] = f"Bearer {key.strip()}"
+    body = json.dumps({"email_content": MAIL}).encode()
+    request = urllib.request.Request(os.environ["GATEWAY_URL"] + "/api/v1/predict", body, headers)
     with urllib.request.urlopen(request, timeout=15) as response:
         found: dict[str, Any] = json.load(response)
         return found | {"model_sha256": response.headers.get("X-Model-SHA256", SHA256)}

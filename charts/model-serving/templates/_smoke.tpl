@@ -25,6 +25,13 @@ containers:
         value: {{ .Values.smoke.timeoutSeconds | quote }}
       - name: ANSWERS
         value: {{ .Values.smoke.answers | quote }}
+      {{- with .Values.gateway.apiKeys.smokeSecret }}
+      - name: API_KEY
+        valueFrom:
+          secretKeyRef:
+            name: {{ . }}
+            key: api-key
+      {{- end }}
     resources:
       requests:
         cpu: 20m

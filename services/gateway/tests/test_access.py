@@ -300,7 +300,8 @@ async def test_a_wrong_file_is_refused_once_and_the_keys_before_stay(
 def test_a_secret_that_is_swapped_as_the_kubelet_does_is_seen(tmp_path: Path) -> None:
     for version, name in (("..v1", "shop"), ("..v2", "mill")):
         (tmp_path / version).mkdir()
-        put(tmp_path / version / "keys.json", **{name: ENTRIES[name]})
+        put(tmp_path / version / "keys.json", **{name: ENTRIES["mill"]})
+        # As long and, for a file system, as old: only the file is another.
         os.utime(tmp_path / version / "keys.json", (1, 1))
     (tmp_path / "..data").symlink_to("..v1")
     (tmp_path / "keys.json").symlink_to("..data/keys.json")

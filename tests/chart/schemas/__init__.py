@@ -22,6 +22,7 @@ CRDS = {
     "github.com/kserve/kserve": "config/crd/full/serving.kserve.io_*.yaml",
     "github.com/prometheus-operator/prometheus-operator": "example/prometheus-operator-crd/*.yaml",
     "github.com/argoproj/argo-cd/v3": "manifests/crds/*-crd.yaml",
+    "sigs.k8s.io/gateway-api": "config/crd/standard/gateway.networking.k8s.io_*.yaml",
 }
 PREFIX = "#/definitions/"
 METADATA = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"

@@ -8,4 +8,5 @@ require (
 	github.com/kserve/kserve v0.20.0
 	github.com/prometheus-operator/prometheus-operator v0.85.0
 	k8s.io/kubernetes v1.34.4
+	sigs.k8s.io/gateway-api v1.4.1
 )

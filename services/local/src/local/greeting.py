@@ -1,6 +1,7 @@
 """What a person sees once everything answers: a verdict from each environment, and what to try."""
 
 import json
+import os
 import time
 import urllib.error
 import urllib.request
@@ -48,8 +49,14 @@ def sample(corpus: Path, kind: str) -> Path:
 def predict(base: str, environment: str, mail: str) -> dict[str, Any]:
     """Ask one environment about one mail."""
     body = json.dumps({"email_content": mail}).encode()
-    headers = {"Content-Type": "application/json", "X-Environment": environment}
+    headers = {"Content-Type": "application/json", "X-Environment": environment, **key_header()}
     return _get(urllib.request.Request(f"{base}/api/v1/predict", body, headers))
+
+
+def key_header() -> dict[str, str]:
+    """What a gateway that wants API keys is sent: the variable API_KEY, where there is one."""
+    key = os.environ.get("API_KEY")
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _get(request: str | urllib.request.Request) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import aiohttp
 
 from corpus import CorpusError, MailFile, find_mails, read_mail
+from local.greeting import key_header
 
 PROGRESS_SECONDS = 1.0
 UNDER_WAY = 64
@@ -63,7 +64,8 @@ async def simulate(base: str, environment: str, traffic: Traffic) -> Tally:
     """Send the traffic at its rate, whatever the answers; progress goes to standard error."""
     tally = Tally()
     begin = time.monotonic()
-    async with aiohttp.ClientSession(base, connector=aiohttp.TCPConnector(limit=UNDER_WAY)) as session:
+    connector = aiohttp.TCPConnector(limit=UNDER_WAY)
+    async with aiohttp.ClientSession(base, connector=connector, headers=key_header()) as session:
         progress = asyncio.create_task(_report(tally, traffic.count, begin))
         async with asyncio.TaskGroup() as group:
             for number, mail in enumerate(traffic.draw()):

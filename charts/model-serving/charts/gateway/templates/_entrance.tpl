@@ -1,0 +1,11 @@
+{{/*
+What clients outside of the cluster may ask for: the API, its description, and whether it answers. Not /metrics, which
+is for Prometheus and names the holders of API keys. Lists of [type as in Ingress, type as in HTTPRoute, path].
+*/}}
+{{- define "gateway.entrancePaths" -}}
+{{- $paths := list (list "Prefix" "PathPrefix" "/api/v1") -}}
+{{- range list "/docs" "/openapi.json" "/health" "/ready" -}}
+{{- $paths = append $paths (list "Exact" "Exact" .) -}}
+{{- end -}}
+{{- $paths | toJson -}}
+{{- end -}}
