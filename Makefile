@@ -268,6 +268,12 @@ base-image: ## Print the newest base image by digest, for services/base.Dockerfi
 image-digest: ## Print the digest of a pushed image (SERVICE=gateway)
 	@$(call digest_of,$(SERVICE))
 
+.PHONY: pinned-image
+pinned-image: $(call ready,services/release) ## Print the image that an environment pins (ENV=staging SERVICE=gateway)
+	@$(RELEASE) pins $(ENV) | while read -r service digest; do \
+	  if [ "$$service" = "$(SERVICE)" ]; then echo "$(REGISTRY)/$$service@$$digest"; fi; \
+	done
+
 .PHONY: sign-image
 sign-image: ## Sign a pushed image as who runs this (SERVICE=gateway; needs cosign)
 	@cosign sign --yes "$(REGISTRY)/$(SERVICE)@$$($(call digest_of,$(SERVICE)))"
