@@ -1,8 +1,8 @@
 """Slow clients of the gateway: connections that send a byte now and then, for as long as they are let.
 
 Half of them never finish their head (slowloris), half a body that they have announced. Runs in a pod inside the
-cluster, on the standard library alone. Standard output is one JSON line when all are connected, and one at the end: how many
-connections the server has ended, by the first line of what it said before it did.
+cluster, on the standard library alone. Standard output is one JSON line when all are connected, and one at the end:
+how many connections the server has ended, by the first line of what it said before it did.
 """
 
 import argparse

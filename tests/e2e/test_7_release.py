@@ -202,7 +202,7 @@ def replaced_object(uri: str, name: str, content: bytes) -> Iterator[None]:
 def test_a_replaced_object_is_refused_while_its_pin_stays(
     system: System, figures: Figures, prometheus: Prometheus
 ) -> None:
-    """Who can write to the bucket puts the sound model of another release there, manifest and all: only the pin tells."""
+    """Somebody puts the sound model of another release into the bucket, manifest and all: only the pin tells."""
     version = ask("/api/v1/predict", MAIL, "production").body["model_version"]
     (ours,) = [each for each in system.bundles.values() if each.version == version]
     (other,) = [each for each in system.bundles.values() if each.version != version]
