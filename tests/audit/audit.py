@@ -98,9 +98,13 @@ def audit(project: str, options: argparse.Namespace) -> list[Finding]:
         requirements = Path(folder, "requirements.txt")
         requirements.write_text(export(project, options.uv))
         report = ask(project, requirements, options.osv_url)
-    skipped = [f"{each['name']} ({each['skip_reason']})" for each in report if "skip_reason" in each]
+    skipped = [each["name"] for each in report if "skip_reason" in each]
     if skipped:
-        raise AuditError(f"{project}: not audited: {'; '.join(skipped)}")
+        count = f"{len(skipped)} of {len(report)} packages"
+        raise AuditError(
+            f"{project}: the service does not know {count}: {', '.join(skipped)}; if that is all of them, it is a mirror "
+            "without advisories that answers: give OSV_URL an OSV service"
+        )
     print(f"{project}: {len(report)} packages audited", flush=True)
     return [finding for each in report for finding in findings(each)]
 
