@@ -102,8 +102,8 @@ def audit(project: str, options: argparse.Namespace) -> list[Finding]:
     if skipped:
         count = f"{len(skipped)} of {len(report)} packages"
         raise AuditError(
-            f"{project}: the service does not know {count}: {', '.join(skipped)}; if that is all of them, it is a mirror "
-            "without advisories that answers: give OSV_URL an OSV service"
+            f"{project}: the service does not know {count}: {', '.join(skipped)}; if that is all of them, it is a "
+            "mirror without advisories that answers: give OSV_URL an OSV service"
         )
     print(f"{project}: {len(report)} packages audited", flush=True)
     return [finding for each in report for finding in findings(each)]
