@@ -25,7 +25,7 @@ unexport VIRTUAL_ENV
 
 SERVICES := features bundle corpus replicas oip inferencelog trainer predictor transformer gateway baseline drift local release
 SERVED := trainer predictor transformer gateway local
-PROJECTS := $(SERVICES:%=services/%) tests tests/bench tests/bench/mlserver tests/hold
+PROJECTS := $(SERVICES:%=services/%) tests tests/audit tests/bench tests/bench/mlserver tests/hold
 ready = $(1)/.venv/.ready
 
 say = @printf '\033[1m==> %s  %s\033[0m\n' "$$(date +%T)" "$(1)"
@@ -77,7 +77,7 @@ api-key: $(call ready,services/gateway) ## Make an API key (NAME=shop ENVIRONMEN
 # Where there is no Go, the helm on the PATH is used.
 HELM := $(if $(shell command -v go),$(TOOLS)/bin/helm4)
 CHART := charts/model-serving
-TESTED := $(SERVICES:%=services/%) tests/bench tests/hold tests
+TESTED := $(SERVICES:%=services/%) tests/audit tests/bench tests/hold tests
 # What tests start and ask. It needs Go; where that is missing, those tests are skipped and say so.
 TEST_TOOLS := $(if $(shell command -v go),$(addprefix $(TOOLS)/bin/,versitygw pushgateway helm3 helm4 helm-unittest kubeconform promtool ct))
 
@@ -86,7 +86,7 @@ test: $(TEST_TOOLS) $(foreach p,$(TESTED),$(call ready,$(p))) $(BUILD)/model ## 
 	@failed=(); \
 	for project in $(TESTED); do \
 	  printf '\033[1m==> test %s\033[0m\n' "$$project"; \
-	  options=(); if [ "$$project" = tests ]; then options=(--ignore tests/bench --ignore tests/e2e --ignore tests/hold); fi; \
+	  options=(); if [ "$$project" = tests ]; then options=(--ignore tests/audit --ignore tests/bench --ignore tests/e2e --ignore tests/hold); fi; \
 	  PATH="$$PWD/$(TOOLS)/bin:$$PATH" MODEL_DIR="$$PWD/$$(< $(BUILD)/model)" CORPUS_DIR="$$(realpath "$$(< $(BUILD)/corpus)")" \
 	    "$$project/.venv/bin/python" -m pytest -q -c "$$project/pyproject.toml" --rootdir "$$project" \
 	      "$${options[@]}" "$$project" || failed+=("$$project"); \
@@ -106,6 +106,11 @@ lint: $(foreach p,$(TESTED),$(call ready,$(p))) $(if $(shell command -v go),$(TO
 	  printf '\033[1m==> mypy %s\033[0m\n' "$$service"; (cd "$$service" && .venv/bin/mypy src); \
 	done
 	@if [ -x $(TOOLS)/bin/actionlint ]; then printf '\033[1m==> actionlint\033[0m\n'; $(TOOLS)/bin/actionlint; fi
+
+.PHONY: audit
+audit: $(call ready,tests/audit) ## Look for known vulnerabilities of what the lock files pin (asks PyPI; OSV_URL=https://… asks an OSV service)
+	$(call say,pip-audit)
+	@tests/audit/.venv/bin/python tests/audit/audit.py --uv $(UV) $(if $(OSV_URL),--osv-url "$(OSV_URL)") $(PROJECTS)
 
 .PHONY: lint-chart
 lint-chart: $(call ready,tests) $(TOOLS)/bin/helm4 $(TOOLS)/bin/ct ## Lint the chart with every values file of its ci folder (needs Go)
@@ -218,7 +223,10 @@ promote: $(call ready,services/release) $(HELM) ## Commit staging's release as p
 
 # Images. Their builder is Docker with buildx; their names are REGISTRY/service.
 REGISTRY ?= $(or $(IMAGE_REGISTRY),registry.example.com)/model-serving
-PYTHON_IMAGE := python:3.11-slim-bookworm
+# By digest. A builder of one's own has a base of its own, under the tag alone; BASE_IMAGE names another for any of them.
+PINNED_IMAGE := $(shell sed -n 's/^FROM //p' services/base.Dockerfile)
+PYTHON_IMAGE := $(firstword $(subst @, ,$(PINNED_IMAGE)))
+BASE_IMAGE ?= $(if $(filter docker buildah,$(BUILDER)),$(PINNED_IMAGE),$(PYTHON_IMAGE))
 digest_of = $(PYTHON) -c 'import json, sys; print(json.load(sys.stdin)["containerimage.digest"])' < $(BUILD)/images/$(1).json
 
 .PHONY: image
@@ -226,7 +234,7 @@ image: | $(BUILD) ## Build an image (SERVICE=gateway); with PUSH=1 push it to RE
 	@mkdir -p $(BUILD)/images
 	SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" docker buildx build --file "services/$(SERVICE)/Dockerfile" \
 	  --tag "$(REGISTRY)/$(SERVICE):$$(git rev-parse --short=12 HEAD)" --metadata-file "$(BUILD)/images/$(SERVICE).json" \
-	  --build-arg UV_VERSION=$(UV_VERSION) $(if $(BASE_IMAGE),--build-arg "BASE=$(BASE_IMAGE)") \
+	  --build-arg UV_VERSION=$(UV_VERSION) --build-arg "BASE=$(BASE_IMAGE)" \
 	  --build-arg "REVISION=$$(git rev-parse HEAD)" --build-arg "SOURCE=$$(git config remote.origin.url | sed -E 's#//[^/@]*@#//#')" \
 	  $(if $(PUSH),--push --sbom=true --provenance=mode=max,--load) .
 
@@ -259,16 +267,22 @@ $(SERVED_IMAGES:%=image-of-%): image-of-%: | $(BUILD)
 ifeq ($(BUILDER),docker)
 	@$(MAKE) --no-print-directory image SERVICE=$* PUSH=1
 else
-	$(call build-and-push,$*,.,services/$*/Dockerfile,$(BUILD)/images/$*.json,--build-arg UV_VERSION=$(UV_VERSION) --build-arg "REVISION=$$(git rev-parse HEAD)")
+	$(call build-and-push,$*,.,services/$*/Dockerfile,$(BUILD)/images/$*.json,--build-arg "BASE=$(BASE_IMAGE)" --build-arg UV_VERSION=$(UV_VERSION) --build-arg "REVISION=$$(git rev-parse HEAD)")
 endif
 
 .PHONY: base-image
-base-image: ## Print the base image by digest, for BASE_IMAGE (needs its registry)
+base-image: ## Print the newest base image by digest, for services/base.Dockerfile (needs its registry)
 	@echo "$(PYTHON_IMAGE)@$$(docker buildx imagetools inspect $(PYTHON_IMAGE) --format '{{.Manifest.Digest}}')"
 
 .PHONY: image-digest
 image-digest: ## Print the digest of a pushed image (SERVICE=gateway)
 	@$(call digest_of,$(SERVICE))
+
+.PHONY: pinned-image
+pinned-image: $(call ready,services/release) ## Print the image that an environment pins (ENV=staging SERVICE=gateway)
+	@$(RELEASE) pins $(ENV) | while read -r service digest; do \
+	  if [ "$$service" = "$(SERVICE)" ]; then echo "$(REGISTRY)/$$service@$$digest"; fi; \
+	done
 
 .PHONY: sign-image
 sign-image: ## Sign a pushed image as who runs this (SERVICE=gateway; needs cosign)

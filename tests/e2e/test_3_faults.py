@@ -1,12 +1,30 @@
 """What breaks under steady load costs production no answer."""
 
+import json
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
+import hostile
 import pytest
 import traffic
-from cluster import apply, find, get, kubectl, ready_pods, wait_ready, wait_rolled_out
+from client import Client
+from cluster import (
+    Object,
+    apply,
+    execute,
+    find,
+    get,
+    is_ready,
+    kubectl,
+    ready_pods,
+    scrape,
+    wait_ready,
+    wait_rolled_out,
+)
 from conftest import System
 from figures import Figures
 from settings import INFERENCE_SERVICES, MODELS, NAMESPACES
@@ -26,6 +44,24 @@ kept = []
 while True:
     kept.append(server.accept())
 """
+
+CHILD = """
+import signal, subprocess
+child = subprocess.Popen(["predictor"])
+signal.signal(signal.SIGUSR1, lambda *_: child.send_signal(signal.SIGSTOP))
+signal.signal(signal.SIGTERM, lambda *_: child.kill())
+child.wait()
+"""
+RECOVERY_SECONDS = 60
+RECOVERED_MS = 500
+"""A request that waits for a replica that hangs takes longer."""
+SLOW = Path(__file__).with_name("slow.py")
+SLOW_CONNECTIONS = 300
+SLOW_SECONDS = 45
+DEADLINE_SECONDS = 10
+"""Of the gateway, within which everything is answered."""
+SPARE_SECONDS = 5
+"""For the port-forward, and a machine on which everything runs at once."""
 
 Fault = Callable[[], None]
 
@@ -186,3 +222,170 @@ def fill_queue(figures: Figures) -> None:
     assert flooded.outcomes.get("503", 0) >= 10, flooded
     assert not flooded.without_retry_after
     assert any("no room" in failure for failure in flooded.failures), flooded.failures
+
+
+@contextmanager
+def another_predictor() -> Iterator[str]:
+    """One more of production's predictors, which is not its container's first process and so can be stopped; its name.
+
+    It is a copy of a pod that serves, behind the same Services; no ReplicaSet counts it, since it lacks their label.
+    """
+    namespace, _, app = TIERS["predictor"]
+    serving = [pod for pod in find("pods", namespace, f"app={app}") if is_ready(pod)]
+    copied = copy(serving[0], "predictor-to-stop")
+    kubectl("delete", "pod", "predictor-to-stop", "-n", namespace, "--ignore-not-found", "--wait=true")
+    apply(copied)
+    try:
+        wait_ready(namespace, app)
+        yield "predictor-to-stop"
+    finally:
+        kubectl("delete", "pod", "predictor-to-stop", "-n", namespace, "--wait=true")
+
+
+def copy(pod: Object, name: str) -> Object:
+    """A pod like another, whose container runs its program as a child."""
+    metadata = pod["metadata"]
+    labels = {key: value for key, value in metadata["labels"].items() if key != "pod-template-hash"}
+    spec = {key: value for key, value in pod["spec"].items() if key != "nodeName"}
+    containers = [
+        {**each, "command": ["python", "-c", CHILD], "args": []} if each["name"] == "kserve-container" else each
+        for each in spec["containers"]
+    ]
+    kept = {"name": name, "namespace": metadata["namespace"], "labels": labels}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": kept | {"annotations": metadata.get("annotations", {})},
+        "spec": spec | {"containers": containers},
+    }
+
+
+def wait_answers(pod: str) -> None:
+    """Wait until a predictor has got its share of the load."""
+
+    def answers() -> None:
+        counted = [
+            line for line in scrape(MODELS, pod).splitlines() if line.startswith("request_predict_seconds_count")
+        ]
+        if sum(float(line.rpartition(" ")[2]) for line in counted) < 20:
+            raise Pending(f"{counted}")
+
+    until(f"{pod} answers", answers, 60)
+
+
+def test_one_predictor_replica_hangs(system: System, figures: Figures) -> None:
+    name = "one of several predictors hangs"
+    with another_predictor() as pod, Traffic("production", RATE) as load:
+        wait_answers(pod)
+        load.wait_for(ENOUGH)
+        before = load.phase(name)
+        execute(MODELS, pod, ["sh", "-c", "kill -USR1 1"])
+        load.wait_for(ENOUGH)
+        during = load.phase("recovered")
+        load.wait_for(ENOUGH)
+        after = load.stop()
+    for what, result in ((f"before: {name}", before), (name, during), (f"after: {name}", after)):
+        figures.add_load("faults", what, result)
+        assert not result.failed, result.failures
+    assert after.latency_ms["p99"] < RECOVERED_MS, after.line()
+
+
+@contextmanager
+def slow_clients(figures: Figures) -> Iterator[None]:
+    """Hundreds of connections to production's gateway that send a byte a second."""
+    execute(traffic.NAMESPACE, traffic.POD, ["sh", "-c", "cat > /tmp/slow.py"], SLOW.read_text())
+    options = ["--host", f"api-gateway.{NAMESPACES['production']}", "--connections", str(SLOW_CONNECTIONS)]
+    command = ["python", "/tmp/slow.py", *options, "--seconds", str(SLOW_SECONDS)]
+    inside = ["kubectl", "exec", "-n", traffic.NAMESPACE, traffic.POD, "--", *command]
+    with subprocess.Popen(inside, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            assert json.loads(process.stdout.readline() or "{}") == {"connected": SLOW_CONNECTIONS}
+            yield
+            ended = json.loads(process.stdout.readline() or "{}")
+        finally:
+            process.kill()
+    figures.add("faults", f"what became of {SLOW_CONNECTIONS} slow connections in {SLOW_SECONDS} s", str(ended))
+    assert sum(ended.values()) == SLOW_CONNECTIONS
+    assert not [each for each in ended if each.startswith("HTTP/1.1 2")], ended
+
+
+def test_slow_clients(system: System, figures: Figures) -> None:
+    def crawl() -> None:
+        with slow_clients(figures):
+            pass
+
+    suffer(f"{SLOW_CONNECTIONS} slow clients", crawl, figures)
+
+
+def test_staging_is_flooded_through_productions_gateway(system: System, figures: Figures) -> None:
+    """Staging is sound here, and only has more mail than it can answer."""
+
+    def flood() -> None:
+        with Traffic("staging", 10, batch=500, max_requests=100, seed=3, timeout=60) as load:
+            flooded = load.finish(120)
+        figures.add("faults", "flood of a sound staging: 100 requests of 500 mails", f"{flooded.outcomes}")
+        assert flooded.outcomes.keys() <= {"200", "503", "504"}, flooded.failures
+        assert not flooded.without_retry_after
+
+    suffer("staging is flooded through production's gateway", flood, figures)
+
+
+def sound_stretch(load: Traffic) -> None:
+    """Whether the last of the load's requests have all been answered."""
+    load.wait_for(RATE, any_outcome=True)
+    # A name of its own each time: by the name a phase is told from the one before.
+    found = load.phase(f"replaced, after {len(load.results)} phases")
+    if found.failed:
+        raise Pending(found.line())
+
+
+def test_all_transformers_replaced_at_once(system: System, figures: Figures) -> None:
+    """Behind the name are other addresses, and for a while none: no answer then is a lie, and all is well after."""
+    namespace, deployment, app = TIERS["transformer"]
+    name = "all transformer pods deleted at once"
+    old = set(ready_pods(namespace, app))
+    with Traffic("production", RATE) as load:
+        load.wait_for(ENOUGH)
+        before = load.phase(name)
+        kubectl("delete", "pod", "-l", f"app={app}", "-n", namespace, "--wait=true")
+        wait_rolled_out(namespace, deployment)
+        gap = load.phase("replaced")
+        until("the new addresses are known", lambda: sound_stretch(load), RECOVERY_SECONDS)
+        load.wait_for(ENOUGH)
+        after = load.stop()
+    assert not old & set(ready_pods(namespace, app))
+    for what, result in ((f"before: {name}", before), (name, gap), (f"after: {name}", after)):
+        figures.add_load("faults", what, result)
+    assert not before.failed and not after.failed, before.failures + after.failures
+    assert gap.outcomes.keys() <= {"200", "503", "504"}, gap.failures
+    assert not gap.without_retry_after
+
+
+def restarts() -> dict[str, int]:
+    """Pod -> restarts of its containers, of all pods that a mail passes."""
+    places = [(MODELS, f"isvc.{name}-predictor") for name in INFERENCE_SERVICES.values()]
+    places += [(namespace, app) for namespace in NAMESPACES.values() for app in ("api-gateway", "feature-transformer")]
+    return {
+        pod["metadata"]["name"]: sum(each["restartCount"] for each in pod["status"].get("containerStatuses", []))
+        for namespace, app in places
+        for pod in find("pods", namespace, f"app={app}")
+    }
+
+
+def test_hostile_mail(system: System, figures: Figures, client: Client) -> None:
+    before = restarts()
+
+    def post() -> None:
+        for name, mail in hostile.MAILS.items():
+            content = mail()
+            started = time.monotonic()
+            answer = client.post("/api/v1/predict", {"email_content": content}, "production")
+            seconds = time.monotonic() - started
+            figures.add("faults", f"hostile mail, {name}", f"{answer.status}, {seconds:.2f} s")
+            assert answer.status in (200, 413, 422), f"{name}: {answer}"
+            assert seconds < DEADLINE_SECONDS + SPARE_SECONDS, name
+
+    suffer("hostile mail", post, figures)
+    now = restarts()
+    assert {pod: count for pod, count in now.items() if count != before.get(pod, 0)} == {}

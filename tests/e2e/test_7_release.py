@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 from client import ask
-from cluster import find, is_ready, said_by
+from cluster import find, is_ready, kubectl, said_by
 from conftest import System
 from figures import Figures
 from gitops import Repository
@@ -171,3 +171,68 @@ def test_bad_models_never_replace_good_pods(system: System, figures: Figures, pr
     assert not [failure for each in found for failure in each.failures]
     assert (during.models | after.models).keys() == before.models.keys()
     assert (beside_during.models | beside_after.models).keys() == beside.models.keys()
+
+
+def refusing(environment: str, old: set[str]) -> str:
+    """What a predictor pod that was not there before says about its model.
+
+    Raises:
+        Pending: There is none, or it has said nothing yet.
+    """
+    for pod in predictor_pods(environment).keys() - old:
+        lines = [line for line in said_by(MODELS, pod).splitlines() if "model refused" in line]
+        if lines:
+            return lines[-1]
+    raise Pending("no new pod has said so")
+
+
+@contextmanager
+def replaced_object(uri: str, name: str, content: bytes) -> Iterator[None]:
+    """An object with another content, until the end."""
+    store = open_store(uri)
+    sound = store.read(name)
+    assert content != sound
+    store.write(name, content)
+    try:
+        yield
+    finally:
+        store.write(name, sound)
+
+
+def test_a_replaced_object_is_refused_while_its_pin_stays(
+    system: System, figures: Figures, prometheus: Prometheus
+) -> None:
+    """Somebody puts the sound model of another release into the bucket, manifest and all: only the pin tells."""
+    version = ask("/api/v1/predict", MAIL, "production").body["model_version"]
+    (ours,) = [each for each in system.bundles.values() if each.version == version]
+    (other,) = [each for each in system.bundles.values() if each.version != version]
+    old = set(predictor_pods("production"))
+    with Traffic("production", RATE) as load:
+        load.wait_for(BEFORE)
+        with (
+            replaced_object(ours.uri, "model.json", (other.folder / "model.json").read_bytes()),
+            replaced_object(ours.uri, "model.joblib", (other.folder / "model.joblib").read_bytes()),
+        ):
+            load.phase("tampered")
+            kubectl("delete", "pod", sorted(old)[0], "-n", MODELS)
+            started = time.monotonic()
+            said = until("the new predictor refuses its model", partial(refusing, "production", old), LIVE_SECONDS)
+            assert other.sha256 in said and f"the release pins {ours.sha256}; it was not unpickled" in said
+            prometheus.wait_firing("PredictorNotReady", "production", ALERT_SECONDS)
+            figures.add("release", "an object replaced in S3 to alert", f"{time.monotonic() - started:.0f} s")
+            during = load.phase("mended")
+        for pod in predictor_pods("production").keys() - old:
+            # Its volume is filled once: what it holds stays as it is.
+            kubectl("delete", "pod", pod, "-n", MODELS)
+        until("all predictors are ready again", partial(all_ready, "production"), LIVE_SECONDS)
+        after = load.stop()
+    figures.add_load("release", "production while a new predictor refuses a replaced object", during)
+    assert not during.failed and not after.failed, during.failures + after.failures
+    assert during.models.keys() == after.models.keys() == {version}
+
+
+def all_ready(environment: str) -> None:
+    """Whether an environment's predictor pods are ready, all of them."""
+    found = predictor_pods(environment)
+    if not found or not all(found.values()):
+        raise Pending(str(found))
