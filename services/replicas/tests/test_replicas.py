@@ -427,3 +427,20 @@ async def test_answers_are_read_up_to_their_limit() -> None:
     assert await read_bounded(chunks(), 12) == b"abcdabcdabcd"
     with pytest.raises(ValueError, match="longer than 11 bytes"):
         await read_bounded(chunks(), 11)
+
+
+async def test_one_that_hung_is_taken_back_beside_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("replicas.replicas.AVOID_SECONDS", (0.05, 0.05))
+    replicas = of_two()
+    hung = await replicas.pick()
+    with pytest.raises(TimeoutError), hung:
+        raise TimeoutError
+    await asyncio.sleep(0.06)
+
+    async def send(replica: Replica, _: float) -> Replica:
+        await asyncio.sleep(0.01)
+        return replica
+
+    asked = await asyncio.gather(*(replicas.ask(send, 5, NO_RETRY) for _ in range(10)))
+    assert hung in asked
+    assert not hung.hangs

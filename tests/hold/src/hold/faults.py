@@ -231,7 +231,8 @@ async def _one_broken(stage: Stage, load: Load, findings: Findings, hop: str, fa
     broken.mend()
     failed = await _failed_until_calm(load, started)
     findings.one_broken[f"{hop}: {fault}"] = failed
-    say(f"one of two {hop}s: {fault}: {failed} failed")
+    details = {f"{each.status} {each.detail}"[:120] for each in load.failed(started)}
+    say(f"one of two {hop}s: {fault}: {failed} failed {sorted(details)[:3] or ''}")
 
 
 async def _both_broken(stage: Stage, load: Load, findings: Findings, hop: str, fault: str) -> None:
@@ -243,6 +244,8 @@ async def _both_broken(stage: Stage, load: Load, findings: Findings, hop: str, f
     for proxy in stage.proxies[hop]:
         proxy.mend()
     await _failed_until_calm(load, started)
+    # A replica may be found to have recovered later than the other; the next fault begins with both.
+    await asyncio.sleep(max(0.0, mended + PROBE_SECONDS + CALM_SECONDS - time.monotonic()))
     # What was sent before it was mended may have met the fault.
     late = [each.sent - mended for each in load.failed(mended)]
     findings.recovered[f"{hop}: {fault}"] = recovered = max(late, default=0.0)
@@ -250,9 +253,7 @@ async def _both_broken(stage: Stage, load: Load, findings: Findings, hop: str, f
     findings.unnamed += [f"{fault} of the {hop}s: {each.detail}" for each in failed if f"the {hop}" not in each.detail]
     if fault == "hang":
         findings.stampede = max(findings.stampede, *(_at_once(proxy, mended) for proxy in stage.proxies[hop]))
-    say(
-        f"both {hop}s: {fault}: {len(failed)} failed, answered again after {findings.recovered[f'{hop}: {fault}']:.1f} s"
-    )
+    say(f"both {hop}s: {fault}: {len(failed)} failed, all answered after {recovered:.1f} s")
 
 
 def _at_once(proxy: FaultProxy, mended: float) -> int:
