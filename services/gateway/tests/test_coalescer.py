@@ -165,14 +165,18 @@ async def test_the_queue_is_bounded_in_bytes(client: TransformerClient, transfor
 
 
 async def test_deadlines_hold_in_the_queue_and_under_way(
-    client: TransformerClient, transformer: FakeTransformer
+    client: TransformerClient, transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    coalescer = make_coalescer(client, transformer, deadline_seconds=0.1)
+    monkeypatch.setattr("replicas.replicas.AVOID_SECONDS", (0.05, 0.05))
+    coalescer = make_coalescer(client, transformer, deadline_seconds=0.5)
     transformer.gate.clear()
     answers = [submit(coalescer, 0.5) for _ in range(6)]
     outcomes = await asyncio.gather(*answers, return_exceptions=True)
-    assert [outcome.status for outcome in outcomes if isinstance(outcome, Problem)] == [504] * 6
+    problems = [outcome for outcome in outcomes if isinstance(outcome, Problem)]
+    assert [problem.status for problem in problems] == [504] * 6
+    assert all("the transformer" in problem.detail for problem in problems)
     transformer.gate.set()
+    await asyncio.sleep(0.1)
     assert (await submit(coalescer, 0.25)).probabilities == [0.25]
     assert [len(batch) for batch in transformer.batches] == [4, 1]
 

@@ -1,17 +1,22 @@
+import asyncio
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from urllib.parse import urlsplit
 
 import aiohttp
+import orjson
 import pytest
 from aiohttp import web
-from conftest import FakeTransformer, mail, verdicts
+from conftest import FakeTransformer, Fault, mail, verdicts
 
 from gateway import metrics
 from gateway.problems import Problem
-from gateway.transformer_client import ERROR_KINDS, BatchRefused, TransformerClient, open_session
+from gateway.transformer_client import DEADLINE_HEADER, ERROR_KINDS, BatchRefused, TransformerClient, open_session
 from replicas import Replicas
+from replicas.budget import RESERVE, RETRY_SHARE
 
 
 @contextmanager
@@ -60,6 +65,21 @@ def answering(transformer: FakeTransformer, content: object, status: int = 200) 
         {**verdicts(["0.5", "0.25"]), "parameters": {"model_sha256": "ab\r\nSet-Cookie: x"}},
         b'{"model_version":"7","outputs":[{"name":"spam_probability","data":[NaN,0.5]},'
         b'{"name":"prediction","data":["ham","ham"]}]}',
+        {**verdicts(["0.5", "0.25"]), "id": "another"},
+        {**verdicts(["0.5", "0.25"]), "error": "but with status 200"},
+        {**verdicts(["0.5", "0.25"]), "model_version": 7},
+        {**verdicts(["0.5", "0.25"]), "model_version": ""},
+        {**verdicts(["0.5", "0.25"]), "model_version": "7\nlevel=error"},
+        {**verdicts(["0.5", "0.25"]), "model_version": "7" * 129},
+        {**verdicts(["0.5", "0.25"]), "more": "x" * 100_000},
+        {**verdicts(["0.5", "0.25"]), "outputs": verdicts(["0.5", "0.25"])["outputs"] * 2},  # type: ignore[operator]
+        orjson.dumps(verdicts(["0.5", "0.25"]))[:-10],
+        orjson.dumps(verdicts(["0.5", "0.25"])).replace(b"0.25", b"null"),
+        orjson.dumps(verdicts(["0.5", "0.25"])).replace(b"0.25", b"true"),
+        orjson.dumps(verdicts(["0.5", "0.25"])).replace(b"0.25", b'"NaN"'),
+        orjson.dumps(verdicts(["0.5", "0.25"])).replace(b"0.25", b"Infinity"),
+        orjson.dumps(verdicts(["0.5", "0.25"])).replace(b'"ham"', b'"eggs"'),
+        orjson.dumps(verdicts(["0.5", "0.25"])).replace(b'"prediction"', b'"verdict"'),
         b'{"model_version":"7","outputs":[{"name":"spam_probability","data":["a",0.5]},'
         b'{"name":"prediction","data":["ham","ham"]}]}',
     ],
@@ -68,7 +88,8 @@ async def test_nonsense_is_502(client: TransformerClient, transformer: FakeTrans
     answering(transformer, content)
     found = await problem(client)
     assert found.status == 502
-    assert "makes no sense" in found.detail
+    assert found.detail.startswith("staging: the transformer's answer makes no sense")
+    assert len(found.detail) < 1000
 
 
 @pytest.mark.parametrize(("status", "expected"), [(404, 503), (503, 503), (504, 504)])
@@ -184,7 +205,7 @@ async def test_when_nobody_has_any_address_requests_are_refused_at_once(monkeypa
             found = [await problem(client) for _ in range(20)]
             assert not await client.is_ready()
     assert {each.status for each in found} == {503}
-    assert all("no connection to the transformer" in each.detail for each in found)
+    assert all("the transformer" in each.detail for each in found)
 
 
 async def test_a_failed_replica_is_left_for_another_one(transformer: FakeTransformer) -> None:
@@ -201,3 +222,118 @@ async def test_a_failed_replica_is_left_for_another_one(transformer: FakeTransfo
         assert 1 <= retries.get() - before <= 3
     assert [answer.probabilities for answer in answers] == [[0.5]] * 20
     assert client.replicas == 2
+
+
+PAIR = ["127.0.0.1", "127.0.0.2"]
+
+
+def of_two(transformer: FakeTransformer, session: aiohttp.ClientSession) -> TransformerClient:
+    """A client of two replicas, which the fault tells apart by the address that a connection came to."""
+
+    async def resolve(_: str) -> list[str]:
+        return PAIR
+
+    replicas = Replicas(f"http://spam.test:{urlsplit(transformer.url).port}", resolve)
+    return TransformerClient("staging", replicas, "spam-detector", session)
+
+
+def on_first(fault: Fault) -> Fault:
+    async def of_the_first(request: web.Request, mails: list[str]) -> web.StreamResponse | None:
+        assert request.transport is not None
+        if request.transport.get_extra_info("sockname")[0] != PAIR[0]:
+            return None
+        return await fault(request, mails)
+
+    return of_the_first
+
+
+async def hang(_: web.Request, __: list[str]) -> None:
+    await asyncio.sleep(30)
+
+
+async def fail(_: web.Request, __: list[str]) -> web.Response:
+    return web.json_response({"error": "no"}, status=500)
+
+
+async def talk_nonsense(_: web.Request, __: list[str]) -> web.Response:
+    return web.json_response(verdicts(["0.5", "0.5", "0.5"]))
+
+
+async def reset(request: web.Request, _: list[str]) -> None:
+    assert request.transport is not None
+    request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    request.transport.abort()
+
+
+@pytest.mark.parametrize("fault", [hang, fail, talk_nonsense, reset])
+async def test_a_broken_replica_is_left_for_another_one_within_the_deadline(
+    transformer: FakeTransformer, fault: Fault
+) -> None:
+    transformer.fault = on_first(fault)
+    async with open_session() as session:
+        client = of_two(transformer, session)
+        began = monotonic()
+        answers = [await client.infer([mail(0.5)], "batch", 2) for _ in range(20)]
+    assert [answer.probabilities for answer in answers] == [[0.5]] * 20
+    assert monotonic() - began < 10, "whoever hangs is not asked again and again"
+
+
+async def test_the_transformer_is_told_how_long_it_has(transformer: FakeTransformer) -> None:
+    told: list[int] = []
+
+    async def note(request: web.Request, _: list[str]) -> None:
+        told.append(int(request.headers[DEADLINE_HEADER]))
+
+    transformer.fault = note
+    async with open_session() as session:
+        alone = TransformerClient("staging", Replicas(transformer.url), "spam-detector", session)
+        await alone.infer([mail(0.5)], "batch", 4)
+        await of_two(transformer, session).infer([mail(0.5)], "batch", 4)
+    assert 3000 < told[0] <= 4000
+    assert 1000 < told[1] <= 2000, "half, while another could be asked"
+
+
+async def test_retries_are_a_share_of_the_requests(transformer: FakeTransformer) -> None:
+    transformer.fault = fail
+    async with open_session() as session:
+        client = of_two(transformer, session)
+        for _ in range(100):
+            with pytest.raises(BatchRefused):
+                await client.infer([mail(0.5)], "batch", 5)
+    assert 100 < len(transformer.batches) <= 100 + RESERVE + 100 * RETRY_SHARE
+
+
+async def test_when_everything_fails_no_batch_is_halved_for_ever(
+    client: TransformerClient, transformer: FakeTransformer
+) -> None:
+    transformer.fault = fail
+    kinds = []
+    for _ in range(30):
+        with pytest.raises((BatchRefused, Problem)) as raised:
+            await client.infer([mail(0.5), mail(0.25)], "batch", 5)
+        kinds.append(raised.type)
+    assert kinds[:5] == [BatchRefused] * 5
+    assert kinds[-2:] != [BatchRefused] * 2
+    assert Problem in kinds
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("the predictor did not answer in time", "staging: the predictor did not answer in time"),
+        ("KeyError: 'x'", "staging: the transformer answered 503: KeyError: 'x'"),
+    ],
+)
+async def test_errors_name_the_hop(
+    client: TransformerClient, transformer: FakeTransformer, said: str, expected: str
+) -> None:
+    answering(transformer, {"error": said}, 503)
+    assert (await problem(client)).detail == expected
+
+
+async def test_a_content_type_does_not_matter(client: TransformerClient, transformer: FakeTransformer) -> None:
+    async def as_text(_: web.Request, mails: list[str]) -> web.Response:
+        return web.json_response(verdicts(mails), content_type="text/html")
+
+    transformer.fault = as_text
+    assert (await client.infer([mail(0.5)], "batch", 5)).probabilities == [0.5]

@@ -11,7 +11,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from replicas import Replica, Replicas, Unreachable
+from replicas import Failures, Replica, Replicas, Unreachable, read_bounded
+from replicas.budget import RESERVE, RETRY_SHARE
 
 ADDRESSES = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
 
@@ -276,3 +277,170 @@ async def test_changes_are_said_once(servers: Servers, caplog: pytest.LogCapture
         await replicas.pick()
         await asyncio.sleep(0.005)
     assert [record.message for record in caplog.records] == ["replicas changed"]
+
+
+async def test_a_name_without_addresses_is_no_news(servers: Servers, session: aiohttp.ClientSession) -> None:
+    names = Names(ADDRESSES)
+    replicas = named(servers, names, refresh_seconds=0.0)
+    await ask(session, replicas)
+    names.addresses = []
+    await load(session, replicas, 30)
+    assert len(replicas) == 3
+
+
+async def test_a_name_server_that_hangs_is_waited_for_by_one_request_alone(
+    servers: Servers, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("replicas.replicas.WAIT_SECONDS", 0.3)
+    names = Names(ADDRESSES)
+    replicas = named(servers, names, refresh_seconds=0.5)
+    await ask(session, replicas)
+    names.hangs = asyncio.Event()
+    await asyncio.sleep(1.1)
+    began = monotonic()
+    await ask(session, replicas)
+    waited = monotonic() - began
+    began = monotonic()
+    await ask(session, replicas)
+    assert waited >= 0.3 > monotonic() - began
+    names.hangs.set()
+
+
+async def test_a_name_server_that_hangs_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("replicas.replicas.RESOLVE_SECONDS", 0.05)
+    names = Names(ADDRESSES)
+    names.hangs = asyncio.Event()
+    replicas = Replicas("http://spam.test:1", names)
+    await replicas.pick()
+    names.hangs.set()
+    monkeypatch.setattr(replicas, "_resolved_at", -1e9)
+    assert (await replicas.pick()).url != "http://spam.test:1"
+    assert len(names.asked) == 2
+
+
+NO_RETRY = Failures((), ())
+
+
+async def test_a_name_that_is_not_resolved_in_time_is_said_so() -> None:
+    names = Names(ADDRESSES)
+    names.hangs = asyncio.Event()
+    with pytest.raises(Unreachable, match=r"spam\.test:1 could not be resolved in time"):
+        await Replicas("http://spam.test:1", names).ask(hang, 0.05, NO_RETRY)
+    names.hangs.set()
+
+
+async def hang(_: Replica, __: float) -> str:
+    await asyncio.sleep(30)
+    return "never"
+
+
+def of_two() -> Replicas:
+    return Replicas("http://spam.test:1", Names(ADDRESSES[:2]))
+
+
+async def test_a_hang_is_left_for_another_within_the_deadline() -> None:
+    replicas = of_two()
+    bad = await replicas.pick()
+    asked: list[tuple[Replica, float]] = []
+
+    async def send(replica: Replica, seconds: float) -> str:
+        asked.append((replica, seconds))
+        return await hang(replica, seconds) if replica is bad else "answer"
+
+    for _ in range(20):
+        assert await replicas.ask(send, 0.4, NO_RETRY) == "answer"
+    to_bad = [seconds for replica, seconds in asked if replica is bad]
+    assert len(to_bad) == 1 and to_bad[0] <= 0.2, "granted half, and not asked again"
+    assert bad.hangs
+
+
+async def test_a_request_that_came_late_makes_no_hang() -> None:
+    replicas = Replicas("http://127.0.0.1:1")
+    replica = await replicas.pick()
+    with pytest.raises(TimeoutError):
+        await replicas._attempt(replica, hang, 0.05, 1.0)
+    assert await replicas.pick() is replica
+    with pytest.raises(TimeoutError):
+        await replicas._attempt(replica, hang, 0.25, 1.0)
+    with pytest.raises(Unreachable):
+        await replicas.pick()
+
+
+async def test_one_that_answers_others_does_not_hang() -> None:
+    replicas = Replicas("http://127.0.0.1:1")
+
+    async def at_once(_: Replica, __: float) -> str:
+        return "answer"
+
+    slow = asyncio.create_task(replicas.ask(hang, 0.1, NO_RETRY))
+    await asyncio.sleep(0.01)
+    await replicas.ask(at_once, 0.1, NO_RETRY)
+    with pytest.raises(TimeoutError):
+        await slow
+    assert await replicas.ask(at_once, 0.1, NO_RETRY) == "answer"
+
+
+async def test_a_recovered_one_is_taken_back_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("replicas.replicas.AVOID_SECONDS", (0.05, 0.05))
+    replicas = Replicas("http://127.0.0.1:1")
+    with pytest.raises(TimeoutError):
+        await replicas.ask(hang, 0.05, NO_RETRY)
+    await asyncio.sleep(0.06)
+    under_way = 0
+    seen: list[int] = []
+
+    async def send(_: Replica, __: float) -> str:
+        nonlocal under_way
+        under_way += 1
+        seen.append(under_way)
+        await asyncio.sleep(0.02)
+        under_way -= 1
+        return "answer"
+
+    assert await replicas.ask(send, 5, NO_RETRY) == "answer"
+    answers = await asyncio.gather(*(replicas.ask(send, 5, NO_RETRY) for _ in range(40)))
+    assert answers == ["answer"] * 40
+    assert max(seen[:3]) == 2, "first one, then two"
+    assert max(seen[:7]) <= 4 and max(seen) > 4, "then twice as many each round"
+
+
+async def test_retries_are_bounded() -> None:
+    replicas = of_two()
+    asked = 0
+
+    async def send(_: Replica, __: float) -> str:
+        nonlocal asked
+        asked += 1
+        raise ConnectionResetError
+
+    for _ in range(200):
+        with pytest.raises(ConnectionResetError):
+            await replicas.ask(send, 5, Failures((), (ConnectionResetError,)))
+    assert 200 < asked <= 200 * (1 + RETRY_SHARE) + RESERVE
+
+
+async def test_answers_are_read_up_to_their_limit() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b"abcd"
+
+    assert await read_bounded(chunks(), 12) == b"abcdabcdabcd"
+    with pytest.raises(ValueError, match="longer than 11 bytes"):
+        await read_bounded(chunks(), 11)
+
+
+async def test_one_that_hung_is_taken_back_beside_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("replicas.replicas.AVOID_SECONDS", (0.05, 0.05))
+    replicas = of_two()
+    hung = await replicas.pick()
+    with pytest.raises(TimeoutError), hung:
+        raise TimeoutError
+    await asyncio.sleep(0.06)
+
+    async def send(replica: Replica, _: float) -> Replica:
+        await asyncio.sleep(0.01)
+        return replica
+
+    asked = await asyncio.gather(*(replicas.ask(send, 5, NO_RETRY) for _ in range(10)))
+    assert hung in asked
+    assert not hung.hangs

@@ -2,15 +2,17 @@ import asyncio
 import json
 import threading
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any
 
 import pytest
 from aiohttp import web
-from conftest import SHA256, TIMEOUT_SECONDS, FakePredictor, LogOnDisk, hang
+from conftest import SHA256, TIMEOUT_SECONDS, FakePredictor, LogOnDisk, hang, scores
 from kserve import InferInput, InferRequest, InferResponse
 
 import features
 from oip import InvalidInput, Unavailable
+from replicas.replicas import RETRIES
 from transformer.model import INLINE_CHARACTERS, FeatureTransformer
 from transformer.predictor_client import PredictorClient
 
@@ -158,6 +160,20 @@ def with_output(**changes: Any) -> dict[str, Any]:
         {**FAKE.answer([0.5]), "parameters": ["threshold"]},
         {**FAKE.answer([0.5]), "parameters": {"threshold": "0.9"}},
         {**FAKE.answer([0.5]), "parameters": {"threshold": -1}},
+        {**FAKE.answer([0.5]), "parameters": {"threshold": True}},
+        {**FAKE.answer([0.5]), "parameters": {"model_sha256": "ab\r\nX: y"}},
+        {**FAKE.answer([0.5]), "id": "another"},
+        {**FAKE.answer([0.5]), "error": "but with status 200"},
+        {**FAKE.answer([0.5]), "model_version": 7},
+        {**FAKE.answer([0.5]), "model_version": "7\n"},
+        {**FAKE.answer([0.5]), "model_version": "7" * 129},
+        {**FAKE.answer([0.5]), "more": "x" * 100_000},
+        FAKE.answer([float("inf")]),
+        json.dumps(FAKE.answer([0.5])).encode()[:-5],
+        with_output(data=["0.5", "0.5"]),
+        with_output(data=["NaN", "NaN"]),
+        with_output(data=[True, True]),
+        with_output(data=[-0.1, -0.1]),
     ],
 )
 async def test_nonsense_is_502(model: FeatureTransformer, predictor: FakePredictor, content: Any) -> None:
@@ -198,7 +214,7 @@ async def test_half_an_answer_is_503(model: FeatureTransformer, predictor: FakeP
     assert len(predictor.bodies) == 1
 
 
-async def test_a_closed_connection_is_tried_once_more(model: FeatureTransformer, predictor: FakePredictor) -> None:
+async def test_a_closed_connection_is_tried_again(model: FeatureTransformer, predictor: FakePredictor) -> None:
     """As when a replica goes away between two requests."""
 
     async def first_one_only(request: web.Request) -> web.StreamResponse | None:
@@ -218,7 +234,7 @@ async def test_connections_that_always_close_are_503(model: FeatureTransformer, 
     predictor.fault = always
     with pytest.raises(Unavailable, match="cannot be reached: ServerDisconnectedError"):
         await ask(model, request(SPAM))
-    assert len(predictor.bodies) == 2
+    assert len(predictor.bodies) == 1 + RETRIES
 
 
 async def test_an_error_answer_is_not_tried_again(model: FeatureTransformer, predictor: FakePredictor) -> None:
@@ -275,3 +291,69 @@ async def test_nested_rows_are_read_too(model: FeatureTransformer, predictor: Fa
     output = {"name": "x", "datatype": "FP64", "shape": [1, 2], "data": [[0.25, 0.75]]}
     predictor.fault = answering({**predictor.answer([0.5]), "outputs": [output]})
     assert (await ask(model, request(HAM))).outputs[0].data == [0.75]
+
+
+def with_deadline(model: FeatureTransformer, milliseconds: str) -> Any:
+    return model(request(HAM), headers={"x-deadline-ms": milliseconds})
+
+
+async def test_a_deadline_of_the_sender_bounds_the_predictors_time(
+    model: FeatureTransformer, predictor: FakePredictor
+) -> None:
+    predictor.fault = hang
+    began = monotonic()
+    with pytest.raises(Unavailable, match="the predictor did not answer in time") as raised:
+        await with_deadline(model, "200")
+    assert raised.value.status == 504
+    assert monotonic() - began < TIMEOUT_SECONDS
+
+
+async def test_a_deadline_that_has_passed_is_504_without_asking(
+    model: FeatureTransformer, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transformer.model.read_deadline", lambda _: monotonic() - 1)
+    with pytest.raises(Unavailable, match="the transformer had no time left") as raised:
+        await ask(model, request(HAM))
+    assert raised.value.status == 504
+    assert predictor.bodies == []
+
+
+@pytest.mark.parametrize("wrong", ["", "0", "-1", "soon", "1.5", "1e3", "99999999999", "\u00b2"])
+async def test_a_deadline_that_is_no_number_is_refused(model: FeatureTransformer, wrong: str) -> None:
+    with pytest.raises(InvalidInput, match="X-Deadline-Ms is .* expected 1 to 3600000 milliseconds"):
+        await with_deadline(model, wrong)
+
+
+async def test_a_predictor_that_hangs_is_asked_by_one_request_at_a_time(
+    model: FeatureTransformer, predictor: FakePredictor
+) -> None:
+    predictor.fault = hang
+    with pytest.raises(Unavailable):
+        await ask(model, request(HAM))
+    with pytest.raises(Unavailable, match="the predictor is not asked now") as raised:
+        await ask(model, request(HAM))
+    assert raised.value.status == 503
+    assert len(predictor.bodies) == 1
+
+
+async def test_answers_of_two_requests_are_never_swapped(model: FeatureTransformer, predictor: FakePredictor) -> None:
+    """A predictor, or what stands before it, that gives each the other's answer."""
+    waiting: list[tuple[asyncio.Future[Any], Any]] = []
+
+    async def swap(_: web.Request) -> web.Response:
+        body = predictor.bodies[-1]
+        own = {**predictor.answer(scores(body)), "id": body["id"]}
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        waiting.append((future, own))
+        if len(waiting) == 2:
+            (first, one), (second, other) = waiting
+            first.set_result(other)
+            second.set_result(one)
+        return web.json_response(await future)
+
+    predictor.fault = swap
+    asked = [request(SPAM), request(HAM)]
+    for each, batch_id in zip(asked, ("a", "b"), strict=True):
+        each.id = batch_id
+    outcomes = await asyncio.gather(*(ask(model, each) for each in asked), return_exceptions=True)
+    assert all("answers another request" in str(outcome) for outcome in outcomes), outcomes

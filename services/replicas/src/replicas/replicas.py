@@ -129,8 +129,11 @@ class Replica:
         return self._answered_at >= moment
 
     def rank(self, now: float) -> tuple[bool, int, float]:
-        """Less is better: not failed just now, then few requests under way, then chance."""
-        return self.hangs or now < self._avoid_until, self._under_way, random.random()
+        """Less is better: not failed just now, then few requests under way, then chance.
+
+        One that hung and is due to be looked at comes first, or it would never come back beside another.
+        """
+        return not self.hangs and now < self._avoid_until, self._under_way, random.random()
 
     def _answered(self) -> None:
         if self.hangs:
@@ -138,6 +141,7 @@ class Replica:
             self._limit = 1
         self.hangs = False
         self._failures = 0
+        self._avoid_until = 0.0
         self._answered_at = monotonic()
         self._limit = self._limit + 1 if self._limit < FULL_SPEED else math.inf
 

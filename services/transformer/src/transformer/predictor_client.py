@@ -98,8 +98,10 @@ class PredictorClient:
         """Scores, or how the predictor refused these mails; raises what another replica may do better."""
         headers = _headers(request_id) | replica.headers
         async with self._session.post(replica.url + self._path, data=body, headers=headers) as response:
+            # The answer repeats the id, in escapes of six bytes at worst.
+            limit = ANSWER_BYTES + ANSWER_BYTES_PER_MAIL * n + 6 * len(request_id)
             try:
-                answer = await read_bounded(response.content.iter_any(), ANSWER_BYTES + ANSWER_BYTES_PER_MAIL * n)
+                answer = await read_bounded(response.content.iter_any(), limit)
             except ValueError as error:
                 raise _nonsense(str(error)) from None
             if response.status == HTTPStatus.OK:
@@ -190,7 +192,7 @@ def _probability(value: object) -> float:
 def _text(name: str, value: object) -> str:
     """It goes into answers, log lines and the inference log."""
     if not isinstance(value, str) or not len(value) <= LONGEST_VERSION or not value.isprintable():
-        raise ValueError(f"{name} is no text of 1 to {LONGEST_VERSION} printable characters")
+        raise ValueError(f"{name} is no text of up to {LONGEST_VERSION} printable characters")
     return value
 
 
@@ -208,7 +210,8 @@ def _check_schema(parameters: dict[str, Any]) -> None:
     trained_on = parameters.get("feature_schema_version", features.SCHEMA_VERSION)
     if trained_on != features.SCHEMA_VERSION:
         raise Unavailable(
-            f"the model was trained on feature schema {str(trained_on)[:50]}, this transformer makes {features.SCHEMA_VERSION};"
+            f"the model was trained on feature schema {str(trained_on)[:50]},"
+            f" this transformer makes {features.SCHEMA_VERSION};"
             " release the transformer image and the model of one schema together"
         )
 

@@ -80,6 +80,10 @@ class Servers:
         self._servers.append(server := Server(name, process, f"http://127.0.0.1:{port}", ready_path, log))
         return server
 
+    def forget(self, server: Server) -> None:
+        """Leave a server out that has been ended on purpose."""
+        self._servers.remove(server)
+
     def wait_ready(self) -> None:
         """Wait until each server answers at its path for readiness."""
         give_up = time.monotonic() + START_TIMEOUT

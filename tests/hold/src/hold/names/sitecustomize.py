@@ -1,0 +1,45 @@
+"""Put on a service's PYTHONPATH, this is its name server: names ending in `.test` are looked up in the file HOLD_NAMES.
+
+The file holds JSON, name -> list of addresses, or "fail" or "hang". Everything else of the process is its own.
+"""
+
+import asyncio
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+FILE = Path(os.environ["HOLD_NAMES"])
+REFRESH_SECONDS = 5.0
+
+
+async def addresses(host: str) -> list[str]:
+    """The addresses of a name."""
+    found = json.loads(FILE.read_text())[host]
+    if found == "hang":
+        await asyncio.sleep(3600)
+    if not isinstance(found, list):
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    return [str(address) for address in found]
+
+
+def replace() -> None:
+    """Put it in the place of the resolver of requests, and of that of the SDK's readiness."""
+    from replicas import Replicas
+
+    Replicas.__init__.__defaults__ = (addresses, REFRESH_SECONDS)
+    try:
+        from anyio._core import _sockets
+    except ImportError:
+        return
+    own: Any = _sockets.getaddrinfo
+
+    async def getaddrinfo(host: str, *args: Any, **kwargs: Any) -> Any:
+        named = str(host).endswith(".test")
+        return await own((await addresses(host))[0] if named else host, *args, **kwargs)
+
+    _sockets.getaddrinfo = getaddrinfo  # type: ignore[assignment]
+
+
+replace()
