@@ -43,7 +43,9 @@ class Client:
 
 @asynccontextmanager
 async def serving(max_seconds: float, drain_seconds: float = 0) -> AsyncIterator[tuple[Server, int]]:
-    config = uvicorn.Config(ok, port=0, http=connections(ConnectionLimits(max_seconds)), lifespan="off", log_config=None)
+    config = uvicorn.Config(
+        ok, port=0, http=connections(ConnectionLimits(max_seconds)), lifespan="off", log_config=None
+    )
     server = Server(config, drain_seconds)
     running = asyncio.create_task(server.serve())
     while not server.started:

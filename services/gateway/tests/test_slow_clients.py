@@ -215,4 +215,3 @@ async def test_bodies_on_their_way_have_a_bound_together_and_give_it_back(transf
         await asyncio.sleep(0.1)
         again.send(b" " * (2_000 - len(content)))
         assert (await again.answer())[0] == 200
-

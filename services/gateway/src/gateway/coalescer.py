@@ -18,7 +18,7 @@ from gateway.settings import Settings
 from gateway.transformer_client import Answer, BatchRefused, Mail, TransformerClient
 
 PREDICTIONS = ("spam", "ham")
-BATCH_WEIGHT = 0.1
+BATCH_WEIGHT = 0.2
 """Of the last batch in the average of what batches take: a few slow ones refuse nobody yet."""
 
 
@@ -207,13 +207,17 @@ class Coalescer:
             self._pump_soon()
 
     def _take(self) -> list[Job]:
-        """The next batch, from the lane whose turn it is; empty when nothing waits."""
+        """The next batch, from the lane whose turn it is, of mails whose clients are there; empty when none waits."""
         batch: list[Job] = []
         mails = size = 0
         lane = self._bulk if self._bulk and (self._bulk_is_next or not self._singles) else self._singles
         self._bulk_is_next = lane is self._singles
         while lane:
             job = lane[0]
+            if job.future.done():
+                self._leave_lane(lane)
+                self._settle(job, problems.upstream_failed(self.environment, "its client has gone"))
+                continue
             mails, size = mails + len(job.mails), size + job.size
             if batch and (mails > self._limits.batch_mails or size > self._limits.batch_bytes):
                 break
@@ -286,7 +290,7 @@ class Coalescer:
         self._outstanding_bytes -= job.size
         while self._by_arrival and self._by_arrival[0].settled:
             self._by_arrival.popleft()
-        if job.future.cancelled():
+        if job.future.done():
             return
         if isinstance(outcome, Answer):
             job.future.set_result(outcome)

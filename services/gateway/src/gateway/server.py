@@ -16,6 +16,7 @@ import resource
 import socket
 import struct
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -23,6 +24,7 @@ from http import HTTPStatus
 from typing import Any
 
 import uvicorn
+from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway import metrics, problems
@@ -37,6 +39,8 @@ TICK_SECONDS = 0.1
 SWEEP_SECONDS = 1.0
 ANSWER_WHOLE = "gateway.answer_whole"
 """An extension of a request's scope: `Connection.answer_whole` of that request."""
+AWAITS = "gateway.awaits"
+"""Likewise: `Connection.awaits`."""
 MAX_HEAD_BYTES = 64 * 1024
 """Of a head that does not arrive in one piece; as in h11."""
 SPARE_FILES = 500
@@ -97,14 +101,18 @@ class Connection(HttpToolsProtocol):
         self._end = now + self.limits.age * (1 - JITTER * random.random())
         self._stage, self._since = Stage.NEW, now
         self._head_bytes = 0
+        self._awaited: Sequence[asyncio.Future[Any]] = ()
         self._unread_since: float | None = None
         self.waiting[self] = None
         if len(self.connections) > self.limits.connections:
             self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
+        """Forget it, and what its client waited for."""
         self.waiting.pop(self, None)
+        for future in self._awaited:
+            if not future.done():
+                future.set_exception(ClientDisconnect())
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -129,8 +137,12 @@ class Connection(HttpToolsProtocol):
         self.waiting.pop(self, None)
         if self.draining or self._since > self._end:
             self.cycle.keep_alive = False
-        extensions: dict[Any, Any] = {ANSWER_WHOLE: partial(self.answer_whole, self.cycle)}
+        extensions: dict[Any, Any] = {ANSWER_WHOLE: partial(self.answer_whole, self.cycle), AWAITS: self.awaits}
         self.scope["extensions"] = extensions
+
+    def awaits(self, futures: Sequence[asyncio.Future[Any]]) -> None:
+        """What the request under way waits for; each fails with `ClientDisconnect` when its client goes."""
+        self._awaited = futures
 
     def answer_whole(self, cycle: RequestResponseCycle, status: HTTPStatus, head: bytes, body: bytes) -> bool:
         """Write an answer that is prepared, for a fraction of what `send` costs.

@@ -13,7 +13,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=30)
 
 @dataclass
 class Steady:
-    """What became of the requests: status (0 where there was no answer) and milliseconds, in the order of their ends."""
+    """What became of the requests: status (0 where there was no answer) and milliseconds, in order of their ends."""
 
     answers: list[tuple[int, float]] = field(default_factory=list)
     unpolite: int = 0
