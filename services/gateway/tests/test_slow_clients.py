@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
+import uvloop
 from conftest import FakeTransformer
 from prometheus_client import REGISTRY
 from serving import Client, client_of, head, post, serving
@@ -24,6 +25,12 @@ SHORT, LONG = 0.2, 60.0
 LIMITS = ConnectionLimits(LONG, idle=LONG, head=LONG, body=LONG, write=LONG)
 HUGE = b"x" * 2**26
 """More than any socket's buffers hold."""
+
+
+@pytest.fixture(scope="module")
+def event_loop_policy() -> uvloop.EventLoopPolicy:
+    """The loop that the command runs on: its transports differ from asyncio's."""
+    return uvloop.EventLoopPolicy()
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ the one that has waited longest for a request makes room.
 
 import asyncio
 import contextlib
+import logging
 import random
 import resource
 import socket
@@ -33,6 +34,8 @@ from gateway.problems import Problem
 from gateway.requests import BODY_LATE
 from gateway.settings import Settings
 
+log = logging.getLogger("gateway")
+
 JITTER = 0.5
 """The share of its age by which a connection may end earlier: those opened together do not end together."""
 TICK_SECONDS = 0.1
@@ -45,6 +48,9 @@ MAX_HEAD_BYTES = 64 * 1024
 """Of a head that does not arrive in one piece; as in h11."""
 SPARE_FILES = 500
 """Files that are no clients' connections: those to transformers, above all."""
+SEND_BUFFER_BYTES = 128 * 1024
+"""Of the kernel, for each connection (it takes twice as much): by itself it would keep megabytes for a client that does
+not read, and they count as memory of the pod."""
 RESET = struct.pack("ii", 1, 0)
 """A linger of no time, socket(7)."""
 REASONS = ("head", "body", "idle", "write", "room")
@@ -97,6 +103,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Draw how old this connection may become, and make room for it."""
         super().connection_made(transport)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         now = self.loop.time()
         self._end = now + self.limits.age * (1 - JITTER * random.random())
         self._stage, self._since = Stage.NEW, now
@@ -302,8 +309,14 @@ class Server(uvicorn.Server):
             await asyncio.sleep(SWEEP_SECONDS)
             now = loop.time()
             for connection in list(self.server_state.connections):
-                if isinstance(connection, Connection):
-                    connection.sweep(now)
+                self._look_at(connection, now)
+
+    def _look_at(self, connection: Any, now: float) -> None:
+        try:
+            connection.sweep(now)
+        except Exception:
+            # One connection must not end the sweep of all others.
+            log.exception("connection not looked at")
 
 
 def _raise_file_limit(wanted: int) -> int:

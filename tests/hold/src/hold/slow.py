@@ -11,7 +11,7 @@ from hold.flood import metrics, sample
 
 HEAD = b"POST /api/v1/predict HTTP/1.1\r\nHost: gateway\r\nX-Slow: "
 BODY = b"POST /api/v1/predict HTTP/1.1\r\nHost: gateway\r\nContent-Length: 100000\r\n\r\n{"
-UNREAD = b"GET /openapi.json HTTP/1.1\r\nHost: gateway\r\n\r\n" * 40
+UNREAD = b"GET /openapi.json HTTP/1.1\r\nHost: gateway\r\n\r\n" * 60
 """More answers than the buffers on both sides hold."""
 RECEIVE_BYTES = 4096
 """Of the socket's buffer of a client that does not read."""
@@ -25,11 +25,6 @@ class Slow:
     kind: str
     clients: int
     seconds: list[float] = field(default_factory=list)
-
-    @property
-    def longest(self) -> float:
-        """Seconds until the last of those that were ended."""
-        return max(self.seconds, default=float("inf"))
 
 
 def run(url: str, kinds: dict[str, tuple[bytes, bytes, int]], give_up: float) -> list[Slow]:
