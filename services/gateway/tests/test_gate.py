@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-import uvloop
 from conftest import FakeTransformer
 from serving import Client, client_of, head, post, serving
 
@@ -20,12 +19,6 @@ PREDICT, BATCH = "/api/v1/predict", "/api/v1/batch-predict"
 ROOM = 2
 """Mails."""
 MAIL = post(PREDICT, {"email_content": "0.5"})
-
-
-@pytest.fixture(scope="module")
-def event_loop_policy() -> uvloop.EventLoopPolicy:
-    """The loop that the command runs on: its transports differ from asyncio's."""
-    return uvloop.EventLoopPolicy()
 
 
 @dataclass

@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
-import uvloop
 from conftest import FakeTransformer
 from prometheus_client import REGISTRY
 from serving import Client, client_of, head, post, serving
@@ -25,12 +24,6 @@ SHORT, LONG = 0.2, 60.0
 LIMITS = ConnectionLimits(LONG, idle=LONG, head=LONG, body=LONG, write=LONG)
 HUGE = b"x" * 2**26
 """More than any socket's buffers hold."""
-
-
-@pytest.fixture(scope="module")
-def event_loop_policy() -> uvloop.EventLoopPolicy:
-    """The loop that the command runs on: its transports differ from asyncio's."""
-    return uvloop.EventLoopPolicy()
 
 
 @pytest.fixture(autouse=True)
@@ -183,6 +176,23 @@ async def test_the_connection_that_waited_longest_makes_room(ended: Callable[[st
         assert (await new.answer())[0] == 200
         assert await clients[1].is_closed()
         for client in (clients[0], clients[2]):
+            client.send(GET)
+            assert (await client.answer())[0] == 200
+    assert ended("room") == 1
+
+
+async def test_who_never_asked_makes_room_before_who_is_only_idle(
+    ended: Callable[[str], float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.server.GRACE_SECONDS", SHORT)
+    async with serving(page, replace(LIMITS, connections=2), "off") as port, AsyncExitStack() as stack:
+        known, stranger = [await stack.enter_async_context(client_of(port)) for _ in range(2)]
+        known.send(GET)
+        assert (await known.answer())[0] == 200
+        await asyncio.sleep(2 * SHORT)
+        new = await stack.enter_async_context(client_of(port))
+        assert await stranger.is_closed()
+        for client in (known, new):
             client.send(GET)
             assert (await client.answer())[0] == 200
     assert ended("room") == 1

@@ -210,20 +210,26 @@ class Coalescer:
         """The next batch, from the lane whose turn it is, of mails whose clients are there; empty when none waits."""
         batch: list[Job] = []
         mails = size = 0
+        self._drop_gone()
         lane = self._bulk if self._bulk and (self._bulk_is_next or not self._singles) else self._singles
         self._bulk_is_next = lane is self._singles
         while lane:
             job = lane[0]
-            if job.future.done():
-                self._leave_lane(lane)
-                self._settle(job, problems.upstream_failed(self.environment, "its client has gone"))
-                continue
             mails, size = mails + len(job.mails), size + job.size
             if batch and (mails > self._limits.batch_mails or size > self._limits.batch_bytes):
                 break
             self._leave_lane(lane)
             batch.append(job)
+            self._drop_gone()
         return batch
+
+    def _drop_gone(self) -> None:
+        """Let go of what is next in a lane and whose client has gone."""
+        for lane in (self._singles, self._bulk):
+            while lane and lane[0].future.done():
+                job = lane[0]
+                self._leave_lane(lane)
+                self._settle(job, problems.upstream_failed(self.environment, "its client has gone"))
 
     def _leave_lane(self, lane: deque[Job]) -> None:
         job = lane.popleft()

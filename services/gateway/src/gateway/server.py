@@ -6,7 +6,7 @@ one that uses a connection at the very moment at which the server closes it lose
 
 A client that is slow, by intent or not, is ended too: each stage of a request has a time, and one look a second at all
 connections finds those that are over it, for less than a timer for each request would cost. Of too many connections,
-the one that has waited longest for a request makes room.
+one that never asked anything makes room, or the one that is idle for longest.
 """
 
 import asyncio
@@ -46,9 +46,11 @@ AWAITS = "gateway.awaits"
 """Likewise: `Connection.awaits`."""
 MAX_HEAD_BYTES = 64 * 1024
 """Of a head that does not arrive in one piece; as in h11."""
+GRACE_SECONDS = 1.0
+"""In which every honest client sends the first request of its connection."""
 SPARE_FILES = 500
 """Files that are no clients' connections: those to transformers, above all."""
-SEND_BUFFER_BYTES = 128 * 1024
+SEND_BUFFER_BYTES = 64 * 1024
 """Of the kernel, for each connection (it takes twice as much): by itself it would keep megabytes for a client that does
 not read, and they count as memory of the pod."""
 RESET = struct.pack("ii", 1, 0)
@@ -97,8 +99,10 @@ class Connection(HttpToolsProtocol):
     limits: ConnectionLimits
     draining = False
     """Whether the next answer of every connection is its last."""
-    waiting: "OrderedDict[Connection, None]"
-    """Those of the server that have no request under way, the longest first."""
+    strangers: "OrderedDict[Connection, None]"
+    """Those of the server that have asked nothing yet, the oldest first."""
+    idle: "OrderedDict[Connection, None]"
+    """Those that have been answered and have no request under way, the longest idle first."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Draw how old this connection may become, and make room for it."""
@@ -110,13 +114,13 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._awaited: Sequence[asyncio.Future[Any]] = ()
         self._unread_since: float | None = None
-        self.waiting[self] = None
+        self.strangers[self] = None
         if len(self.connections) > self.limits.connections:
             self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it, and what its client waited for."""
-        self.waiting.pop(self, None)
+        self._forget()
         for future in self._awaited:
             if not future.done():
                 future.set_exception(ClientDisconnect())
@@ -141,7 +145,7 @@ class Connection(HttpToolsProtocol):
         """Take a request, and decide whether it is the last."""
         super().on_headers_complete()
         self._stage, self._since = Stage.BODY, self.loop.time()
-        self.waiting.pop(self, None)
+        self._forget()
         if self.draining or self._since > self._end:
             self.cycle.keep_alive = False
         extensions: dict[Any, Any] = {ANSWER_WHOLE: partial(self.answer_whole, self.cycle), AWAITS: self.awaits}
@@ -190,7 +194,7 @@ class Connection(HttpToolsProtocol):
     def _rest_if_done(self) -> None:
         if self._stage is Stage.ANSWER and self.cycle.response_complete:
             self._stage, self._since = Stage.IDLE, self.loop.time()
-            self.waiting[self] = None
+            self.idle[self] = None
 
     def sweep(self, now: float) -> None:
         """End this connection if its client is too slow."""
@@ -234,13 +238,20 @@ class Connection(HttpToolsProtocol):
             self.cycle.message_event.set()
 
     def _make_room(self) -> None:
-        longest = next(iter(self.waiting))
+        """End a connection that had the time to ask and did not, or else the one that is idle for longest."""
+        stranger, idle = next(iter(self.strangers)), next(iter(self.idle), None)
+        has_had_time = self._since - stranger._since > GRACE_SECONDS
+        longest = stranger if idle is None or has_had_time else idle
         if longest is self:
             self._refuse(problems.too_many_connections(self.limits.connections), "room")
         elif longest.transport.get_write_buffer_size():
             longest._abort("room")
         else:
             longest._close("room")
+
+    def _forget(self) -> None:
+        self.strangers.pop(self, None)
+        self.idle.pop(self, None)
 
     def _refuse(self, problem: Problem, reason: str) -> None:
         """Answer in the application's place, which has seen nothing of this request, and close."""
@@ -259,14 +270,14 @@ class Connection(HttpToolsProtocol):
 
     def _close(self, reason: str) -> None:
         metrics.CONNECTIONS_ENDED.labels(reason).inc()
-        self.waiting.pop(self, None)
+        self._forget()
         self.transport.close()
 
     def _abort(self, reason: str) -> None:
         # With a reset: otherwise the kernel would keep what is unread for as long as the client likes.
         self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         metrics.CONNECTIONS_ENDED.labels(reason).inc()
-        self.waiting.pop(self, None)
+        self._forget()
         self.transport.abort()
 
 
@@ -274,7 +285,9 @@ def connections(limits: ConnectionLimits) -> type[Connection]:
     """The connections of one server: a class of their own, which says whether it drains."""
     for reason in REASONS:
         metrics.CONNECTIONS_ENDED.labels(reason)
-    return type("ServerConnection", (Connection,), {"limits": limits, "waiting": OrderedDict()})
+    return type(
+        "ServerConnection", (Connection,), {"limits": limits, "strangers": OrderedDict(), "idle": OrderedDict()}
+    )
 
 
 class Server(uvicorn.Server):
