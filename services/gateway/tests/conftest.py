@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import aiohttp
 import orjson
 import pytest
+import uvloop
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
@@ -14,6 +15,12 @@ from gateway.coalescer import Coalescer, Limits
 from gateway.settings import Settings
 from gateway.transformer_client import Mail, TransformerClient
 from replicas import Replicas
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that the command runs on: its transports differ from asyncio's."""
+    return {"uvloop": uvloop.new_event_loop}
+
 
 Fault = Callable[[web.Request, list[str]], Awaitable[web.StreamResponse | None]]
 

@@ -37,6 +37,27 @@ async def test_what_waits_for_a_slot_leaves_together(coalescer: Coalescer, trans
     assert [len(batch) for batch in transformer.batches] == [1, 4, 2]
 
 
+async def test_mail_that_would_wait_too_long_is_refused_although_there_is_room(
+    client: TransformerClient, transformer: FakeTransformer
+) -> None:
+    async def slow(_: web.Request, __: list[str]) -> None:
+        await asyncio.sleep(0.1)
+
+    transformer.fault = slow
+    coalescer = make_coalescer(client, transformer, max_batch_mails=1, max_queue_seconds=0.3)
+    for _ in range(10):
+        await submit(coalescer, 0.5)
+    jobs = [submit(coalescer, 0.5)]
+    await transformer.wait_for_batches(11)
+    with pytest.raises(Problem, match="no room"):
+        jobs += [submit(coalescer, 0.5) for _ in range(15)]
+    assert coalescer.full
+    await asyncio.gather(*jobs)
+    while coalescer.full:
+        await asyncio.sleep(0.01)
+    await submit(coalescer, 0.5)
+
+
 async def test_each_replica_has_its_batches_under_way(transformer: FakeTransformer) -> None:
     async def resolve(_: str) -> list[str]:
         return ["127.0.0.1", "127.0.0.2", "127.0.0.3"]

@@ -145,6 +145,22 @@ async def test_every_refusal_is_counted_and_the_log_says_of_how_many_a_line_spea
     assert {(line["status"], line["environment"]) for line in refused} == {(503, "staging")}
 
 
+async def test_mail_of_clients_that_have_gone_is_not_sent_and_makes_room(transformer: FakeTransformer) -> None:
+    settings = Settings(environments={"staging": transformer.url}, max_queued_mails=5, max_batch_mails=1)  # type: ignore[dict-item]
+    async with serving(create_app(settings), ConnectionLimits(60)) as port, filled(port, transformer):
+        async with AsyncExitStack() as stack:
+            for path, body in ((PREDICT, {"email_content": "0.1"}), (BATCH, {"emails": ["0.2", "0.3"]})):
+                client = await stack.enter_async_context(client_of(port))
+                client.send(post(path, body))
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)
+        transformer.gate.set()
+        async with client_of(port) as client:
+            client.send(post(PREDICT, {"email_content": "0.4"}))
+            assert (await client.answer())[0] == 200
+        assert [mail for batch in transformer.batches for mail in batch] == ["0.5", "0.5", "0.4"]
+
+
 async def refuse(client: Client, n: int) -> None:
     for _ in range(n):
         client.send(MAIL)

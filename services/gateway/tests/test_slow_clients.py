@@ -181,6 +181,23 @@ async def test_the_connection_that_waited_longest_makes_room(ended: Callable[[st
     assert ended("room") == 1
 
 
+async def test_who_never_asked_makes_room_before_who_is_only_idle(
+    ended: Callable[[str], float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.server.GRACE_SECONDS", SHORT)
+    async with serving(page, replace(LIMITS, connections=2), "off") as port, AsyncExitStack() as stack:
+        known, stranger = [await stack.enter_async_context(client_of(port)) for _ in range(2)]
+        known.send(GET)
+        assert (await known.answer())[0] == 200
+        await asyncio.sleep(2 * SHORT)
+        new = await stack.enter_async_context(client_of(port))
+        assert await stranger.is_closed()
+        for client in (known, new):
+            client.send(GET)
+            assert (await client.answer())[0] == 200
+    assert ended("room") == 1
+
+
 async def test_where_no_connection_waits_the_new_one_is_refused(transformer: FakeTransformer) -> None:
     transformer.gate.clear()
     async with serving(gateway(transformer), replace(LIMITS, connections=2)) as port, AsyncExitStack() as stack:

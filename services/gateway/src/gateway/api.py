@@ -14,6 +14,7 @@ from gateway import problems
 from gateway.access import SECURITY, Access
 from gateway.coalescer import Coalescer
 from gateway.requests import Arriving, BatchPredictRequest, PredictRequest, check_count, parse, read_body, sizes
+from gateway.server import AWAITS
 from gateway.settings import Settings
 from gateway.transformer_client import Answer, Mail
 
@@ -93,8 +94,9 @@ class Api:
         body = await self._body(request, environment)
         content = parse(PredictRequest, body).email_content
         request_id = request.scope["state"]["request_id"]
-        (future,) = environment.submit([Mail(content, request_id)], sizes([content], self._settings.max_mail_bytes))
-        answer = await future
+        pieces = environment.submit([Mail(content, request_id)], sizes([content], self._settings.max_mail_bytes))
+        _await_for(request, pieces)
+        answer = await pieces[0]
         prediction, probability = answer.predictions[0], answer.probabilities[0]
         environment.count(prediction, probability)
         verdict = {"prediction": prediction, "spam_probability": probability}
@@ -111,7 +113,9 @@ class Api:
         request_id = request.scope["state"]["request_id"]
         request.scope["state"]["mails"] = len(emails)
         mails = [Mail(email, request_id) for email in emails]
-        answers = await _all(environment.submit(mails, sizes(emails, self._settings.max_mail_bytes)))
+        pieces = environment.submit(mails, sizes(emails, self._settings.max_mail_bytes))
+        _await_for(request, pieces)
+        answers = await _all(pieces)
         verdicts = [
             {"prediction": prediction, "spam_probability": probability}
             for answer in answers
@@ -156,6 +160,13 @@ class Api:
         content = {"application/json": {"schema": body.model_json_schema()}}
         documented = {"parameters": [environment, request_id], "requestBody": {"required": True, "content": content}}
         return documented | ({"security": SECURITY} if self._access else {})
+
+
+def _await_for(request: Request, pieces: list[asyncio.Future[Answer]]) -> None:
+    """Where the server can tell that the client has gone: what still waits then is not sent for nothing."""
+    awaits = request.scope.get("extensions", {}).get(AWAITS)
+    if awaits is not None:
+        awaits(pieces)
 
 
 async def _all(pieces: list[asyncio.Future[Answer]]) -> list[Answer]:

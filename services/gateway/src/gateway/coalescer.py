@@ -17,7 +17,7 @@ from gateway import metrics, problems
 from gateway.settings import Settings
 from gateway.transformer_client import PREDICTIONS, Answer, BatchRefused, Mail, TransformerClient
 
-BATCH_WEIGHT = 0.1
+BATCH_WEIGHT = 0.2
 """Of the last batch in the average of what batches take: a few slow ones refuse nobody yet."""
 
 
@@ -206,9 +206,10 @@ class Coalescer:
             self._pump_soon()
 
     def _take(self) -> list[Job]:
-        """The next batch, from the lane whose turn it is; empty when nothing waits."""
+        """The next batch, from the lane whose turn it is, of mails whose clients are there; empty when none waits."""
         batch: list[Job] = []
         mails = size = 0
+        self._drop_gone()
         lane = self._bulk if self._bulk and (self._bulk_is_next or not self._singles) else self._singles
         self._bulk_is_next = lane is self._singles
         while lane:
@@ -218,7 +219,16 @@ class Coalescer:
                 break
             self._leave_lane(lane)
             batch.append(job)
+            self._drop_gone()
         return batch
+
+    def _drop_gone(self) -> None:
+        """Let go of what is next in a lane and whose client has gone."""
+        for lane in (self._singles, self._bulk):
+            while lane and lane[0].future.done():
+                job = lane[0]
+                self._leave_lane(lane)
+                self._settle(job, problems.upstream_failed(self.environment, "its client has gone"))
 
     def _leave_lane(self, lane: deque[Job]) -> None:
         job = lane.popleft()
@@ -285,7 +295,7 @@ class Coalescer:
         self._outstanding_bytes -= job.size
         while self._by_arrival and self._by_arrival[0].settled:
             self._by_arrival.popleft()
-        if job.future.cancelled():
+        if job.future.done():
             return
         if isinstance(outcome, Answer):
             job.future.set_result(outcome)

@@ -6,16 +6,18 @@ one that uses a connection at the very moment at which the server closes it lose
 
 A client that is slow, by intent or not, is ended too: each stage of a request has a time, and one look a second at all
 connections finds those that are over it, for less than a timer for each request would cost. Of too many connections,
-the one that has waited longest for a request makes room.
+one that never asked anything makes room, or the one that is idle for longest.
 """
 
 import asyncio
 import contextlib
+import logging
 import random
 import resource
 import socket
 import struct
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -23,6 +25,7 @@ from http import HTTPStatus
 from typing import Any
 
 import uvicorn
+from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway import metrics, problems
@@ -31,16 +34,25 @@ from gateway.problems import Problem
 from gateway.requests import BODY_LATE
 from gateway.settings import Settings
 
+log = logging.getLogger("gateway")
+
 JITTER = 0.5
 """The share of its age by which a connection may end earlier: those opened together do not end together."""
 TICK_SECONDS = 0.1
 SWEEP_SECONDS = 1.0
 ANSWER_WHOLE = "gateway.answer_whole"
 """An extension of a request's scope: `Connection.answer_whole` of that request."""
+AWAITS = "gateway.awaits"
+"""Likewise: `Connection.awaits`."""
 MAX_HEAD_BYTES = 64 * 1024
 """Of a head that does not arrive in one piece; as in h11."""
+GRACE_SECONDS = 1.0
+"""In which every honest client sends the first request of its connection."""
 SPARE_FILES = 500
 """Files that are no clients' connections: those to transformers, above all."""
+SEND_BUFFER_BYTES = 64 * 1024
+"""Of the kernel, for each connection (it takes twice as much): by itself it would keep megabytes for a client that does
+not read, and they count as memory of the pod."""
 RESET = struct.pack("ii", 1, 0)
 """A linger of no time, socket(7)."""
 REASONS = ("head", "body", "idle", "write", "room")
@@ -87,24 +99,31 @@ class Connection(HttpToolsProtocol):
     limits: ConnectionLimits
     draining = False
     """Whether the next answer of every connection is its last."""
-    waiting: "OrderedDict[Connection, None]"
-    """Those of the server that have no request under way, the longest first."""
+    strangers: "OrderedDict[Connection, None]"
+    """Those of the server that have asked nothing yet, the oldest first."""
+    idle: "OrderedDict[Connection, None]"
+    """Those that have been answered and have no request under way, the longest idle first."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Draw how old this connection may become, and make room for it."""
         super().connection_made(transport)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         now = self.loop.time()
         self._end = now + self.limits.age * (1 - JITTER * random.random())
         self._stage, self._since = Stage.NEW, now
         self._head_bytes = 0
+        self._awaited: Sequence[asyncio.Future[Any]] = ()
         self._unread_since: float | None = None
-        self.waiting[self] = None
+        self.strangers[self] = None
         if len(self.connections) > self.limits.connections:
             self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
-        self.waiting.pop(self, None)
+        """Forget it, and what its client waited for."""
+        self._forget()
+        for future in self._awaited:
+            if not future.done():
+                future.set_exception(ClientDisconnect())
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -126,11 +145,15 @@ class Connection(HttpToolsProtocol):
         """Take a request, and decide whether it is the last."""
         super().on_headers_complete()
         self._stage, self._since = Stage.BODY, self.loop.time()
-        self.waiting.pop(self, None)
+        self._forget()
         if self.draining or self._since > self._end:
             self.cycle.keep_alive = False
-        extensions: dict[Any, Any] = {ANSWER_WHOLE: partial(self.answer_whole, self.cycle)}
+        extensions: dict[Any, Any] = {ANSWER_WHOLE: partial(self.answer_whole, self.cycle), AWAITS: self.awaits}
         self.scope["extensions"] = extensions
+
+    def awaits(self, futures: Sequence[asyncio.Future[Any]]) -> None:
+        """What the request under way waits for; each fails with `ClientDisconnect` when its client goes."""
+        self._awaited = futures
 
     def answer_whole(self, cycle: RequestResponseCycle, status: HTTPStatus, head: bytes, body: bytes) -> bool:
         """Write an answer that is prepared, for a fraction of what `send` costs.
@@ -171,7 +194,7 @@ class Connection(HttpToolsProtocol):
     def _rest_if_done(self) -> None:
         if self._stage is Stage.ANSWER and self.cycle.response_complete:
             self._stage, self._since = Stage.IDLE, self.loop.time()
-            self.waiting[self] = None
+            self.idle[self] = None
 
     def sweep(self, now: float) -> None:
         """End this connection if its client is too slow."""
@@ -215,13 +238,20 @@ class Connection(HttpToolsProtocol):
             self.cycle.message_event.set()
 
     def _make_room(self) -> None:
-        longest = next(iter(self.waiting))
+        """End a connection that had the time to ask and did not, or else the one that is idle for longest."""
+        stranger, idle = next(iter(self.strangers)), next(iter(self.idle), None)
+        has_had_time = self._since - stranger._since > GRACE_SECONDS
+        longest = stranger if idle is None or has_had_time else idle
         if longest is self:
             self._refuse(problems.too_many_connections(self.limits.connections), "room")
         elif longest.transport.get_write_buffer_size():
             longest._abort("room")
         else:
             longest._close("room")
+
+    def _forget(self) -> None:
+        self.strangers.pop(self, None)
+        self.idle.pop(self, None)
 
     def _refuse(self, problem: Problem, reason: str) -> None:
         """Answer in the application's place, which has seen nothing of this request, and close."""
@@ -240,14 +270,14 @@ class Connection(HttpToolsProtocol):
 
     def _close(self, reason: str) -> None:
         metrics.CONNECTIONS_ENDED.labels(reason).inc()
-        self.waiting.pop(self, None)
+        self._forget()
         self.transport.close()
 
     def _abort(self, reason: str) -> None:
         # With a reset: otherwise the kernel would keep what is unread for as long as the client likes.
         self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         metrics.CONNECTIONS_ENDED.labels(reason).inc()
-        self.waiting.pop(self, None)
+        self._forget()
         self.transport.abort()
 
 
@@ -255,7 +285,9 @@ def connections(limits: ConnectionLimits) -> type[Connection]:
     """The connections of one server: a class of their own, which says whether it drains."""
     for reason in REASONS:
         metrics.CONNECTIONS_ENDED.labels(reason)
-    return type("ServerConnection", (Connection,), {"limits": limits, "waiting": OrderedDict()})
+    return type(
+        "ServerConnection", (Connection,), {"limits": limits, "strangers": OrderedDict(), "idle": OrderedDict()}
+    )
 
 
 class Server(uvicorn.Server):
@@ -290,8 +322,14 @@ class Server(uvicorn.Server):
             await asyncio.sleep(SWEEP_SECONDS)
             now = loop.time()
             for connection in list(self.server_state.connections):
-                if isinstance(connection, Connection):
-                    connection.sweep(now)
+                self._look_at(connection, now)
+
+    def _look_at(self, connection: Any, now: float) -> None:
+        try:
+            connection.sweep(now)
+        except Exception:
+            # One connection must not end the sweep of all others.
+            log.exception("connection not looked at")
 
 
 def _raise_file_limit(wanted: int) -> int:

@@ -56,8 +56,8 @@ class Settings(BaseSettings):
     """After this, and up to half of it earlier, an answer closes its connection, so that clients which keep theirs come
     to replicas that are new."""
     max_connections: Positive = 10_000
-    """Of all clients, and at most what the limit of open files leaves room for. For one more, the connection that has
-    waited longest for a request is closed; where none waits, the new one is refused with 503."""
+    """Of all clients, and at most what the limit of open files leaves room for. For one more, a connection that
+    never asked anything is closed, or else the one that is idle for longest; where none is, the new one gets 503."""
     max_head_seconds: Seconds = 10.0
     """How long a request's head may take to arrive; past it the client gets 408 and the connection ends."""
     max_body_seconds: Seconds = 30.0

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
@@ -13,7 +14,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=30)
 
 @dataclass
 class Steady:
-    """What became of the requests: status (0 where there was no answer) and milliseconds, in the order of their ends."""
+    """What became of the requests: status (0 where there was no answer) and milliseconds, in order of their ends."""
 
     answers: list[tuple[int, float]] = field(default_factory=list)
     unpolite: int = 0
@@ -22,6 +23,11 @@ class Steady:
     def failed(self, *expected: int) -> int:
         """How many had another status than these."""
         return sum(status not in expected for status, _ in self.answers)
+
+    def told(self) -> str:
+        """How many of each status."""
+        found = Counter(status for status, _ in self.answers)
+        return ", ".join(f"{status or 'no answer'}: {n:,}" for status, n in sorted(found.items()))
 
     def milliseconds(self, status: int) -> list[float]:
         """Of the answers of this status, sorted."""
