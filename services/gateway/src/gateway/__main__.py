@@ -53,6 +53,7 @@ def main() -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
+        ws="none",
         http=connections(settings.max_connection_seconds),
         access_log=False,
         log_config=None,

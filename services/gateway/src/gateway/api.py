@@ -116,7 +116,10 @@ class Api:
         return _json({"predictions": verdicts, "count": len(verdicts), **origin}, answers[0])
 
     def _environment(self, request: Request) -> Coalescer:
-        name = request.headers.get("x-environment", self._settings.default_environment)
+        given = request.headers.getlist("x-environment")
+        if len(given) > 1:
+            raise problems.repeated_header("X-Environment")
+        name = given[0] if given else self._settings.default_environment
         found = self._environments.get(name)
         if found is None:
             raise problems.unknown_environment(name, self._known)

@@ -7,7 +7,10 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
+REPEATED_CHARACTERS = 100
+"""Of a client's own words that an answer repeats."""
 
 
 class Problem(Exception):
@@ -31,26 +34,53 @@ class Problem(Exception):
         """The answer; 503 says when to come back, 413 closes the connection instead of reading on."""
         state = request.scope["state"]
         state["problem"] = self.kind
-        body = {
-            "type": f"urn:problem:{self.kind}",
-            "title": self.status.phrase,
-            "status": self.status.value,
-            "detail": self.detail,
-            "request_id": state["request_id"],
-            **self.members,
-        }
         headers = {}
         if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
             headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         if self.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             headers["Connection"] = "close"
-        return Response(orjson.dumps(body), self.status.value, headers, "application/problem+json")
+        return Response(self.body(state["request_id"]), self.status.value, headers, MEDIA_TYPE)
+
+    def body(self, request_id: str) -> bytes:
+        """The problem object as JSON."""
+        members = {
+            "type": f"urn:problem:{self.kind}",
+            "title": self.status.phrase,
+            "status": self.status.value,
+            "detail": self.detail,
+            "request_id": request_id,
+            **self.members,
+        }
+        return orjson.dumps(members)
 
 
 def unknown_environment(name: str, known: list[str]) -> Problem:
     """400: the header names no environment of ours."""
-    detail = f"X-Environment {name!r} is not known; use one of: {', '.join(known)}"
+    detail = f"X-Environment {name[:REPEATED_CHARACTERS]!r} is not known; use one of: {', '.join(known)}"
     return Problem(HTTPStatus.BAD_REQUEST, "unknown-environment", detail, known_environments=known)
+
+
+def repeated_header(name: str) -> Problem:
+    """400: a header that may stand once stands several times; which of them holds would be a guess."""
+    return Problem(HTTPStatus.BAD_REQUEST, "repeated-header", f"{name} is given more than once; give it once or not")
+
+
+def malformed_request() -> Problem:
+    """400: what arrived is no HTTP request."""
+    detail = "not a well-formed HTTP/1.1 request (RFC 9112)"
+    return Problem(HTTPStatus.BAD_REQUEST, "malformed-request", detail)
+
+
+def large_head(limit: int) -> Problem:
+    """431: request line and headers, or trailers, are over their limit."""
+    detail = f"request line and headers are larger than {limit:,} bytes"
+    return Problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "large-head", detail, limit_bytes=limit)
+
+
+def encoded_body(encoding: str) -> Problem:
+    """415: the body is compressed, which hides its size."""
+    detail = f"Content-Encoding {encoding[:REPEATED_CHARACTERS]!r} is not taken; send the body as it is"
+    return Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "encoded-body", detail)
 
 
 def too_large(what: str, limit: int) -> Problem:

@@ -3,9 +3,10 @@
 import json
 import re
 from collections.abc import Sequence
-from typing import TypeVar
+from itertools import islice
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from gateway import problems
@@ -13,11 +14,19 @@ from gateway import problems
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+FIELD_CHARACTERS = 100
+"""Of a field's name that an answer repeats: the client may have made it up, at any length."""
+ERROR_LIMIT = 20
+
+# Unknown fields are taken and refused afterwards: pydantic's own refusal makes an error of each, and so does its list of
+# each element, which for a body of 16 MiB took half a minute and several GiB.
+_CONFIG = ConfigDict(extra="allow", strict=True, json_schema_extra={"additionalProperties": False})
+
 
 class PredictRequest(BaseModel):
     """One mail."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = _CONFIG
 
     email_content: str = Field(
         description="Plain text or a whole raw RFC 5322 message, 1 MiB of UTF-8 at most.",
@@ -28,9 +37,9 @@ class PredictRequest(BaseModel):
 class BatchPredictRequest(BaseModel):
     """Several mails, 1 to 1,000."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = _CONFIG
 
-    emails: list[str] = Field(
+    emails: Annotated[list[str], FailFast()] = Field(
         min_length=1,
         description="As `email_content` of a single request; answered in this order.",
         examples=[["Subject: Meeting\n\nSee you at ten.", "You have won $1,000,000!!!"]],
@@ -44,8 +53,11 @@ async def read_body(request: Request, limit: int) -> bytes:
     """The request's body.
 
     Raises:
-        Problem: It announces or sends more than `limit` bytes (413); the rest is not read.
+        Problem: It is encoded (415), or announces or sends more than `limit` bytes (413); the rest is not read.
     """
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.strip().lower() != "identity":
+        raise problems.encoded_body(encoding)
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
         raise problems.too_large("the body", limit)
@@ -72,11 +84,16 @@ def parse(model: type[Body], body: bytes) -> Body:
         Problem: It is none (422).
     """
     try:
-        return model.model_validate_json(body)
+        parsed = model.model_validate_json(body)
     except ValidationError as error:
         if _SURROGATE_ESCAPE.search(body) and (mended := _without_surrogates(body)):
             return parse(model, mended)
         raise problems.invalid_body(_errors(error)) from None
+    if parsed.model_extra:
+        unknown = list(islice(parsed.model_extra, ERROR_LIMIT))
+        reason = f"unknown; known: {', '.join(model.model_fields)}"
+        raise problems.invalid_body([{"field": name[:FIELD_CHARACTERS], "reason": reason} for name in unknown])
+    return parsed
 
 
 def _without_surrogates(body: bytes) -> bytes | None:
@@ -91,7 +108,11 @@ def _without_surrogates(body: bytes) -> bytes | None:
 
 def _errors(error: ValidationError) -> list[dict[str, str]]:
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    return [{"field": ".".join(map(str, each["loc"])) or "body", "reason": each["msg"]} for each in found[:20]]
+    return [{"field": _field(each["loc"]), "reason": each["msg"]} for each in found[:ERROR_LIMIT]]
+
+
+def _field(steps: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, steps))[:FIELD_CHARACTERS] or "body"
 
 
 def check_count(emails: Sequence[str], limit: int) -> None:
