@@ -12,7 +12,9 @@ from itertools import cycle
 Family = Callable[[int], str]
 """Number of characters -> a mail of that many characters, or a few less; never more."""
 
-CODECS = tuple(sorted({*aliases, *aliases.values(), *(module.name for module in pkgutil.iter_modules(encodings.__path__))}))
+CODECS = tuple(
+    sorted({*aliases, *aliases.values(), *(module.name for module in pkgutil.iter_modules(encodings.__path__))})
+)
 """Every name under which Python knows a codec: also those that are no text, execute escapes or are quadratic."""
 
 PLAIN = "Subject: x\n\n"
@@ -102,15 +104,17 @@ FAMILIES: dict[str, Family] = {
     "nested parts": _joined("Subject: x\n", _boxes),
     "nested parts of one boundary": _filled(MIXED, "--b\nContent-Type: multipart/mixed; boundary=b\n\n"),
     "prefixes as boundaries": _filled('Subject: x\nContent-Type: multipart/mixed; boundary="-"\n\n', "\n---"),
-    "boundary of dashes": _filled(f'Subject: x\nContent-Type: multipart/mixed; boundary="{"-" * 200}"\n\n', "\n" + "-" * 201),
+    "boundary of dashes": _filled(
+        f'Subject: x\nContent-Type: multipart/mixed; boundary="{"-" * 200}"\n\n', "\n" + "-" * 201
+    ),
     "forwarded mails": _filled("Subject: x\n", FORWARDED),
-    "forwarded mails in parts": _filled("Subject: x\n", f"Content-Type: multipart/mixed; boundary=b\n\n--b\n{FORWARDED}"),
+    "forwarded mails in parts": _filled(
+        "Subject: x\n", f"Content-Type: multipart/mixed; boundary=b\n\n--b\n{FORWARDED}"
+    ),
     "many parts": _filled(MIXED, "--b\n\nx\n"),
     "empty parts": _filled(MIXED, "--b\n"),
     "ends of parts": _filled(MIXED, "--b--\n"),
-    "parts in parts": _filled(
-        MIXED + '--b\nContent-Type: multipart/mixed; boundary="c"\n\n', "--c\n" * 200 + "--b\n"
-    ),
+    "parts in parts": _filled(MIXED + '--b\nContent-Type: multipart/mixed; boundary="c"\n\n', "--c\n" * 200 + "--b\n"),
     "cyclic references": _joined(MIXED, _cyclic_references),
     "boundary of blanks": _filled("Subject: x\nContent-Type: multipart/mixed; boundary", " ", "x\n\n"),
     "boundaries": _filled("Subject: x\nContent-Type: multipart/mixed", ';boundary="', "\n\n"),

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import problems
+from gateway import openapi, problems
 from gateway.coalescer import Coalescer
 from gateway.requests import BatchPredictRequest, PredictRequest, check_count, parse, read_body, sizes
 from gateway.settings import Settings
@@ -45,16 +45,6 @@ class BatchPredictResponse(BaseModel):
     request_id: str
 
 
-class ProblemDetails(BaseModel):
-    """Every error (RFC 9457)."""
-
-    type: str = Field(examples=["urn:problem:unknown-environment"])
-    title: str
-    status: int
-    detail: str = Field(description="What went wrong and what to do about it.")
-    request_id: str
-
-
 class Api:
     """The two endpoints over the environments' coalescers."""
 
@@ -69,7 +59,9 @@ class Api:
         The handlers take the bare request: reading and checking the body in one pass through
         pydantic's JSON parser costs a third of FastAPI's way through `json` and dependencies.
         """
-        router = APIRouter(prefix=PREFIX, tags=["predict"], responses=_problem_responses())
+        router = APIRouter(
+            prefix=PREFIX, tags=["predict"], responses=openapi.problem_responses(openapi.PREDICT_STATUSES)
+        )
         for path, handler, body, response in (
             ("/predict", self.predict, PredictRequest, PredictResponse),
             ("/batch-predict", self.batch_predict, BatchPredictRequest, BatchPredictResponse),
@@ -127,24 +119,12 @@ class Api:
         return found
 
     def _documented(self, body: type[BaseModel]) -> dict[str, Any]:
-        environment = {
-            "name": "X-Environment",
-            "in": "header",
-            "description": "Which environment answers.",
-            "schema": {
-                "type": "string",
-                "enum": self._known,
-                "default": self._settings.default_environment,
-            },
-        }
-        request_id = {
-            "name": "X-Request-ID",
-            "in": "header",
-            "description": "Names the request in answers and logs; made when absent.",
-            "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,128}$"},
-        }
+        environment = openapi.described_environment(self._known, self._settings.default_environment)
         content = {"application/json": {"schema": body.model_json_schema()}}
-        return {"parameters": [environment, request_id], "requestBody": {"required": True, "content": content}}
+        return {
+            "parameters": [environment, openapi.described_request_id()],
+            "requestBody": {"required": True, "content": content},
+        }
 
 
 async def _all(pieces: list[asyncio.Future[Answer]]) -> list[Answer]:
@@ -173,16 +153,3 @@ def _count(environment: Coalescer, answers: list[Answer]) -> None:
 def _json(content: dict[str, Any], answer: Answer) -> Response:
     headers = {"X-Model-SHA256": answer.model_sha256} if answer.model_sha256 else None
     return Response(orjson.dumps(content), headers=headers, media_type="application/json")
-
-
-def _problem_responses() -> dict[int | str, dict[str, Any]]:
-    content = {"application/problem+json": {"schema": ProblemDetails.model_json_schema()}}
-    described = {
-        HTTPStatus.BAD_REQUEST: "Unknown environment or malformed request id",
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "A mail over 1 MiB or a body over 16 MiB",
-        HTTPStatus.UNPROCESSABLE_ENTITY: "The body is not what this document describes",
-        HTTPStatus.BAD_GATEWAY: "The environment answered with an error",
-        HTTPStatus.SERVICE_UNAVAILABLE: "The environment is full or down; see Retry-After",
-        HTTPStatus.GATEWAY_TIMEOUT: "The environment did not answer before the deadline",
-    }
-    return {status.value: {"description": text, "content": content} for status, text in described.items()}

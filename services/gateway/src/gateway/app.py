@@ -9,13 +9,14 @@ from fastapi import FastAPI
 from prometheus_fastapi_instrumentator import Instrumentator
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from gateway.access_log import AccessLog, LineBuffer
 from gateway.api import Api
 from gateway.coalescer import Coalescer, Limits
 from gateway.metrics import observe_request
+from gateway.openapi import PROBE_STATUSES, described_request_id, metrics_responses, problem_responses, ready_responses
 from gateway.predict_path import PredictPath
 from gateway.problems import Problem
 from gateway.readiness import Readiness
@@ -30,7 +31,7 @@ class GatewayApp(FastAPI):
     """FastAPI behind our own middleware, so that predict requests never enter the framework."""
 
     def __init__(self, settings: Settings, environments: dict[str, Coalescer], lifespan: Lifespan[FastAPI]) -> None:
-        super().__init__(title="Spam detector", version="1", lifespan=lifespan)
+        super().__init__(title="Spam detector", version="1", lifespan=lifespan, redirect_slashes=False)
         api = Api(settings, environments)
         self.include_router(api.router())
         self._lines = LineBuffer()
@@ -66,12 +67,14 @@ def create_app(settings: Settings) -> GatewayApp:
 
 
 def _add_probes(app: FastAPI, readiness: Readiness) -> None:
-    @app.get("/health", tags=["probes"])
+    named = {"parameters": [described_request_id()]}
+
+    @app.get("/health", tags=["probes"], responses=problem_responses(PROBE_STATUSES), openapi_extra=named)
     async def health() -> dict[str, str]:
         """Whether the process is alive."""
         return {"status": "alive"}
 
-    @app.get("/ready", tags=["probes"])
+    @app.get("/ready", tags=["probes"], responses=ready_responses(), openapi_extra=named)
     async def ready() -> Response:
         """Which environments can be served; 503 when none can."""
         states = await readiness.check()
@@ -102,4 +105,10 @@ def _instrument(app: FastAPI) -> None:
     instrumentator = Instrumentator(
         should_group_status_codes=False, excluded_handlers=["/metrics", "/health", "/ready"]
     )
-    instrumentator.add(observe_request).instrument(app).expose(app, tags=["probes"])
+    instrumentator.add(observe_request).instrument(app).expose(
+        app,
+        tags=["probes"],
+        response_class=PlainTextResponse,
+        responses=metrics_responses(),
+        openapi_extra={"parameters": [described_request_id()]},
+    )

@@ -58,7 +58,6 @@ class Connection(HttpToolsProtocol):
         if self.draining or self.loop.time() > self._end:
             self.cycle.keep_alive = False
 
-
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body."""
         self._unread = 0
