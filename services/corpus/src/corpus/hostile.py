@@ -86,7 +86,8 @@ def _codec_words() -> Iterator[str]:
 
 def _cyclic_references() -> Iterator[str]:
     for number in _numbers():
-        yield f'--b\nContent-Type: text/html\nContent-ID: <{number}@x>\n\n<img src="cid:{number + 1}@x"><img src="cid:0@x">\n'
+        head = f"--b\nContent-Type: text/html\nContent-ID: <{number}@x>\n\n"
+        yield f'{head}<img src="cid:{number + 1}@x"><img src="cid:0@x">\n'
 
 
 def _links() -> Iterator[str]:

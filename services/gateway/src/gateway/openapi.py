@@ -24,7 +24,7 @@ PREDICT_STATUSES = (
 )
 
 _WHEN = {
-    HTTPStatus.BAD_REQUEST: "Unknown environment, malformed request id, a header given twice, or no HTTP request at all",
+    HTTPStatus.BAD_REQUEST: "Unknown environment, malformed request id, a header given twice, or no HTTP request",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "A mail over 1 MiB or a body over 16 MiB",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body has a Content-Encoding",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The body is not what this document describes",

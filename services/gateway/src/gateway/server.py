@@ -76,9 +76,13 @@ class Connection(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _refuse(self, problem: problems.Problem) -> None:
-        """Answer and close; while another answer is under way only close, or the two would mix."""
-        if self.cycle is None or self.cycle.response_complete:
+        """Answer and close; only close when an answer is under way or others come first, or they would mix."""
+        begun = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        if not begun and not self.pipeline:
             self.transport.write(_answer(problem))
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         self.transport.close()
 
 
