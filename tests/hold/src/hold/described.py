@@ -36,9 +36,8 @@ def run(url: str, at_least: int, folder: Path) -> Described:
         found.cases += cases
         found.errors += len(report["errors"])
         found.failures.update(str(failure.get("check", failure.get("type"))) for failure in report["failures"])
-        say(
-            f"input: schemathesis, seed {seed}: {found.cases:,} of {at_least:,} cases, {dict(found.failures) or 'no failure'}"
-        )
+        failed = dict(found.failures) or "no failure"
+        say(f"input: schemathesis, seed {seed}: {found.cases:,} of {at_least:,} cases, {failed}")
         seed += 1
     return found
 

@@ -55,7 +55,7 @@ async def run(system: System, ordinary: Sequence[str]) -> Load:
 async def _attack(load: Load, http: aiohttp.ClientSession, url: str, waiting: list[tuple[str, str]]) -> None:
     while waiting:
         name, mail = waiting.pop()
-        # What no JSON can hold arrives as U+FFFD; a mail that grows beyond the limit in UTF-8 would be refused for that.
+        # What no JSON can hold is replaced, and a mail that UTF-8 makes longer is cut: both would be refused.
         mail = mail.encode("utf-8", "replace")[:MAIL_BYTES].decode("utf-8", "ignore")
         status, _ = await _predict(http, url, mail)
         load.hostile += 1
