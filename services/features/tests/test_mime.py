@@ -1,10 +1,13 @@
 """Mail as it is in the wild, one clause of the parser a test."""
 
 import base64
+import codecs
+import encodings
 import quopri
 
 import pytest
 
+from corpus.hostile import CODECS
 from features import mime
 
 BOUNDARY = 'Content-Type: multipart/mixed; boundary="b"\n\n'
@@ -152,3 +155,23 @@ def test_text_of_all_parts_has_one_limit() -> None:
     part = "--b\nContent-Type: text/plain\n\n" + "a" * (mime.TEXT_LIMIT // 2 + 10) + "\n"
     mail = mime.parse(f"Subject: x\n{BOUNDARY}{part * 4}--b--")
     assert sum(map(len, mail.plain)) == mime.TEXT_LIMIT
+
+
+NAMES = sorted({*CODECS, *(name.replace("_", "-").upper() for name in CODECS), "utf.8", "x-made-up", "8859_2", ""})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_charset_is_the_codec_that_python_means_where_mail_uses_it(name: str) -> None:
+    try:
+        meant = codecs.lookup(name).name
+    except LookupError:
+        meant = "cp1252"
+    allowed = meant in mime._CHARSETS - {"ascii", "iso8859-1"}
+    assert mime._codec(name) == (meant if allowed else "cp1252")
+
+
+def test_made_up_charsets_are_looked_for_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encodings, "_cache", {})
+    for number in range(100):
+        mime.parse(f"Subject: x\nContent-Type: text/plain; charset=x-{number}\n\n\xe4")
+    assert not [name for name in encodings._cache if name.startswith("x")]

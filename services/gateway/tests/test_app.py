@@ -199,3 +199,34 @@ async def test_a_hostile_answer_never_reaches_the_client(http: httpx.AsyncClient
     transformer.fault = garbage
     response = await http.post(PREDICT, json={"email_content": "0.5"})
     assert (response.status_code, response.json()["type"]) == (502, "urn:problem:upstream-error")
+
+
+@pytest.mark.parametrize("path", ["predict", "batch-predict"])
+@pytest.mark.parametrize("name", ["X-Environment", "X-Request-ID"])
+async def test_a_header_given_twice_is_refused(http: httpx.AsyncClient, path: str, name: str) -> None:
+    headers = [(name, "staging"), (name, "staging")]
+    response = await http.post(f"/api/v1/{path}", json={"email_content": "0.5"}, headers=headers)
+    assert (response.status_code, response.json()["type"]) == (400, "urn:problem:repeated-header")
+
+
+async def test_a_compressed_body_is_refused(http: httpx.AsyncClient) -> None:
+    response = await http.post(PREDICT, json={"email_content": "0.5"}, headers={"Content-Encoding": "gzip"})
+    assert (response.status_code, response.json()["type"]) == (415, "urn:problem:encoded-body")
+
+
+async def test_a_path_is_logged_as_it_was_sent(http: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]) -> None:
+    import asyncio
+
+    await http.get("/%E2%80%A8%0d%0a" + "a" * 1000, headers={"X-Request-ID": "sent"})
+    await asyncio.sleep(0.15)
+    (line,) = [json.loads(text) for text in capsys.readouterr().out.splitlines() if '"sent"' in text]
+    assert line["path"].startswith("/%E2%80%A8%0")
+    assert len(line["path"]) == 200
+
+
+async def test_every_operation_describes_its_problems_and_the_request_id(http: httpx.AsyncClient) -> None:
+    paths = (await http.get("/openapi.json")).json()["paths"]
+    assert paths.keys() == {"/health", "/ready", "/metrics", PREDICT, "/api/v1/batch-predict"}
+    for operation in (operation for path in paths.values() for operation in path.values()):
+        assert "X-Request-ID" in [parameter["name"] for parameter in operation["parameters"]]
+        assert {"200", "400", "431", "500"} <= operation["responses"].keys()

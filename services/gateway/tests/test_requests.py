@@ -20,7 +20,7 @@ from gateway.settings import Settings
         (b'{"email_content": 5}', "email_content"),
         (b'{"email_content": null}', "email_content"),
         (b'{"email_content": "a", "more": 1}', "more"),
-        (b'{"email_content": 5, "a": "\\ud800"}', "email_content"),
+        (b'{"email_content": 5, "a": "\\ud800"}', "a"),
         (b"[" * 100_000, "body"),
     ],
 )
@@ -55,3 +55,19 @@ def test_a_mail_is_measured_in_bytes_of_utf8() -> None:
 def test_settings_refuse_an_unknown_default_environment() -> None:
     with pytest.raises(ValidationError, match="DEFAULT_ENVIRONMENT=test is not in ENVIRONMENTS; known: staging"):
         Settings(environments={"staging": "http://127.0.0.1:1"}, default_environment="test")  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"emails": [' + b"1," * 100_000 + b"1]}",
+        b'{"emails": [], ' + b", ".join(b'"a%d": 1' % number for number in range(100_000)) + b"}",
+        b'{"' + b"a" * 1_000_000 + b'": 1}',
+    ],
+    ids=["elements", "fields", "a long name"],
+)
+def test_a_body_wrong_in_many_places_is_refused_at_the_first(body: bytes) -> None:
+    with pytest.raises(Problem) as raised:
+        requests.parse(BatchPredictRequest, body)
+    assert len(raised.value.members["errors"]) == 1
+    assert len(raised.value.detail) < 300

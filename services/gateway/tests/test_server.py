@@ -9,7 +9,7 @@ import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from gateway.server import ConnectionLimits, Server, connections
+from gateway.server import HEAD_BYTES, ConnectionLimits, Server, connections
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n"
 OLD = 0.2
@@ -112,3 +112,38 @@ async def test_one_server_drains_and_another_does_not() -> None:
         while not ending.config.http_protocol_class.draining:  # type: ignore[union-attr]
             await asyncio.sleep(0.001)
         assert "connection: close" not in await client.ask()
+
+
+async def answer_to(port: int, *pieces: bytes) -> str:
+    """All that the server says, in small letters, until it closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for piece in pieces:
+        writer.write(piece)
+    async with asyncio.timeout(5):
+        said = await reader.read()
+    writer.close()
+    return said.decode().lower()
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"GET / HTTP/1.1\r\nX: ", b"a" * (HEAD_BYTES + 1), b"\r\n\r\n"],
+        [b"GET / HTTP/1.1\r\n", b"X: a\r\n" * HEAD_BYTES, b"\r\n"],
+        [b"GET / HTTP/1.1\r\nX: ", b"a" * 5 * HEAD_BYTES],
+    ],
+    ids=["one header", "many headers", "no end"],
+)
+async def test_a_large_head_is_431(pieces: list[bytes]) -> None:
+    async with serving(60) as (_, port):
+        said = await answer_to(port, *pieces)
+    assert said.startswith("http/1.1 431 ")
+    assert "content-type: application/problem+json\r\n" in said
+
+
+async def test_what_is_no_request_is_a_problem_with_a_request_id() -> None:
+    async with serving(60) as (_, port):
+        said = await answer_to(port, b"GET / HTTP/1.1\r\nno colon\r\n\r\n")
+    assert said.startswith("http/1.1 400 ")
+    assert "x-request-id: " in said
+    assert "urn:problem:malformed-request" in said

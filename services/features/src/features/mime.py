@@ -10,8 +10,10 @@ tells one corpus from another and not spam from ham.
 
 import binascii
 import codecs
+import encodings
 import re
 from dataclasses import dataclass, field
+from encodings.aliases import aliases
 from functools import lru_cache
 
 TEXT_LIMIT = 16_000
@@ -48,6 +50,12 @@ _CHARSETS = frozenset(
         *("iso2022_kr", "hz", "mac-roman", "mac-cyrillic"),
     ]
 )
+
+# By the name of the module that has the codec. `codecs.lookup` of a name that a mail made up looks for a module of that
+# name on the disk, and keeps the name for good.
+_CODECS = {
+    aliases.get(name.replace("-", "_"), name.replace("-", "_")): name for name in _CHARSETS - {"ascii", "iso8859-1"}
+}
 
 _SEVEN_BIT = ("iso2022", "hz", "utf-16", "utf-32")
 """Codecs whose bytes can pass for ASCII."""
@@ -244,11 +252,8 @@ def _decode(data: bytes, charset: str) -> str:
 @lru_cache(maxsize=256)
 def _codec(charset: str) -> str:
     """The codec of a charset's name; unknown ones are read as Windows-1252, as mail readers do."""
-    try:
-        codec = codecs.lookup(charset).name
-    except (LookupError, ValueError):
-        return "cp1252"
-    return codec if codec in _CHARSETS and codec not in ("ascii", "iso8859-1") else "cp1252"
+    name = encodings.normalize_encoding(charset.lower())
+    return _CODECS.get(aliases.get(name) or aliases.get(name.replace(".", "_")) or name, "cp1252")
 
 
 def _decode_words(subject: str) -> str:

@@ -58,6 +58,7 @@ def main() -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
+        ws="none",
         http=connections(ConnectionLimits.of(settings, KEEP_ALIVE_SECONDS)),
         access_log=False,
         log_config=None,

@@ -13,11 +13,13 @@ import orjson
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.problems import Problem
+from gateway.problems import Problem, repeated_header
 
 log = logging.getLogger("gateway")
 
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+LOGGED_CHARACTERS = 200
+"""Of a path that a log line has."""
 QUIET_PATHS = frozenset({"/health", "/ready", "/metrics"})
 FLUSH_SECONDS = 0.1
 QUIET = "quiet"
@@ -62,11 +64,10 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         started = perf_counter()
-        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
-        request_id = new_request_id() if given is None else given.decode("latin-1")
-        valid = given is None or REQUEST_ID.fullmatch(request_id) is not None
+        given = [value for name, value in scope["headers"] if name == b"x-request-id"]
+        refusal = _refusal(given) if given else None
         state = scope.setdefault("state", {})
-        state["request_id"] = request_id if valid else new_request_id()
+        state["request_id"] = given[0].decode("ascii") if given and not refusal else new_request_id()
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -77,7 +78,7 @@ class AccessLog:
             await send(message)
 
         try:
-            app = self._app if valid else _bad_request_id().response(Request(scope))
+            app = refusal.response(Request(scope)) if refusal else self._app
             await app(scope, receive, send_with_id)
         except Exception:
             log.exception("request failed", extra=state)
@@ -95,7 +96,8 @@ class AccessLog:
             "logger": "gateway.access",
             "message": "request",
             "method": scope["method"],
-            "path": scope["path"],
+            # As sent: percent-encoded, so that no path can end a line or colour a terminal.
+            "path": scope["raw_path"][:LOGGED_CHARACTERS].decode("ascii", "backslashreplace"),
             "status": status,
             "duration_ms": round(seconds * 1000, 3),
             **scope["state"],
@@ -106,6 +108,12 @@ class AccessLog:
 def _bug() -> Problem:
     detail = "the gateway failed; its log has the reason under this request id"
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)
+
+
+def _refusal(given: list[bytes]) -> Problem | None:
+    if len(given) > 1:
+        return repeated_header("X-Request-ID")
+    return None if REQUEST_ID.fullmatch(given[0].decode("latin-1")) else _bad_request_id()
 
 
 def _bad_request_id() -> Problem:

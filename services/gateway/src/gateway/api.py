@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import problems
+from gateway import openapi, problems
 from gateway.access import SECURITY, Access
 from gateway.coalescer import Coalescer
 from gateway.requests import Arriving, BatchPredictRequest, PredictRequest, check_count, parse, read_body, sizes
@@ -48,16 +48,6 @@ class BatchPredictResponse(BaseModel):
     request_id: str
 
 
-class ProblemDetails(BaseModel):
-    """Every error (RFC 9457)."""
-
-    type: str = Field(examples=["urn:problem:unknown-environment"])
-    title: str
-    status: int
-    detail: str = Field(description="What went wrong and what to do about it.")
-    request_id: str
-
-
 class Api:
     """The two endpoints over the environments' coalescers, for everybody or for those who have access."""
 
@@ -74,7 +64,8 @@ class Api:
         The handlers take the bare request: reading and checking the body in one pass through
         pydantic's JSON parser costs a third of FastAPI's way through `json` and dependencies.
         """
-        router = APIRouter(prefix=PREFIX, tags=["predict"], responses=_problem_responses(self._access))
+        statuses = openapi.PREDICT_STATUSES + (openapi.KEY_STATUSES if self._access else ())
+        router = APIRouter(prefix=PREFIX, tags=["predict"], responses=openapi.problem_responses(statuses))
         for path, handler, body, response in (
             ("/predict", self.predict, PredictRequest, PredictResponse),
             ("/batch-predict", self.batch_predict, BatchPredictRequest, BatchPredictResponse),
@@ -128,7 +119,10 @@ class Api:
     def _environment(self, request: Request) -> Coalescer:
         """Whose request it is, and whom it asks: all that can be refused before the body is read."""
         caller = self._access.caller(request) if self._access else None
-        name = request.headers.get("x-environment", self._settings.default_environment)
+        given = request.headers.getlist("x-environment")
+        if len(given) > 1:
+            raise problems.repeated_header("X-Environment")
+        name = given[0] if given else self._settings.default_environment
         found = self._environments.get(name)
         if found is None:
             raise problems.unknown_environment(name, self._known)
@@ -141,24 +135,12 @@ class Api:
         return await read_body(request, self._settings, self._arriving[environment.environment])
 
     def _documented(self, body: type[BaseModel]) -> dict[str, Any]:
-        environment = {
-            "name": "X-Environment",
-            "in": "header",
-            "description": "Which environment answers.",
-            "schema": {
-                "type": "string",
-                "enum": self._known,
-                "default": self._settings.default_environment,
-            },
-        }
-        request_id = {
-            "name": "X-Request-ID",
-            "in": "header",
-            "description": "Names the request in answers and logs; made when absent.",
-            "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,128}$"},
-        }
+        environment = openapi.described_environment(self._known, self._settings.default_environment)
         content = {"application/json": {"schema": body.model_json_schema()}}
-        documented = {"parameters": [environment, request_id], "requestBody": {"required": True, "content": content}}
+        documented = {
+            "parameters": [environment, openapi.described_request_id()],
+            "requestBody": {"required": True, "content": content},
+        }
         return documented | ({"security": SECURITY} if self._access else {})
 
 
@@ -195,23 +177,3 @@ def _count(environment: Coalescer, answers: list[Answer]) -> None:
 def _json(content: dict[str, Any], answer: Answer) -> Response:
     headers = {"X-Model-SHA256": answer.model_sha256} if answer.model_sha256 else None
     return Response(orjson.dumps(content), headers=headers, media_type="application/json")
-
-
-def _problem_responses(access: Access | None) -> dict[int | str, dict[str, Any]]:
-    content = {"application/problem+json": {"schema": ProblemDetails.model_json_schema()}}
-    described = {
-        HTTPStatus.BAD_REQUEST: "Unknown environment or malformed request id",
-        HTTPStatus.REQUEST_TIMEOUT: "The request did not arrive in time",
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "A mail over 1 MiB or a body over 16 MiB",
-        HTTPStatus.UNPROCESSABLE_ENTITY: "The body is not what this document describes",
-        HTTPStatus.BAD_GATEWAY: "The environment answered with an error",
-        HTTPStatus.SERVICE_UNAVAILABLE: "The environment is full or down; see Retry-After",
-        HTTPStatus.GATEWAY_TIMEOUT: "The environment did not answer before the deadline",
-    }
-    if access:
-        described |= {
-            HTTPStatus.UNAUTHORIZED: "No API key, or an unknown one",
-            HTTPStatus.FORBIDDEN: "The key is barred from this environment; `allowed_environments` names its own",
-            HTTPStatus.TOO_MANY_REQUESTS: "The key sends more than its rate; see Retry-After",
-        }
-    return {status.value: {"description": text, "content": content} for status, text in described.items()}

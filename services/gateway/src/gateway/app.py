@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from prometheus_fastapi_instrumentator import Instrumentator
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from gateway.access import SECURITY_SCHEMES, Access
@@ -19,6 +19,7 @@ from gateway.api import Api
 from gateway.coalescer import Coalescer, Limits
 from gateway.gate import Gate
 from gateway.metrics import observe_request
+from gateway.openapi import PROBE_STATUSES, described_request_id, metrics_responses, problem_responses, ready_responses
 from gateway.predict_path import PredictPath
 from gateway.problems import Problem
 from gateway.readiness import Readiness
@@ -39,7 +40,7 @@ class GatewayApp(FastAPI):
         access: Access | None,
         lifespan: Lifespan[FastAPI],
     ) -> None:
-        super().__init__(title="Spam detector", version="1", lifespan=lifespan)
+        super().__init__(title="Spam detector", version="1", lifespan=lifespan, redirect_slashes=False)
         self._access = access
         api = Api(settings, environments, access)
         self.include_router(api.router())
@@ -90,12 +91,14 @@ def create_app(settings: Settings) -> GatewayApp:
 
 
 def _add_probes(app: FastAPI, readiness: Readiness) -> None:
-    @app.get("/health", tags=["probes"])
+    named = {"parameters": [described_request_id()]}
+
+    @app.get("/health", tags=["probes"], responses=problem_responses(PROBE_STATUSES), openapi_extra=named)
     async def health() -> dict[str, str]:
         """Whether the process is alive."""
         return {"status": "alive"}
 
-    @app.get("/ready", tags=["probes"])
+    @app.get("/ready", tags=["probes"], responses=ready_responses(), openapi_extra=named)
     async def ready() -> Response:
         """Which environments can be served; 503 when none can."""
         states = await readiness.check()
@@ -126,4 +129,10 @@ def _instrument(app: FastAPI) -> None:
     instrumentator = Instrumentator(
         should_group_status_codes=False, excluded_handlers=["/metrics", "/health", "/ready"]
     )
-    instrumentator.add(observe_request).instrument(app).expose(app, tags=["probes"])
+    instrumentator.add(observe_request).instrument(app).expose(
+        app,
+        tags=["probes"],
+        response_class=PlainTextResponse,
+        responses=metrics_responses(),
+        openapi_extra={"parameters": [described_request_id()]},
+    )

@@ -7,14 +7,16 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-RETRY_AFTER_SECONDS = 1
 MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 1
 ENDING = (
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
 )
 """Answers after which nothing more is read from their connections."""
+REPEATED_CHARACTERS = 100
+"""Of a client's own words that an answer repeats."""
 
 
 class Problem(Exception):
@@ -68,7 +70,7 @@ class Problem(Exception):
 
 def unknown_environment(name: str, known: list[str]) -> Problem:
     """400: the header names no environment of ours."""
-    detail = f"X-Environment {name!r} is not known; use one of: {', '.join(known)}"
+    detail = f"X-Environment {name[:REPEATED_CHARACTERS]!r} is not known; use one of: {', '.join(known)}"
     return Problem(HTTPStatus.BAD_REQUEST, "unknown-environment", detail, known_environments=known)
 
 
@@ -90,6 +92,29 @@ def rate_limited(key: str, mails_per_second: float, seconds: int) -> Problem:
     return Problem(HTTPStatus.TOO_MANY_REQUESTS, "rate-limited", detail, {"Retry-After": str(seconds)})
 
 
+def repeated_header(name: str) -> Problem:
+    """400: a header that may stand once stands several times; which of them holds would be a guess."""
+    return Problem(HTTPStatus.BAD_REQUEST, "repeated-header", f"{name} is given more than once; give it once or not")
+
+
+def malformed_request() -> Problem:
+    """400: what arrived is no HTTP request."""
+    detail = "not a well-formed HTTP/1.1 request (RFC 9112)"
+    return Problem(HTTPStatus.BAD_REQUEST, "malformed-request", detail)
+
+
+def large_head(limit: int) -> Problem:
+    """431: request line and headers, or trailers, are over their limit."""
+    detail = f"request line and headers are larger than {limit:,} bytes"
+    return Problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "large-head", detail, limit_bytes=limit)
+
+
+def encoded_body(encoding: str) -> Problem:
+    """415: the body is compressed, which hides its size."""
+    detail = f"Content-Encoding {encoding[:REPEATED_CHARACTERS]!r} is not taken; send the body as it is"
+    return Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "encoded-body", detail)
+
+
 def too_large(what: str, limit: int) -> Problem:
     """413: a mail or a body is over its limit."""
     detail = f"{what} is larger than {limit:,} bytes; send less in one request"
@@ -106,12 +131,6 @@ def too_slow(what: str, seconds: float) -> Problem:
     """408: a request did not arrive in time."""
     detail = f"{what} took longer than {seconds:g} s to arrive; send it in one go"
     return Problem(HTTPStatus.REQUEST_TIMEOUT, "request-timeout", detail)
-
-
-def head_too_large(limit: int) -> Problem:
-    """431: the head of a request is over its limit."""
-    detail = f"the head of the request is larger than {limit:,} bytes; send fewer or shorter headers"
-    return Problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", detail, limit_bytes=limit)
 
 
 def too_many_connections(limit: int) -> Problem:

@@ -3,9 +3,9 @@
 import json
 import re
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from gateway import metrics, problems
@@ -14,11 +14,32 @@ from gateway.settings import Settings
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+FIELD_CHARACTERS = 100
+"""Of a field's name that an answer repeats: the client may have made it up, at any length."""
+ERROR_LIMIT = 20
 
-class PredictRequest(BaseModel):
+
+class UnknownField(Exception):
+    """A body has a field of this name, which the API does not know."""
+
+
+def _refuse(name: str) -> None:
+    raise UnknownField(name)
+
+
+class _Request(BaseModel):
+    """A body that is refused at its first fault.
+
+    pydantic makes an error of each unknown field, and of each wrong element: of a body of 16 MiB, millions.
+    """
+
+    model_config = ConfigDict(extra="allow", strict=True, json_schema_extra={"additionalProperties": False})
+
+    __pydantic_extra__: dict[Annotated[str, BeforeValidator(_refuse)], Any]
+
+
+class PredictRequest(_Request):
     """One mail."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     email_content: str = Field(
         description="Plain text or a whole raw RFC 5322 message, 1 MiB of UTF-8 at most.",
@@ -26,12 +47,10 @@ class PredictRequest(BaseModel):
     )
 
 
-class BatchPredictRequest(BaseModel):
+class BatchPredictRequest(_Request):
     """Several mails, 1 to 1,000."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    emails: list[str] = Field(
+    emails: Annotated[list[str], FailFast()] = Field(
         min_length=1,
         description="As `email_content` of a single request; answered in this order.",
         examples=[["Subject: Meeting\n\nSee you at ten.", "You have won $1,000,000!!!"]],
@@ -77,10 +96,13 @@ async def read_body(request: Request, settings: Settings, arriving: Arriving) ->
     """The request's body.
 
     Raises:
-        Problem: It announces or sends more than `MAX_BODY_BYTES` (413), takes longer than `MAX_BODY_SECONDS` (408), or
-            too many others are arriving (503); the rest is not read.
+        Problem: It is encoded (415), announces or sends more than `MAX_BODY_BYTES` (413), takes longer than
+            `MAX_BODY_SECONDS` (408), or too many others are arriving (503); the rest is not read.
     """
     limit = settings.max_body_bytes
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.strip().lower() != "identity":
+        raise problems.encoded_body(encoding)
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
         raise problems.too_large("the body", limit)
@@ -120,6 +142,9 @@ def parse(model: type[Body], body: bytes) -> Body:
     """
     try:
         return model.model_validate_json(body)
+    except UnknownField as unknown:
+        reason = f"unknown; known: {', '.join(model.model_fields)}"
+        raise problems.invalid_body([{"field": str(unknown)[:FIELD_CHARACTERS], "reason": reason}]) from None
     except ValidationError as error:
         if _SURROGATE_ESCAPE.search(body) and (mended := _without_surrogates(body)):
             return parse(model, mended)
@@ -138,7 +163,11 @@ def _without_surrogates(body: bytes) -> bytes | None:
 
 def _errors(error: ValidationError) -> list[dict[str, str]]:
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    return [{"field": ".".join(map(str, each["loc"])) or "body", "reason": each["msg"]} for each in found[:20]]
+    return [{"field": _field(each["loc"]), "reason": each["msg"]} for each in found[:ERROR_LIMIT]]
+
+
+def _field(steps: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, steps))[:FIELD_CHARACTERS] or "body"
 
 
 def check_count(emails: Sequence[str], limit: int) -> None:

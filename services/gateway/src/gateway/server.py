@@ -44,8 +44,8 @@ ANSWER_WHOLE = "gateway.answer_whole"
 """An extension of a request's scope: `Connection.answer_whole` of that request."""
 AWAITS = "gateway.awaits"
 """Likewise: `Connection.awaits`."""
-MAX_HEAD_BYTES = 64 * 1024
-"""Of a head that does not arrive in one piece; as in h11."""
+HEAD_BYTES = 64 * 1024
+"""Of a request line with its headers, or of trailers: the parser has no limit of its own and would hold them all."""
 GRACE_SECONDS = 1.0
 """In which every honest client sends the first request of its connection."""
 SPARE_FILES = 500
@@ -111,7 +111,8 @@ class Connection(HttpToolsProtocol):
         now = self.loop.time()
         self._end = now + self.limits.age * (1 - JITTER * random.random())
         self._stage, self._since = Stage.NEW, now
-        self._head_bytes = 0
+        self._unread = 0
+        self._refusal: Problem | None = None
         self._awaited: Sequence[asyncio.Future[Any]] = ()
         self._unread_since: float | None = None
         self.strangers[self] = None
@@ -126,26 +127,29 @@ class Connection(HttpToolsProtocol):
                 future.set_exception(ClientDisconnect())
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        """Read on, but no head without end."""
-        began = self._stage
-        super().data_received(data)
-        if began is Stage.HEAD and self._stage is Stage.HEAD:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._refuse(problems.head_too_large(MAX_HEAD_BYTES), "head")
-
     def on_message_begin(self) -> None:
         """The head of a request begins."""
         super().on_message_begin()
         self._stage, self._since = Stage.HEAD, self.loop.time()
-        self._head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; refuse a head or trailers without end (431)."""
+        self._unread += len(data)
+        super().data_received(data)
+        if self._unread > HEAD_BYTES and not self.transport.is_closing():
+            self._refuse(problems.large_head(HEAD_BYTES), "head")
 
     def on_headers_complete(self) -> None:
-        """Take a request, and decide whether it is the last."""
+        """Take a request, and decide whether it is the last; a head over its limit is refused."""
+        if self._unread > HEAD_BYTES and self._head_bytes() > HEAD_BYTES:
+            self._refusal = problems.large_head(HEAD_BYTES)
+            raise ValueError(self._refusal.detail)
+        self._unread = 0
         super().on_headers_complete()
         self._stage, self._since = Stage.BODY, self.loop.time()
         self._forget()
+        # The parser adds trailers to the headers of a request, which no proxy before us has seen as such.
+        self.headers = []
         if self.draining or self._since > self._end:
             self.cycle.keep_alive = False
         extensions: dict[Any, Any] = {ANSWER_WHOLE: partial(self.answer_whole, self.cycle), AWAITS: self.awaits}
@@ -182,6 +186,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is complete; it may have been answered already."""
+        self._unread = 0
         super().on_message_complete()
         self._stage = Stage.ANSWER
         self._rest_if_done()
@@ -254,18 +259,13 @@ class Connection(HttpToolsProtocol):
         self.idle.pop(self, None)
 
     def _refuse(self, problem: Problem, reason: str) -> None:
-        """Answer in the application's place, which has seen nothing of this request, and close."""
-        request_id = new_request_id()
-        body = problem.body(request_id)
-        headers = {
-            "content-type": problems.MEDIA_TYPE,
-            "content-length": str(len(body)),
-            "x-request-id": request_id,
-            **problem.headers(),
-            "connection": "close",
-        }
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        self.transport.write(STATUS_LINE[problem.status.value] + f"{lines}\r\n".encode() + body)
+        """Answer in the application's place and close; only close when another answer has begun, or they would mix."""
+        begun = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        if not begun and not self.pipeline:
+            self.transport.write(_answer(problem))
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         self._close(reason)
 
     def _close(self, reason: str) -> None:
@@ -279,6 +279,33 @@ class Connection(HttpToolsProtocol):
         metrics.CONNECTIONS_ENDED.labels(reason).inc()
         self._forget()
         self.transport.abort()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body."""
+        self._unread = 0
+        super().on_body(body)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request as every other error is answered."""
+        self._refuse(self._refusal or problems.malformed_request(), "head")
+
+    def _head_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+
+def _answer(problem: Problem) -> bytes:
+    request_id = new_request_id()
+    body = problem.body(request_id)
+    headers = {
+        "content-type": problems.MEDIA_TYPE,
+        "content-length": str(len(body)),
+        "x-request-id": request_id,
+        **problem.headers(),
+        "connection": "close",
+    }
+    headers = {name.lower(): value for name, value in headers.items()}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return STATUS_LINE[problem.status.value] + f"{lines}\r\n".encode() + body
 
 
 def connections(limits: ConnectionLimits) -> type[Connection]:

@@ -1,0 +1,120 @@
+"""What the API's description (`/openapi.json`) says beyond what FastAPI finds out by itself.
+
+Every status that an operation can answer stands there, and headers are described exactly as they are checked: tests
+made from the description by schemathesis find no other.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from gateway.problems import MEDIA_TYPE
+
+REQUEST_ID_PATTERN = r"^[\x21-\x7e]{1,128}$"
+PROBE_STATUSES = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+PREDICT_STATUSES = (
+    *PROBE_STATUSES,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.GATEWAY_TIMEOUT,
+)
+KEY_STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+"""Beside those, where keys are asked for."""
+
+_WHEN = {
+    HTTPStatus.BAD_REQUEST: "Unknown environment, malformed request id, a header given twice, or no HTTP request",
+    HTTPStatus.UNAUTHORIZED: "No API key, or an unknown one",
+    HTTPStatus.FORBIDDEN: "The key is barred from this environment; `allowed_environments` names its own",
+    HTTPStatus.REQUEST_TIMEOUT: "The request did not arrive in time",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "A mail over 1 MiB or a body over 16 MiB",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body has a Content-Encoding",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "The body is not what this document describes",
+    HTTPStatus.TOO_MANY_REQUESTS: "The key sends more than its rate; see Retry-After",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "Request line and headers over 64 KiB",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "A bug; the log has its reason under the request id",
+    HTTPStatus.BAD_GATEWAY: "The environment answered with an error",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The environment is full or down, or too many connections are open; see Retry-After",
+    HTTPStatus.GATEWAY_TIMEOUT: "The environment did not answer before the deadline",
+}
+_SAME_ID = {"schema": {"type": "string"}, "required": True, "description": "The request's id, taken or made."}
+
+
+class ProblemDetails(BaseModel):
+    """Every error (RFC 9457)."""
+
+    type: str = Field(examples=["urn:problem:unknown-environment"])
+    title: str
+    status: int
+    detail: str = Field(description="What went wrong and what to do about it.")
+    request_id: str
+
+
+class Ready(BaseModel):
+    """Which environments can be served."""
+
+    status: str = Field(examples=["ready"])
+    environments: dict[str, str] = Field(examples=[{"staging": "ready", "production": "unreachable"}])
+
+
+def problem_responses(statuses: tuple[HTTPStatus, ...]) -> dict[int | str, dict[str, Any]]:
+    """FastAPI's `responses` of an operation that can answer with problems of these statuses."""
+    content = {MEDIA_TYPE: {"schema": ProblemDetails.model_json_schema()}}
+    return {
+        status.value: {"description": _WHEN[status], "content": content, "headers": _headers(status)}
+        for status in statuses
+    }
+
+
+def ready_responses() -> dict[int | str, dict[str, Any]]:
+    """FastAPI's `responses` of the readiness probe: the same object with both statuses."""
+    content = {"application/json": {"schema": Ready.model_json_schema()}}
+    return {
+        **problem_responses(PROBE_STATUSES),
+        HTTPStatus.OK.value: {"description": "Some environment can be served", "content": content},
+        HTTPStatus.SERVICE_UNAVAILABLE.value: {"description": "No environment can be served", "content": content},
+    }
+
+
+def metrics_responses() -> dict[int | str, dict[str, Any]]:
+    """FastAPI's `responses` of the metrics, which are text."""
+    content = {"text/plain": {"schema": {"type": "string"}}}
+    return {
+        **problem_responses(PROBE_STATUSES),
+        HTTPStatus.OK.value: {"description": "Prometheus metrics", "content": content},
+    }
+
+
+def described_request_id() -> dict[str, Any]:
+    """The parameter `X-Request-ID`."""
+    return {
+        "name": "X-Request-ID",
+        "in": "header",
+        "description": "Names the request in answers and logs; made when absent. Given twice, it is refused.",
+        "schema": {"type": "string", "pattern": REQUEST_ID_PATTERN},
+    }
+
+
+def described_environment(known: list[str], default: str) -> dict[str, Any]:
+    """The parameter `X-Environment`."""
+    return {
+        "name": "X-Environment",
+        "in": "header",
+        "description": "Which environment answers. Given twice, it is refused.",
+        "schema": {"type": "string", "enum": known, "default": default},
+    }
+
+
+def _headers(status: HTTPStatus) -> dict[str, Any]:
+    if status not in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
+        return {"X-Request-ID": _SAME_ID}
+    seconds = {"schema": {"type": "integer"}, "required": True, "description": "Seconds until the next attempt."}
+    return {"X-Request-ID": _SAME_ID, "Retry-After": seconds}
