@@ -23,7 +23,7 @@ unexport VIRTUAL_ENV
 
 # Ports and corpus may be set on the command line, make run PORT=9000, or in the environment: make hands both on.
 
-SERVICES := features bundle corpus replicas oip inferencelog trainer predictor transformer gateway baseline drift local release
+SERVICES := features bundle corpus replicas tracing oip inferencelog trainer predictor transformer gateway baseline drift local release
 SERVED := trainer predictor transformer gateway local
 PROJECTS := $(SERVICES:%=services/%) tests tests/bench tests/bench/mlserver
 ready = $(1)/.venv/.ready

@@ -11,12 +11,16 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from pythonjsonlogger.core import RESERVED_ATTRS
 
+import tracing
 from gateway.app import create_app
 from gateway.server import Server, connections
 from gateway.settings import Settings
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 s that load balancers keep idle connections, so that they never use one we have closed."""
+
+TRACES_SECONDS = 2.0
+"""How long the last spans may take at the end."""
 
 LOG_CONFIG: dict[str, Any] = {
     "version": 1,
@@ -39,11 +43,12 @@ def main() -> None:
     """Serve until SIGTERM or SIGINT; requests under way are finished."""
     logging.config.dictConfig(LOG_CONFIG)
     try:
-        settings = Settings()
+        settings, traced = Settings(), tracing.Settings()
     except (ValidationError, SettingsError) as error:
         logging.getLogger("gateway").error("settings refused", extra={"reason": _reason(error)})
         sys.exit(2)
-    app = create_app(settings)
+    tracer = tracing.start(traced, "gateway")
+    app = create_app(settings, tracer)
     # What is loaded by now stays. A full collection through it would stop all requests, which shows in the tail.
     gc.collect()
     gc.freeze()
@@ -61,7 +66,11 @@ def main() -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
-    Server(config, settings.drain_seconds).run()
+    try:
+        Server(config, settings.drain_seconds).run()
+    finally:
+        if tracer is not None:
+            tracer.close(TRACES_SECONDS)
 
 
 def _reason(error: ValidationError | SettingsError) -> str:

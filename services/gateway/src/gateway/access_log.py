@@ -13,7 +13,9 @@ import orjson
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway import traces
 from gateway.problems import Problem
+from tracing import Tracer
 
 log = logging.getLogger("gateway")
 
@@ -43,11 +45,12 @@ class LineBuffer:
 
 
 class AccessLog:
-    """ASGI middleware: takes or makes the request id, returns it, and logs the request."""
+    """ASGI middleware: takes or makes the request id, returns it, and logs the request; traces it where it is sampled."""
 
-    def __init__(self, app: ASGIApp, lines: LineBuffer) -> None:
+    def __init__(self, app: ASGIApp, lines: LineBuffer, tracer: Tracer | None = None) -> None:
         self._app = app
         self._lines = lines
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -60,6 +63,7 @@ class AccessLog:
         valid = given is None or REQUEST_ID.fullmatch(request_id) is not None
         state = scope.setdefault("state", {})
         state["request_id"] = request_id if valid else urandom(16).hex()
+        span = traces.begin(self._tracer, scope) if self._tracer is not None and not _is_quiet(scope) else None
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -76,10 +80,12 @@ class AccessLog:
             log.exception("request failed", extra=state)
             if not status:
                 await _bug().response(Request(scope))(scope, receive, send_with_id)
+        if span is not None:
+            traces.end(span, scope, status)
         self._log(scope, status, perf_counter() - started)
 
     def _log(self, scope: Scope, status: int, seconds: float) -> None:
-        if scope["path"] in QUIET_PATHS:
+        if _is_quiet(scope):
             return
         line = {
             "time": datetime.now(UTC),
@@ -93,6 +99,10 @@ class AccessLog:
             **scope["state"],
         }
         self._lines.add(orjson.dumps(line, default=str))
+
+
+def _is_quiet(scope: Scope) -> bool:
+    return scope["path"] in QUIET_PATHS
 
 
 def _bug() -> Problem:

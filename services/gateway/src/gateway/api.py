@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import problems
+from gateway import problems, traces
 from gateway.coalescer import Coalescer
 from gateway.requests import BatchPredictRequest, PredictRequest, check_count, parse, read_body, sizes
 from gateway.settings import Settings
@@ -89,8 +89,12 @@ class Api:
         body = await read_body(request, self._settings.max_body_bytes)
         content = parse(PredictRequest, body).email_content
         request_id = request.scope["state"]["request_id"]
-        (future,) = environment.submit([Mail(content, request_id)], sizes([content], self._settings.max_mail_bytes))
+        span = request.scope.get(traces.SPAN)
+        size = sizes([content], self._settings.max_mail_bytes)
+        (future,) = environment.submit([Mail(content, request_id)], size, span)
         answer = await future
+        if span is not None:
+            span.set(model__version=answer.model_version, mails=1)
         prediction, probability = answer.predictions[0], answer.probabilities[0]
         environment.count(prediction, probability)
         verdict = {"prediction": prediction, "spam_probability": probability}
@@ -105,7 +109,10 @@ class Api:
         request_id = request.scope["state"]["request_id"]
         request.scope["state"]["mails"] = len(emails)
         mails = [Mail(email, request_id) for email in emails]
-        answers = await _all(environment.submit(mails, sizes(emails, self._settings.max_mail_bytes)))
+        span = request.scope.get(traces.SPAN)
+        answers = await _all(environment.submit(mails, sizes(emails, self._settings.max_mail_bytes), span))
+        if span is not None:
+            span.set(model__version=answers[0].model_version)
         verdicts = [
             {"prediction": prediction, "spam_probability": probability}
             for answer in answers

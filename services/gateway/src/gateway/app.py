@@ -22,6 +22,7 @@ from gateway.readiness import Readiness
 from gateway.settings import Settings
 from gateway.transformer_client import TransformerClient, open_session
 from replicas import Replicas
+from tracing import Tracer
 
 CLIENT_CLOSED_REQUEST = 499
 
@@ -29,12 +30,18 @@ CLIENT_CLOSED_REQUEST = 499
 class GatewayApp(FastAPI):
     """FastAPI behind our own middleware, so that predict requests never enter the framework."""
 
-    def __init__(self, settings: Settings, environments: dict[str, Coalescer], lifespan: Lifespan[FastAPI]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        environments: dict[str, Coalescer],
+        lifespan: Lifespan[FastAPI],
+        tracer: Tracer | None = None,
+    ) -> None:
         super().__init__(title="Spam detector", version="1", lifespan=lifespan)
         api = Api(settings, environments)
         self.include_router(api.router())
         self._lines = LineBuffer()
-        self._outermost = AccessLog(PredictPath(super().__call__, api), self._lines)
+        self._outermost = AccessLog(PredictPath(super().__call__, api), self._lines, tracer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Request ids and log lines first, then the short way for predict requests, then the framework."""
@@ -43,7 +50,7 @@ class GatewayApp(FastAPI):
             self._lines.flush()
 
 
-def create_app(settings: Settings) -> GatewayApp:
+def create_app(settings: Settings, tracer: Tracer | None = None) -> GatewayApp:
     """The gateway for these settings."""
     clients: dict[str, TransformerClient] = {}
     environments: dict[str, Coalescer] = {}
@@ -58,7 +65,7 @@ def create_app(settings: Settings) -> GatewayApp:
             async with readiness.watched():
                 yield
 
-    app = GatewayApp(settings, environments, lifespan)
+    app = GatewayApp(settings, environments, lifespan, tracer)
     _add_probes(app, readiness)
     _add_error_handlers(app)
     _instrument(app)

@@ -26,11 +26,15 @@ class Problem(Exception):
         self.kind = kind
         self.detail = detail
         self.members = members
+        self.batch_id = ""
+        """Of the batch that failed: hops behind the gateway log it as their request id."""
 
     def response(self, request: Request) -> Response:
         """The answer; 503 says when to come back, 413 closes the connection instead of reading on."""
         state = request.scope["state"]
         state["problem"] = self.kind
+        if self.batch_id:
+            state["batch_id"] = self.batch_id
         body = {
             "type": f"urn:problem:{self.kind}",
             "title": self.status.phrase,

@@ -13,6 +13,7 @@ import orjson
 from gateway import metrics, problems
 from gateway.problems import Problem
 from replicas import Replicas, Unreachable
+from tracing import Span
 
 RETRIES = 2
 RETRY_PAUSE_SECONDS = 0.02
@@ -85,8 +86,10 @@ class TransformerClient:
         """How many replicas the transformer has, as far as is known; 1 at least."""
         return len(self._replicas)
 
-    async def infer(self, mails: Sequence[Mail], batch_id: str, timeout_seconds: float) -> Answer:
-        """Send one batch.
+    async def infer(
+        self, mails: Sequence[Mail], batch_id: str, timeout_seconds: float, span: Span | None = None
+    ) -> Answer:
+        """Send one batch, and its span's traceparent if it has a span.
 
         Raises:
             BatchRefused: The transformer answered that it cannot work with the batch.
@@ -95,7 +98,7 @@ class TransformerClient:
         body = infer_request(mails, batch_id)
         try:
             async with asyncio.timeout(timeout_seconds):
-                status, answer = await self._post(body, batch_id)
+                status, answer = await self._post(body, batch_id, span)
         except (aiohttp.ConnectionTimeoutError, Unreachable):
             reason = f"no connection to the transformer within {CONNECT_SECONDS:g} s"
             raise self._failed("connection", problems.upstream_down(self.environment, reason)) from None
@@ -118,7 +121,7 @@ class TransformerClient:
         except (aiohttp.ClientError, TimeoutError, Unreachable):
             return False
 
-    async def _post(self, body: bytes, batch_id: str) -> tuple[int, bytes]:
+    async def _post(self, body: bytes, batch_id: str, span: Span | None) -> tuple[int, bytes]:
         # The protocol's binary framing with no binary tensor: the SDK then reads the JSON by orjson, in a fraction
         # of the time that its way for plain JSON takes.
         headers = {
@@ -126,18 +129,24 @@ class TransformerClient:
             "Inference-Header-Content-Length": str(len(body)),
             "X-Request-ID": batch_id,
         }
+        if span is not None:
+            headers["traceparent"] = span.traceparent
         for attempt in range(RETRIES + 1):
             try:
-                return await self._post_once(body, headers)
+                return await self._post_once(body, headers, span)
             except CONNECTION_FAILURES:
                 if attempt == RETRIES:
                     raise
                 self._retries.inc()
+                if span is not None:
+                    span.event("retry")
                 await asyncio.sleep(RETRY_PAUSE_SECONDS * attempt)
         raise AssertionError("unreachable")
 
-    async def _post_once(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+    async def _post_once(self, body: bytes, headers: dict[str, str], span: Span | None) -> tuple[int, bytes]:
         with await self._replicas.pick() as replica:
+            if span is not None:
+                span.set(replica=replica.url)
             url, headers = replica.url + self._infer_path, headers | replica.headers
             async with self._session.post(url, data=body, headers=headers) as response:
                 return response.status, await response.read()

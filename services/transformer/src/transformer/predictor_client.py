@@ -13,6 +13,7 @@ import features
 from features import Features
 from oip import Unavailable
 from replicas import Replicas, Unreachable
+from tracing import Span, part
 
 # A connection that could not be made, or was closed before an answer began, as a replica's are that goes away in a
 # rollout: another may take it. Scoring twice does no harm.
@@ -20,7 +21,8 @@ CONNECTION_FAILURES = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, a
 CONNECT_SECONDS = 1.0
 """For one connection: an address that no pod has any more does not refuse."""
 
-LONGEST_ID = 128
+LONGEST_ID = 256
+"""More than a gateway's batch has: a request's own id, of 128 characters at most, behind a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,16 @@ class PredictorClient:
         Raises:
             Unavailable: The predictor is down (503), too slow (504), or its answer makes no sense (502).
         """
-        body = infer_request(mails, request_id)
+        with part("ask the predictor", client=True, mails=len(mails)) as span:
+            return await self._score(mails, request_id, span)
+
+    async def _score(self, mails: Sequence[Features], request_id: str, span: Span | None) -> Scores:
+        body, headers = infer_request(mails, request_id), _headers(request_id)
+        if span is not None:
+            headers["traceparent"] = span.traceparent
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                status, answer = await self._post(body, _headers(request_id))
+                status, answer = await self._post(body, headers)
         except (aiohttp.ConnectionTimeoutError, Unreachable):
             raise Unavailable(f"the predictor cannot be reached: no connection within {CONNECT_SECONDS:g} s") from None
         except TimeoutError:
