@@ -45,7 +45,7 @@ class LineBuffer:
 
 
 class AccessLog:
-    """ASGI middleware: takes or makes the request id, returns it, and logs the request; traces it where it is sampled."""
+    """ASGI middleware: takes or makes the request id, returns it, logs the request, and traces it if it is sampled."""
 
     def __init__(self, app: ASGIApp, lines: LineBuffer, tracer: Tracer | None = None) -> None:
         self._app = app
