@@ -19,9 +19,6 @@ from gateway.settings import Settings
 KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 s that load balancers keep idle connections, so that they never use one we have closed."""
 
-TRACES_SECONDS = 2.0
-"""How long the last spans may take at the end."""
-
 LOG_CONFIG: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -47,8 +44,7 @@ def main() -> None:
     except (ValidationError, SettingsError) as error:
         logging.getLogger("gateway").error("settings refused", extra={"reason": _reason(error)})
         sys.exit(2)
-    tracer = tracing.start(traced, "gateway")
-    app = create_app(settings, tracer)
+    app = create_app(settings, tracing.start(traced, "gateway"))
     # What is loaded by now stays. A full collection through it would stop all requests, which shows in the tail.
     gc.collect()
     gc.freeze()
@@ -66,11 +62,7 @@ def main() -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
-    try:
-        Server(config, settings.drain_seconds).run()
-    finally:
-        if tracer is not None:
-            tracer.close(TRACES_SECONDS)
+    Server(config, settings.drain_seconds).run()
 
 
 def _reason(error: ValidationError | SettingsError) -> str:

@@ -1,5 +1,6 @@
 """The application: everything put together, opened and closed by its lifespan."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -25,6 +26,8 @@ from replicas import Replicas
 from tracing import Tracer
 
 CLIENT_CLOSED_REQUEST = 499
+TRACES_SECONDS = 2.0
+"""How long the last spans may take at the end."""
 
 
 class GatewayApp(FastAPI):
@@ -64,6 +67,9 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> GatewayApp:
                 environments[name] = Coalescer(clients[name], Limits.of(settings))
             async with readiness.watched():
                 yield
+        # Here, and not once the server has run: it ends by the very signal that has ended it.
+        if tracer is not None:
+            await asyncio.to_thread(tracer.close, TRACES_SECONDS)
 
     app = GatewayApp(settings, environments, lifespan, tracer)
     _add_probes(app, readiness)

@@ -16,6 +16,7 @@ Value = str | int | float | bool
 
 SAMPLED = b"13579bdf"
 """Last digits of a traceparent whose sampled flag, the lowest bit, is set."""
+LENGTH = 55
 FLAGS = slice(54, 55)
 
 _CONTEXT = TraceContextTextMapPropagator()
@@ -107,18 +108,18 @@ class Tracer:
                 traceparent = value
         if traceparent is None or not self._follows_parents:
             return self._server(name, _read(traceparent)) if self._runs() else None
-        if traceparent[FLAGS] not in SAMPLED:
+        if _is_unsampled(traceparent):
             return None
         parent = _read(traceparent)
-        wanted = self._runs() if parent is _NO_CONTEXT else self._allowance()
+        wanted = self._runs() if parent is _NO_CONTEXT else _is_sampled(parent) and self._allowance()
         return self._server(name, parent) if wanted else None
 
     def follow(self, name: str, traceparent: str | None) -> Span | None:
         """The span of a request from our own hop before; None unless that one has a span too."""
-        if traceparent is None or traceparent[FLAGS].encode() not in SAMPLED:
+        if traceparent is None:
             return None
         parent = _read(traceparent.encode())
-        return None if parent is _NO_CONTEXT else self._server(name, parent)
+        return self._server(name, parent) if _is_sampled(parent) else None
 
     def close(self, seconds: float) -> None:
         """Send what waits; gives up after so long."""
@@ -162,6 +163,15 @@ def part(name: str, client: bool = False, **attributes: Value) -> Iterator[Span 
         raise
     finally:
         span.end()
+
+
+def _is_unsampled(traceparent: bytes) -> bool:
+    """Whether it is one of version 00 whose sampled flag is not set: seen in no time, since meshes send them always."""
+    return len(traceparent) == LENGTH and traceparent[FLAGS] not in SAMPLED
+
+
+def _is_sampled(context: Context) -> bool:
+    return trace.get_current_span(context).get_span_context().trace_flags.sampled
 
 
 def _read(traceparent: bytes | None) -> Context:
