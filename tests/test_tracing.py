@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +92,7 @@ async def test_one_trace_leads_through_all_hops(
     assert [spans[each].parent for each in path[1:]] == [spans[each].id for each in path[:-1]]
     assert spans["gateway", "wait for a batch"].parent == spans[path[0]].id
     assert spans["transformer", "extract features"].parent == spans[path[2]].id
-    assert all(
-        spans[inner].nanoseconds <= spans[outer].nanoseconds for outer, inner in zip(path, path[1:], strict=False)
-    )
+    assert all(spans[inner].nanoseconds <= spans[outer].nanoseconds for outer, inner in pairwise(path))
     expected = {"request.id": "mine", "environment": "production", "http.response.status_code": 200, "mails": 1}
     assert expected.items() <= spans[path[0]].attributes.items()
     assert spans[path[0]].attributes["model.version"] == answer["model_version"]
