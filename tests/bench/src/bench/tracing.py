@@ -20,13 +20,15 @@ from bench.systems import System
 
 CONNECTIONS = 64
 SHARE = 0.01
+RUN = 16
+"""Requests sampled in a row, as wrk.lua and the gateway do it."""
 AT_MOST = 1.03
 LEAST_ROUNDS = 2
 
 
 @dataclass(frozen=True)
 class Round:
-    """One load: the share of its requests that were sampled, and the CPU of all servers, microseconds a mail."""
+    """One load: the share of its requests that was to be sampled, and the CPU of all servers, microseconds a mail."""
 
     share: float
     cpu_us_per_mail: float
@@ -73,6 +75,11 @@ def measure(system: System, bodies: Path, seconds: int, share: float) -> Round:
     pids = [server.pid for server in system.servers]
     before = cpu.seconds(pids)
     load = wrk.run(system.base + system.path, bodies, CONNECTIONS, seconds, share)
+    if share and load.mails * share < RUN:
+        raise SystemExit(
+            f"{load.mails} mails in {seconds} s are too few for one run of {RUN} at {share:.0%}: a longer --seconds, or"
+            " a machine that does nothing else"
+        )
     found = Round(share, 1e6 * (cpu.seconds(pids) - before) / max(load.mails, 1), load.errors)
     say(f"{share:5.1%} traced: {found.cpu_us_per_mail:,.1f} µs CPU/mail, {load.mails:,} mails, {load.errors} errors")
     return found
