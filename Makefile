@@ -23,7 +23,7 @@ unexport VIRTUAL_ENV
 
 # Ports and corpus may be set on the command line, make run PORT=9000, or in the environment: make hands both on.
 
-SERVICES := features bundle corpus replicas oip inferencelog trainer predictor transformer gateway baseline drift local release
+SERVICES := features bundle corpus replicas tracing oip inferencelog trainer predictor transformer gateway baseline drift local release
 SERVED := trainer predictor transformer gateway local
 PROJECTS := $(SERVICES:%=services/%) tests tests/audit tests/bench tests/bench/mlserver tests/hold
 ready = $(1)/.venv/.ready
@@ -177,6 +177,10 @@ bench: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(
 .PHONY: hold
 hold: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(call ready,tests/hold) $(BUILD)/model ## Overload, faults and bad input against the real processes, as checks (45 minutes; HOLD="--parts faults" for some; needs wrk)
 	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/hold/.venv/bin/python -m hold --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/hold.json $(HOLD)
+
+.PHONY: bench-tracing
+bench-tracing: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(call ready,tests/bench) $(BUILD)/model ## Measure what traces of 1 % cost, in turn within the same processes (4 minutes; needs wrk; BENCH_TRACING="--rounds 5" for fewer)
+	@tests/bench/.venv/bin/python -m bench.tracing --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bench-tracing.json $(BENCH_TRACING)
 
 .PHONY: compare-bogofilter
 compare-bogofilter: $(call ready,services/trainer) $(BUILD)/corpus ## Evaluate bogofilter on the model's folds (needs bogofilter)

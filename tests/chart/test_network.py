@@ -12,7 +12,9 @@ from chart.pods import Pod, pods
 HTTP = ("TCP", 8080)
 NAMES = {("TCP", 53), ("UDP", 53)}
 # Every one that a policy names, and some that none should.
-PORTS = [("TCP", port) for port in (22, 53, 80, 443, 8080, 8081, 9000, 9091)] + [("UDP", port) for port in (53, 8080)]
+PORTS = [("TCP", port) for port in (22, 53, 80, 443, 4318, 8080, 8081, 9000, 9091)] + [
+    ("UDP", port) for port in (53, 8080)
+]
 
 
 class Edge(NamedTuple):
@@ -95,13 +97,16 @@ def is_peer(selector: Object, other: Peer) -> bool:
     return namespace == other.namespace and other.selected_by(chosen)
 
 
-def diagram(environments: list[str], knocking: list[str], log: tuple[str, int] = ("TCP", 443)) -> Iterator[Edge]:
+def diagram(
+    environments: list[str], knocking: list[str], log: tuple[str, int] = ("TCP", 443), traced: bool = False
+) -> Iterator[Edge]:
     """What the design says.
 
     Args:
         environments: All of them.
         knocking: Who else may ask a gateway.
         log: The port of S3.
+        traced: Whether there is a collector for spans.
     """
     for one in environments:
         gateway, transformer, predictor, *jobs = names(one)
@@ -110,6 +115,8 @@ def diagram(environments: list[str], knocking: list[str], log: tuple[str, int] =
         yield Edge(f"smoke of {one}", gateway, HTTP)
         yield from (Edge(who, gateway, HTTP) for who in knocking)
         yield from (Edge("Prometheus", server, HTTP) for server in (gateway, transformer, predictor))
+        if traced:
+            yield from (Edge(server, "collector", ("TCP", 4318)) for server in (gateway, transformer, predictor))
         yield from (Edge(who, "S3", log) for who in (transformer, predictor, *jobs))
         yield Edge(jobs[0], "Prometheus", ("TCP", 9091))
         everyone = [*names(one), f"smoke of {one}"]
@@ -143,9 +150,10 @@ def test_named_clients_another_store_and_other_name_servers_have_theirs() -> Non
         Peer("ingress", "ingress"),
         Peer("anybody", "elsewhere"),
         Peer("S3", "storage"),
+        Peer("collector", "telemetry"),
         Peer("internet", address="203.0.113.7"),
     ]
-    compare(edges([case], others), set(diagram(["production"], ["ingress"], ("TCP", 9000))))
+    compare(edges([case], others), set(diagram(["production"], ["ingress"], ("TCP", 9000), traced=True)))
 
 
 @each_case

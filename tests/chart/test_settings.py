@@ -1,5 +1,6 @@
 """Manifests and services agree about variables, ports and times."""
 
+import ast
 import json
 import subprocess
 from pathlib import Path
@@ -8,12 +9,18 @@ import pytest
 
 from chart.manifests import CASES, CHART, SERVICES, Case, Object, each_case, none_of
 from chart.pods import Pod, pods
-from chart.settings import SERVICE, fields
+from chart.settings import SERVICE, fields, settings_fields
 
 S3 = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL_S3"}
+TRACING = {
+    *settings_fields(ast.parse((SERVICES / "tracing/src/tracing/settings.py").read_text())),
+    "OTEL_RESOURCE_ATTRIBUTES",
+}
 # Which libraries read, and the command line of a job.
 BESIDE = {
-    "feature-transformer": S3,
+    "api-gateway": TRACING,
+    "feature-transformer": S3 | TRACING,
+    "spam-detector": TRACING,
     "drift-detector": S3 | {"HOME", "NUMBA_CACHE_DIR"},
     "baseline-generator": S3 | {"HOME", "NUMBA_CACHE_DIR", "PERIOD_START", "PERIOD_END"},
 }
@@ -25,11 +32,16 @@ FIXED = {
 }
 READ = """
 import json, os, sys
+from importlib.util import find_spec
 from {service}.settings import Settings
+if find_spec("tracing"):
+    import tracing
 for variables in json.load(sys.stdin):
     os.environ.clear()
     os.environ.update(variables)
     Settings()
+    if find_spec("tracing"):
+        assert tracing.Settings().on == ("OTEL_EXPORTER_OTLP_ENDPOINT" in variables)
 """
 
 each_service = pytest.mark.parametrize("app", [app for app in SERVICE if app != "baseline-generator"])

@@ -147,3 +147,28 @@ would make 4.194304e+06 of 4194304.
   value: {{ . | quote }}
 {{- end }}
 {{- end -}}
+
+{{/* Where spans go; nothing where they go nowhere. Which requests have any, the gateway alone decides. */}}
+{{- define "model-serving.tracing" -}}
+{{- with .Values.global.tracing.endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . | quote }}
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: deployment.environment.name={{ $.Values.global.environment }}
+{{- end }}
+{{- end -}}
+
+{{/* Which requests are traced, for the gateway. */}}
+{{- define "model-serving.sampling" -}}
+{{- $tracing := .Values.global.tracing -}}
+{{- if $tracing.endpoint }}
+- name: OTEL_TRACES_SAMPLER
+  value: parentbased_traceidratio
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ kindIs "invalid" $tracing.ratio | ternary 0.01 $tracing.ratio | quote }}
+{{- if not (kindIs "invalid" $tracing.parentsPerSecond) }}
+- name: TRACING_PARENTS_PER_SECOND
+  value: {{ $tracing.parentsPerSecond | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}

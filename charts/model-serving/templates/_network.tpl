@@ -51,3 +51,10 @@
     - protocol: TCP
       port: 53
 {{- end -}}
+
+{{/* Egress rules for the collector of traces; nothing without one. */}}
+{{- define "model-serving.collector" -}}
+{{- if .Values.global.tracing.endpoint }}
+{{- toYaml .Values.global.tracing.egress }}
+{{- end }}
+{{- end -}}

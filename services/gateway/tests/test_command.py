@@ -14,6 +14,10 @@ import pytest
         ({}, "ENVIRONMENTS: Field required"),
         ({"ENVIRONMENTS": "nonsense"}, 'error parsing value for field "environments"'),
         ({"ENVIRONMENTS": '{"a": "http://x"}'}, "DEFAULT_ENVIRONMENT=staging is not in ENVIRONMENTS; known: a"),
+        (
+            {"ENVIRONMENTS": '{"staging": "http://x"}', "OTEL_TRACES_SAMPLER": "always_on"},
+            "OTEL_TRACES_SAMPLER without OTEL_EXPORTER_OTLP_ENDPOINT",
+        ),
         ({"ENVIRONMENTS": '{"staging": "http://x"}', "PORT": "http"}, "PORT: Input should be a valid integer"),
     ],
 )

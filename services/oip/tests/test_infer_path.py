@@ -5,9 +5,13 @@ from typing import Any
 import httpx
 import pytest
 from echo_server import FAILURES, Echo
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from starlette.types import Receive, Scope, Send
 
 from oip.infer_path import InferPath
+from tracing import Settings, Tracer
 
 PATH = "/v2/models/echo/infer"
 
@@ -125,3 +129,24 @@ async def test_failures_have_the_protocols_shape(http: httpx.AsyncClient, value:
     response = await http.post(PATH, json=request(value))
     assert response.status_code == status
     assert str(FAILURES[value]) in response.json()["error"]
+
+
+@pytest.mark.parametrize(("flags", "sampled"), [("01", True), ("00", False)])
+async def test_a_request_of_a_sampled_span_has_one_of_its_own(model: Echo, flags: str, sampled: bool) -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = Tracer(provider.get_tracer("test"), Settings(otel_exporter_otlp_endpoint="http://collector:4318"))
+    transport = httpx.ASGITransport(InferPath(Framework(), model, tracer))
+    parent = f"00-{'a' * 32}-{'b' * 16}-{flags}"
+    async with httpx.AsyncClient(transport=transport, base_url="http://model") as client:
+        headers = {"traceparent": parent, "X-Request-ID": "batch-7-mine"}
+        assert (await client.post(PATH, json=request("a"), headers=headers)).status_code == 200
+        assert (await client.post(PATH, content=b"{", headers=headers)).status_code == 400
+    spans = exporter.get_finished_spans()
+    assert len(spans) == (2 if sampled else 0)
+    if sampled:
+        good, bad = (dict(span.attributes or {}) for span in spans)
+        assert (good["request.id"], good["http.response.status_code"]) == ("batch-7-mine", 200)
+        assert (bad["error.type"], bad["http.response.status_code"]) == ("invalid-input", 400)
+        assert all(f"{span.context.trace_id:032x}" == "a" * 32 for span in spans)

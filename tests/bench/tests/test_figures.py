@@ -4,7 +4,7 @@ import pytest
 
 from bench import figures
 from bench.figures import BATCH_1000, IN_PROCESS, RATIOS, Row
-from bench.systems import KSERVE, LOGGING, MLSERVER, OURS, UNCOALESCED
+from bench.systems import KSERVE, LOGGING, MLSERVER, OURS, TRACED, UNCOALESCED
 
 
 def row(name: str, connections: int, cpu: float = 100.0, rate: float = 1000.0, p50: float = 1.0) -> Row:
@@ -30,23 +30,32 @@ def test_ratios() -> None:
     rows = [
         row(OURS, 64, cpu=200, rate=4000),
         row(LOGGING, 64, cpu=210),
+        row(TRACED, 64, cpu=204),
         row(UNCOALESCED, 64, rate=500),
         row(MLSERVER, 64, cpu=500),
         row(OURS, 1, p50=1.7),
         row(BATCH_1000, 1, cpu=180),
         row(IN_PROCESS.format(32), 0, cpu=150),
     ]
-    assert figures.ratios(rows) == {
+    assert figures.ratios([rows]) == {
         "cpu_vs_mlserver_at_64": 0.4,
         "coalescing_throughput_at_64": 8.0,
         "inference_log_cpu_at_64": 1.05,
+        "tracing_cpu_at_64": 1.02,
         "p50_ms_at_1": 1.7,
         "batch_1000_cpu_vs_in_process_32": 1.2,
     }
 
 
 def test_ratios_of_systems_that_were_left_out_are_left_out() -> None:
-    assert figures.ratios([row(OURS, 1), row(KSERVE, 64)]) == {"p50_ms_at_1": 1.0}
+    assert figures.ratios([[row(OURS, 1), row(KSERVE, 64)]]) == {"p50_ms_at_1": 1.0}
+
+
+def test_ratios_are_medians_of_the_rounds_own() -> None:
+    """In each round logging costs 5 %; medians of the two, of different rounds, would say 2 %."""
+    factors = [(100, 105), (200, 210), (150, 157.5), (90, 200), (160, 150)]
+    rounds = [[row(OURS, 64, cpu=ours), row(LOGGING, 64, cpu=logging)] for ours, logging in factors]
+    assert figures.ratios(rounds) == {"inference_log_cpu_at_64": 1.05}
 
 
 @pytest.mark.parametrize(

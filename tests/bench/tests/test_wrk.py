@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -33,14 +34,16 @@ def test_missing_wrk_is_said_with_the_remedy(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
-def received() -> Iterator[tuple[str, list[bytes]]]:
+def received() -> Iterator[tuple[str, list[bytes], list[str | None]]]:
     bodies: list[bytes] = []
+    parents: list[str | None] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
             assert self.headers["Content-Type"] == "application/json"
+            parents.append(self.headers["traceparent"])
             bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(503 if b"bad" in bodies[-1] else 200)
             self.send_header("Content-Length", "0")
@@ -51,23 +54,43 @@ def received() -> Iterator[tuple[str, list[bytes]]]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/mails", bodies
+    yield f"http://127.0.0.1:{server.server_port}/mails", bodies, parents
     server.shutdown()
     server.server_close()
 
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
-def test_posts_the_bodies_in_turn_and_counts_errors_apart(tmp_path: Path, received: tuple[str, list[bytes]]) -> None:
-    url, bodies = received
+def test_posts_the_bodies_in_turn_and_counts_errors_apart(
+    tmp_path: Path, received: tuple[str, list[bytes], list[str | None]]
+) -> None:
+    url, bodies, parents = received
     lines = [json.dumps(text) for text in ("good", "caf\u00e9 %s \\", "bad")]
     file = tmp_path / "bodies.jsonl"
     file.write_text("".join(f"{line}\n" for line in lines))
     load = wrk.run(url, file, connections=1, seconds=1)
     # wrk calls request() once to check the script, so that the second line comes first.
     assert [body.decode() for body in bodies[:4]] == [*lines[1:], *lines[:2]]
+    assert not any(parents)
     assert load.mails == pytest.approx(2 * load.errors, abs=2)
     assert 0.9 < load.seconds < 1.5
     assert 0 < load.p50_ms <= load.p99_ms
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_the_share_that_is_traced_comes_sixteen_in_a_row(
+    tmp_path: Path, received: tuple[str, list[bytes], list[str | None]]
+) -> None:
+    url, bodies, parents = received
+    file = tmp_path / "bodies.jsonl"
+    file.write_text('"one"\n"two"\n')
+    wrk.run(url, file, connections=1, seconds=1, traced=0.25)
+    runs = "".join("x" if parent else " " for parent in parents).split()
+    assert len(parents) > 64 and all(len(run) == 16 for run in runs[:-1])
+    assert sum(parent is not None for parent in parents) / len(parents) == pytest.approx(0.25, abs=0.1)
+    traces = [parent for parent in parents if parent]
+    assert all(re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", parent) for parent in traces)
+    assert len(set(traces)) == len(traces)
+    assert bodies[:3] == [b'"two"', b'"one"', b'"two"'], "traced or not, the bodies come in turn"
 
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from pythonjsonlogger.core import RESERVED_ATTRS
 
+import tracing
 from gateway import make_key
 from gateway.api_keys import ApiKeysError
 from gateway.app import create_app
@@ -44,8 +45,8 @@ def main() -> None:
         return
     logging.config.dictConfig(LOG_CONFIG)
     try:
-        settings = Settings()
-        app = create_app(settings)
+        settings, traced = Settings(), tracing.Settings()
+        app = create_app(settings, tracing.start(traced, "gateway"))
     except (ValidationError, SettingsError, ApiKeysError) as error:
         logging.getLogger("gateway").error("settings refused", extra={"reason": _reason(error)})
         sys.exit(2)

@@ -13,7 +13,9 @@ import orjson
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway import traces
 from gateway.problems import Problem, repeated_header
+from tracing import Tracer
 
 log = logging.getLogger("gateway")
 
@@ -52,11 +54,12 @@ class LineBuffer:
 
 
 class AccessLog:
-    """ASGI middleware: takes or makes the request id, returns it, and logs the request."""
+    """ASGI middleware: takes or makes the request id, returns it, logs the request, and traces it if it is sampled."""
 
-    def __init__(self, app: ASGIApp, lines: LineBuffer) -> None:
+    def __init__(self, app: ASGIApp, lines: LineBuffer, tracer: Tracer | None = None) -> None:
         self._app = app
         self._lines = lines
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -68,6 +71,7 @@ class AccessLog:
         refusal = _refusal(given) if given else None
         state = scope.setdefault("state", {})
         state["request_id"] = given[0].decode("ascii") if given and not refusal else new_request_id()
+        span = traces.begin(self._tracer, scope) if self._tracer is not None and not _is_quiet(scope) else None
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -84,11 +88,13 @@ class AccessLog:
             log.exception("request failed", extra=state)
             if not status:
                 await _bug().response(Request(scope))(scope, receive, send_with_id)
+        if span is not None:
+            traces.end(span, scope, status)
         if QUIET not in state:
             self._log(scope, status, perf_counter() - started)
 
     def _log(self, scope: Scope, status: int, seconds: float) -> None:
-        if scope["path"] in QUIET_PATHS:
+        if _is_quiet(scope):
             return
         line = {
             "time": datetime.now(UTC),
@@ -103,6 +109,10 @@ class AccessLog:
             **scope["state"],
         }
         self._lines.add(orjson.dumps(line, default=str))
+
+
+def _is_quiet(scope: Scope) -> bool:
+    return scope["path"] in QUIET_PATHS
 
 
 def _bug() -> Problem:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import openapi, problems
+from gateway import openapi, problems, traces
 from gateway.access import SECURITY, Access
 from gateway.coalescer import Coalescer
 from gateway.requests import Arriving, BatchPredictRequest, PredictRequest, check_count, parse, read_body, sizes
@@ -85,9 +85,13 @@ class Api:
         body = await self._body(request, environment)
         content = parse(PredictRequest, body).email_content
         request_id = request.scope["state"]["request_id"]
-        pieces = environment.submit([Mail(content, request_id)], sizes([content], self._settings.max_mail_bytes))
+        span = request.scope.get(traces.SPAN)
+        size = sizes([content], self._settings.max_mail_bytes)
+        pieces = environment.submit([Mail(content, request_id)], size, span)
         _await_for(request, pieces)
         answer = await pieces[0]
+        if span is not None:
+            span.set(model__version=answer.model_version, mails=1)
         prediction, probability = answer.predictions[0], answer.probabilities[0]
         environment.count(prediction, probability)
         verdict = {"prediction": prediction, "spam_probability": probability}
@@ -104,9 +108,12 @@ class Api:
         request_id = request.scope["state"]["request_id"]
         request.scope["state"]["mails"] = len(emails)
         mails = [Mail(email, request_id) for email in emails]
-        pieces = environment.submit(mails, sizes(emails, self._settings.max_mail_bytes))
+        span = request.scope.get(traces.SPAN)
+        pieces = environment.submit(mails, sizes(emails, self._settings.max_mail_bytes), span)
         _await_for(request, pieces)
         answers = await _all(pieces)
+        if span is not None:
+            span.set(model__version=answers[0].model_version)
         verdicts = [
             {"prediction": prediction, "spam_probability": probability}
             for answer in answers

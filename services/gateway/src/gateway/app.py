@@ -1,5 +1,6 @@
 """The application: everything put together, opened and closed by its lifespan."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from http import HTTPStatus
@@ -26,8 +27,11 @@ from gateway.readiness import Readiness
 from gateway.settings import Settings
 from gateway.transformer_client import TransformerClient, open_session
 from replicas import Replicas
+from tracing import Tracer
 
 CLIENT_CLOSED_REQUEST = 499
+TRACES_SECONDS = 2.0
+"""How long the last spans may take at the end."""
 
 
 class GatewayApp(FastAPI):
@@ -39,6 +43,7 @@ class GatewayApp(FastAPI):
         environments: dict[str, Coalescer],
         access: Access | None,
         lifespan: Lifespan[FastAPI],
+        tracer: Tracer | None = None,
     ) -> None:
         super().__init__(title="Spam detector", version="1", lifespan=lifespan, redirect_slashes=False)
         self._access = access
@@ -46,7 +51,8 @@ class GatewayApp(FastAPI):
         self.include_router(api.router())
         self._lines = LineBuffer()
         # The order of every request: its id, the gate, and only then its body.
-        self._outermost = AccessLog(Gate(PredictPath(super().__call__, api), environments, settings), self._lines)
+        gate = Gate(PredictPath(super().__call__, api), environments, settings)
+        self._outermost = AccessLog(gate, self._lines, tracer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Request ids and log lines first, then the short way for predict requests, then the framework."""
@@ -62,7 +68,7 @@ class GatewayApp(FastAPI):
         return described
 
 
-def create_app(settings: Settings) -> GatewayApp:
+def create_app(settings: Settings, tracer: Tracer | None = None) -> GatewayApp:
     """The gateway for these settings.
 
     Raises:
@@ -82,8 +88,11 @@ def create_app(settings: Settings) -> GatewayApp:
                 environments[name] = Coalescer(clients[name], Limits.of(settings))
             async with readiness.watched(), access.watched() if access else nullcontext():
                 yield
+        # Here, and not once the server has run: it ends by the very signal that has ended it.
+        if tracer is not None:
+            await asyncio.to_thread(tracer.close, TRACES_SECONDS)
 
-    app = GatewayApp(settings, environments, access, lifespan)
+    app = GatewayApp(settings, environments, access, lifespan, tracer)
     _add_probes(app, readiness)
     _add_error_handlers(app)
     _instrument(app)

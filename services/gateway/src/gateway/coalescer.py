@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from itertools import count
 from time import monotonic
 
-from gateway import metrics, problems
+from gateway import metrics, problems, traces
 from gateway.settings import Settings
 from gateway.transformer_client import PREDICTIONS, Answer, BatchRefused, Mail, TransformerClient
+from tracing import Span
 
 BATCH_WEIGHT = 0.2
 """Of the last batch in the average of what batches take: a few slow ones refuse nobody yet."""
@@ -54,15 +55,26 @@ class Limits:
 class Job:
     """Mails that stay together: one mail of a predict request, or a piece of a batch-predict request."""
 
-    __slots__ = ("arrived", "future", "lane", "mails", "settled", "size")
+    __slots__ = ("arrived", "batch_id", "future", "lane", "mails", "settled", "size", "span")
 
-    def __init__(self, mails: Sequence[Mail], size: int, lane: "deque[Job]", future: asyncio.Future[Answer]) -> None:
+    def __init__(
+        self,
+        mails: Sequence[Mail],
+        size: int,
+        lane: "deque[Job]",
+        future: asyncio.Future[Answer],
+        span: Span | None = None,
+    ) -> None:
         self.mails = mails
         self.size = size
         self.lane: deque[Job] | None = lane
         """Where it waits; None once it has left."""
         self.future = future
         self.settled = False
+        self.span = span
+        """Its request's, if that is sampled."""
+        self.batch_id = ""
+        """Of the batch that it left with last."""
         self.arrived = monotonic()
 
 
@@ -91,12 +103,15 @@ class Coalescer:
         """How long recent batches took, whatever became of them: an exponential average."""
         self._observe()
 
-    def submit(self, mails: Sequence[Mail], sizes: Sequence[int]) -> list[asyncio.Future[Answer]]:
+    def submit(
+        self, mails: Sequence[Mail], sizes: Sequence[int], span: Span | None = None
+    ) -> list[asyncio.Future[Answer]]:
         """Queue the mails of one request.
 
         Args:
             mails: One or more.
             sizes: Bytes of each mail.
+            span: The request's, if it is sampled.
 
         Returns:
             One future for each piece that the request was split into, in order; each fails with
@@ -107,7 +122,7 @@ class Coalescer:
         """
         self._admit(len(mails), sum(sizes))
         lane = self._singles if len(mails) == 1 else self._bulk
-        return [self._enqueue(lane, piece, size) for piece, size in self._pieces(mails, sizes)]
+        return [self._enqueue(lane, piece, size, span) for piece, size in self._pieces(mails, sizes)]
 
     def count(self, prediction: str, probability: float) -> None:
         """Count an answered mail by its verdict and its spam probability."""
@@ -156,9 +171,9 @@ class Coalescer:
             size += more
         return [*pieces, (mails[start:], size)]
 
-    def _enqueue(self, lane: deque[Job], mails: Sequence[Mail], size: int) -> asyncio.Future[Answer]:
+    def _enqueue(self, lane: deque[Job], mails: Sequence[Mail], size: int, span: Span | None) -> asyncio.Future[Answer]:
         loop = asyncio.get_running_loop()
-        job = Job(mails, size, lane, loop.create_future())
+        job = Job(mails, size, lane, loop.create_future(), span)
         lane.append(job)
         self._by_arrival.append(job)
         self._outstanding_mails += len(mails)
@@ -239,6 +254,7 @@ class Coalescer:
         now = monotonic()
         for job in batch:
             self._queue_wait.observe(now - job.arrived)
+        traces.waited(_sampled(batch), now)
         try:
             await self._send(batch)
         finally:
@@ -255,7 +271,7 @@ class Coalescer:
         started = monotonic()
         left = batch[-1].arrived + self._limits.deadline_seconds - started
         try:
-            answer = await self._client.infer(mails, self._batch_id(batch), max(left, 0.001))
+            answer = await self._infer(batch, mails, max(left, 0.001))
         except BatchRefused as refused:
             await self._isolate(batch, refused)
         except problems.Problem as problem:
@@ -264,6 +280,14 @@ class Coalescer:
         else:
             self._upstream_seconds.observe(monotonic() - started)
             self._deliver(batch, answer)
+
+    async def _infer(self, batch: list[Job], mails: Sequence[Mail], left: float) -> Answer:
+        batch_id = self._batch_id(batch)
+        for job in batch:
+            job.batch_id = batch_id
+        spans = [span for span, _ in _sampled(batch)]
+        with traces.batch(spans, self.environment, batch_id, len(mails)) as span:
+            return await self._client.infer(mails, batch_id, left, span)
 
     async def _isolate(self, batch: list[Job], refused: BatchRefused) -> None:
         if len(batch) == 1:
@@ -300,6 +324,8 @@ class Coalescer:
         if isinstance(outcome, Answer):
             job.future.set_result(outcome)
         else:
+            # In the log line of the request: by it, hops behind say what has happened.
+            outcome.batch_id = job.batch_id
             job.future.set_exception(outcome)
 
     def _expire(self) -> None:
@@ -313,6 +339,7 @@ class Coalescer:
                 reason = "the transformer, busy with the mails before, was not free"
                 # One deadline for all: what has expired in a lane is at its head.
                 self._leave_lane(job.lane)
+                traces.waited(_sampled([job]), monotonic())
             self._settle(job, problems.upstream_slow(self.environment, deadline, reason))
         self._expiry = None
         if self._by_arrival:
@@ -335,3 +362,8 @@ class Coalescer:
         metrics.QUEUED_MAILS.labels(name).set_function(lambda: self._queued_mails)
         metrics.MAILS_IN_FLIGHT.labels(name).set_function(lambda: self._outstanding_mails - self._queued_mails)
         metrics.BATCHES_IN_FLIGHT.labels(name).set_function(lambda: len(self._running))
+
+
+def _sampled(batch: list[Job]) -> list[tuple[Span, float]]:
+    """Spans and times of arrival of a batch's sampled requests."""
+    return [(job.span, job.arrived) for job in batch if job.span is not None]

@@ -42,7 +42,7 @@ _WHEN = {
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "Request line and headers over 64 KiB",
     HTTPStatus.INTERNAL_SERVER_ERROR: "A bug; the log has its reason under the request id",
     HTTPStatus.BAD_GATEWAY: "The environment answered with an error",
-    HTTPStatus.SERVICE_UNAVAILABLE: "The environment is full or down, or too many connections are open; see Retry-After",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The environment is full or down, or too many connections; see Retry-After",
     HTTPStatus.GATEWAY_TIMEOUT: "The environment did not answer before the deadline",
 }
 _SAME_ID = {"schema": {"type": "string"}, "required": True, "description": "The request's id, taken or made."}

@@ -39,11 +39,15 @@ class Problem(Exception):
         self.kind = kind
         self.detail = detail
         self.members = members
+        self.batch_id = ""
+        """Of the batch that failed: hops behind the gateway log it as their request id."""
 
     def response(self, request: Request) -> Response:
         """The answer."""
         state = request.scope["state"]
         state["problem"] = self.kind
+        if self.batch_id:
+            state["batch_id"] = self.batch_id
         return Response(self.body(state["request_id"]), self.status.value, self.headers(), MEDIA_TYPE)
 
     def body(self, request_id: str) -> bytes:

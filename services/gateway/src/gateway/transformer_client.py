@@ -13,6 +13,7 @@ import orjson
 from gateway import metrics, problems
 from gateway.problems import Problem
 from replicas import Failures, Replica, Replicas, Unreachable, read_bounded
+from tracing import Span
 
 DEADLINE_HEADER = "X-Deadline-Ms"
 """Tells the transformer how many milliseconds the gateway waits for its answer."""
@@ -117,8 +118,10 @@ class TransformerClient:
         """How many replicas the transformer has, as far as is known; 1 at least."""
         return len(self._replicas)
 
-    async def infer(self, mails: Sequence[Mail], batch_id: str, timeout_seconds: float) -> Answer:
-        """Send one batch.
+    async def infer(
+        self, mails: Sequence[Mail], batch_id: str, timeout_seconds: float, span: Span | None = None
+    ) -> Answer:
+        """Send one batch, and its span's traceparent if it has a span.
 
         Raises:
             BatchRefused: The transformer answered that it cannot work with the batch.
@@ -127,10 +130,15 @@ class TransformerClient:
         body = infer_request(mails, batch_id)
 
         async def send(replica: Replica, seconds: float) -> Answer | ErrorAnswer:
-            return await self._post(replica, body, seconds, batch_id, len(mails))
+            return await self._post(replica, body, seconds, batch_id, len(mails), span)
+
+        def retried() -> None:
+            self._retries.inc()
+            if span is not None:
+                span.event("retry")
 
         try:
-            answer = await self._replicas.ask(send, timeout_seconds, FAILURES, self._retries.inc)
+            answer = await self._replicas.ask(send, timeout_seconds, FAILURES, retried)
         except ErrorAnswer as error:
             raise self._error(error, len(mails)) from None
         except aiohttp.ConnectionTimeoutError:
@@ -160,7 +168,9 @@ class TransformerClient:
         except (aiohttp.ClientError, TimeoutError, Unreachable):
             return False
 
-    async def _post(self, replica: Replica, body: bytes, seconds: float, batch_id: str, n: int) -> Answer | ErrorAnswer:
+    async def _post(
+        self, replica: Replica, body: bytes, seconds: float, batch_id: str, n: int, span: Span | None
+    ) -> Answer | ErrorAnswer:
         # The protocol's binary framing with no binary tensor: the SDK then reads the JSON by orjson, in a fraction
         # of the time that its way for plain JSON takes.
         headers = {
@@ -170,6 +180,9 @@ class TransformerClient:
             DEADLINE_HEADER: str(max(1, int(seconds * 1000))),
             **replica.headers,
         }
+        if span is not None:
+            span.set(replica=replica.url)
+            headers["traceparent"] = span.traceparent
         async with self._session.post(replica.url + self._infer_path, data=body, headers=headers) as response:
             try:
                 limit = ANSWER_BYTES + ANSWER_BYTES_PER_MAIL * n

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from oip.errors import InvalidInput, Unavailable
+from tracing import Span, Tracer, current, entered
 
 log = logging.getLogger("oip")
 
@@ -27,8 +28,9 @@ JSON_LENGTH = "inference-header-content-length"
 class InferPath:
     """ASGI middleware: plain `POST /v2/models/NAME/infer` is answered, all else passed on."""
 
-    def __init__(self, app: ASGIApp, model: Model) -> None:
+    def __init__(self, app: ASGIApp, model: Model, tracer: Tracer | None = None) -> None:
         self._app = app
+        self._tracer = tracer
         self._model = model
         self._path = f"/v2/models/{model.name}/infer"
 
@@ -42,8 +44,22 @@ class InferPath:
             await self._app(scope, receive, send)
             return
         body = await _read(receive)
-        if body is not None:
-            await (await self._answer(body, dict(headers)))(scope, receive, send)
+        if body is None:
+            return
+        with entered(self._span(headers)) as span:
+            response = await self._answer(body, dict(headers))
+            if span is not None:
+                span.set(http__response__status_code=response.status_code)
+        await response(scope, receive, send)
+
+    def _span(self, headers: Headers) -> Span | None:
+        """Of a request that a sampled span of the hop before has sent."""
+        if self._tracer is None:
+            return None
+        span = self._tracer.follow(f"POST {self._path}", headers.get("traceparent"))
+        if span is not None:
+            span.set(http__request__method="POST", url__path=self._path, request__id=headers.get("x-request-id", ""))
+        return span
 
     async def _answer(self, body: bytes, headers: dict[str, str]) -> Response:
         try:
@@ -55,19 +71,34 @@ class InferPath:
         except Unavailable as error:
             return unavailable(error, headers.get("x-request-id"))
         except Exception as error:
-            log.exception("inference failed", extra={"request_id": headers.get("x-request-id")})
+            log.exception("inference failed", extra=_named(headers.get("x-request-id")))
+            _fail(type(error).__name__, str(error))
             return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 500)
 
 
 def invalid(error: InvalidInput) -> JSONResponse:
-    """400 in the protocol's shape."""
+    """400 in the protocol's shape; no error of this server, so none of the span."""
+    if (span := current()) is not None:
+        span.set(error__type="invalid-input")
     return JSONResponse({"error": str(error)}, 400)
 
 
 def unavailable(error: Unavailable, request_id: str | None) -> JSONResponse:
     """The error's own status in the protocol's shape, logged."""
-    log.warning("unavailable", extra={"reason": str(error), "request_id": request_id})
+    log.warning("unavailable", extra={"reason": str(error), **_named(request_id)})
+    _fail("unavailable", str(error))
     return JSONResponse({"error": str(error)}, error.status)
+
+
+def _named(request_id: str | None) -> dict[str, str | None]:
+    """By what a log line can be found: the request's id, and its trace where it has one."""
+    span = current()
+    return {"request_id": request_id} | ({} if span is None else {"trace_id": span.trace_id})
+
+
+def _fail(kind: str, detail: str) -> None:
+    if (span := current()) is not None:
+        span.fail(kind, detail)
 
 
 def decode(body: bytes, model_name: str) -> InferRequest:

@@ -12,9 +12,12 @@ from kserve.predictor_config import PredictorConfig
 from oip.errors import InvalidInput, Unavailable
 from oip.infer_path import InferPath, invalid, unavailable
 from oip.logs import configure_logging
+from tracing import Tracer
 
 
-def serve(model: Model, port: int, predictor_config: PredictorConfig | None = None) -> None:
+def serve(
+    model: Model, port: int, predictor_config: PredictorConfig | None = None, tracer: Tracer | None = None
+) -> None:
     """Serve one model over REST until SIGTERM or SIGINT; requests in flight are finished.
 
     One worker, no gRPC, no latency log lines: the SDK loses its predictor settings in further
@@ -24,6 +27,7 @@ def serve(model: Model, port: int, predictor_config: PredictorConfig | None = No
         model: A model that is ready.
         port: TCP port of the HTTP server.
         predictor_config: Where a transformer finds its predictor; used for readiness only.
+        tracer: Records the requests that a sampled span of the hop before has sent.
     """
     server = ModelServer(
         http_port=port,
@@ -35,7 +39,7 @@ def serve(model: Model, port: int, predictor_config: PredictorConfig | None = No
     # Once more, since the server has just put its own configuration in place.
     configure_logging()
     add_error_handlers()
-    _put_first(InferPath, model)
+    _put_first(InferPath, model, tracer)
     _spare_the_collector()
     server.start([model])
 
@@ -62,10 +66,10 @@ def _spare_the_collector() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def _put_first(middleware: type[InferPath], model: Model) -> None:
+def _put_first(middleware: type[InferPath], model: Model, tracer: Tracer | None) -> None:
     """Put a middleware around all others: the SDK adds its own later, when it starts."""
     build = app.build_middleware_stack
-    app.build_middleware_stack = lambda: middleware(build(), model)
+    app.build_middleware_stack = lambda: middleware(build(), model, tracer)
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:

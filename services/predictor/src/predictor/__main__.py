@@ -3,6 +3,7 @@
 import logging
 import sys
 
+import tracing
 from bundle import BundleError, load
 from oip import configure_logging, read_settings, serve
 from predictor.model import SpamModel
@@ -10,18 +11,26 @@ from predictor.settings import Settings
 
 log = logging.getLogger("predictor")
 
+TRACES_SECONDS = 2.0
+"""How long the last spans may take at the end."""
+
 
 def main() -> None:
     """Serve until SIGTERM; exit 1 with one line that says why when the bundle cannot be trusted."""
     configure_logging()
-    settings = read_settings(Settings)
+    settings, traced = read_settings(Settings), read_settings(tracing.Settings)
     try:
         bundle = load(settings.model_dir, settings.model_sha256)
     except BundleError as error:
         log.error("model refused", extra={"reason": str(error), "model_dir": str(settings.model_dir)})
         sys.exit(1)
     log.info("model loaded", extra={"version": bundle.manifest.version, "model_dir": str(settings.model_dir)})
-    serve(SpamModel(settings.model_name, bundle, settings.max_rows), settings.http_port)
+    tracer = tracing.start(traced, "predictor")
+    try:
+        serve(SpamModel(settings.model_name, bundle, settings.max_rows), settings.http_port, tracer=tracer)
+    finally:
+        if tracer is not None:
+            tracer.close(TRACES_SECONDS)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from kserve import InferOutput, InferRequest, InferResponse, Model
 from bundle import Bundle
 from oip import InvalidInput
 from predictor.columns import Table, from_instances, from_tensors
+from tracing import part
 
 OUTPUT = "predict_proba"
 
@@ -66,7 +67,8 @@ class SpamModel(Model):  # type: ignore[misc]
     async def _score(self, table: Table) -> npt.NDArray[np.float64]:
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._executor, self._bundle.score, table.texts, table.values)
+            with part("score", rows=len(table.texts)):
+                return await loop.run_in_executor(self._executor, self._bundle.score, table.texts, table.values)
         except ValueError as error:
             raise InvalidInput(str(error)) from None
 

@@ -2,6 +2,7 @@
 
 from kserve.predictor_config import PredictorConfig
 
+import tracing
 from oip import configure_logging, read_settings, serve
 from transformer.inference_log import open_inference_log
 from transformer.model import FeatureTransformer
@@ -9,18 +10,23 @@ from transformer.predictor_client import PredictorClient
 from transformer.settings import Settings
 
 PROBE_TIMEOUT_SECONDS = 2
+TRACES_SECONDS = 2.0
+"""How long the last spans may take at the end."""
 
 
 def main() -> None:
     """Serve until SIGTERM, then write the last rows of the inference log."""
     configure_logging()
-    settings = read_settings(Settings)
+    settings, traced = read_settings(Settings), read_settings(tracing.Settings)
+    tracer = tracing.start(traced, "transformer", settings.environment)
     predictor = PredictorClient(str(settings.predictor_url), settings.model_name, settings.predictor_timeout_seconds)
     inference_log = open_inference_log(settings)
     model = FeatureTransformer(settings.model_name, predictor, inference_log, settings.spam_threshold)
     try:
-        serve(model, settings.http_port, _probed(settings))
+        serve(model, settings.http_port, _probed(settings), tracer)
     finally:
+        if tracer is not None:
+            tracer.close(TRACES_SECONDS)
         inference_log.close(settings.inference_log_close_seconds)
 
 

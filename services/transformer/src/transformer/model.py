@@ -11,6 +11,7 @@ from kserve import InferOutput, InferRequest, InferResponse, Model
 from features import Features, extract
 from inferencelog import Rows
 from oip import InvalidInput, Unavailable, strings, tensor
+from tracing import part
 from transformer.deadline import read_deadline
 from transformer.inference_log import InferenceLog
 from transformer.predictor_client import PredictorClient, Scores
@@ -68,7 +69,9 @@ class FeatureTransformer(Model):  # type: ignore[misc]
         if not emails:
             raise InvalidInput("input 'email_content' holds no mail; expected 1 or more")
         batch_id = payload.id or str(uuid4())
-        return Batch(batch_id, _request_ids(payload, batch_id, len(emails)), await _extract(emails), deadline)
+        request_ids = _request_ids(payload, batch_id, len(emails))
+        with part("extract features", mails=len(emails)):
+            return Batch(batch_id, request_ids, await _extract(emails), deadline)
 
     def validate(self, payload: Batch) -> Batch:
         """Let the SDK pass on what `preprocess` made; its own check knows bodies of requests only."""

@@ -15,6 +15,7 @@ import features
 from features import Features
 from oip import Unavailable
 from replicas import Failures, Replica, Replicas, Unreachable, read_bounded
+from tracing import Span, part
 
 # Scoring twice does no harm.
 FAILURES = Failures(
@@ -26,7 +27,8 @@ FAILURES = Failures(
 CONNECT_SECONDS = 1.0
 """For one connection: an address that no pod has any more does not refuse."""
 
-LONGEST_ID = 128
+LONGEST_ID = 256
+"""More than a gateway's batch has: a request's own id, of 128 characters at most, behind a number."""
 LONGEST_VERSION = 128
 ANSWER_BYTES = 65_536
 ANSWER_BYTES_PER_MAIL = 256
@@ -66,13 +68,18 @@ class PredictorClient:
         Raises:
             Unavailable: The predictor is down (503), too slow (504), or its answer makes no sense (502).
         """
+        with part("ask the predictor", client=True, mails=len(mails)) as span:
+            return await self._score(mails, request_id, deadline, span)
+
+    async def _score(self, mails: Sequence[Features], request_id: str, deadline: float, span: Span | None) -> Scores:
         seconds = min(self._timeout_seconds, deadline - monotonic())
         if seconds <= 0:
             raise Unavailable("the transformer had no time left to ask the predictor", HTTPStatus.GATEWAY_TIMEOUT)
         body = infer_request(mails, request_id)
+        headers = _headers(request_id) | ({} if span is None else {"traceparent": span.traceparent})
 
         async def send(replica: Replica, _: float) -> Scores | Unavailable:
-            return await self._post(replica, body, request_id, len(mails))
+            return await self._post(replica, body, headers, request_id, len(mails))
 
         try:
             scores = await self._replicas.ask(send, seconds, FAILURES)
@@ -94,10 +101,12 @@ class PredictorClient:
         if self._open_session is not None:
             await self._open_session.close()
 
-    async def _post(self, replica: Replica, body: bytes, request_id: str, n: int) -> Scores | Unavailable:
+    async def _post(
+        self, replica: Replica, body: bytes, headers: dict[str, str], request_id: str, n: int
+    ) -> Scores | Unavailable:
         """Scores, or how the predictor refused these mails; raises what another replica may do better."""
-        headers = _headers(request_id) | replica.headers
-        async with self._session.post(replica.url + self._path, data=body, headers=headers) as response:
+        url = replica.url + self._path
+        async with self._session.post(url, data=body, headers=headers | replica.headers) as response:
             # The answer repeats the id, in escapes of six bytes at worst.
             limit = ANSWER_BYTES + ANSWER_BYTES_PER_MAIL * n + 6 * len(request_id)
             try:

@@ -12,6 +12,7 @@ from bench.servers import ended_by_signals
 SYSTEMS = {
     "ours": systems.OURS,
     "logging": systems.LOGGING,
+    "traced": systems.TRACED,
     "uncoalesced": systems.UNCOALESCED,
     "mlserver": systems.MLSERVER,
     "kserve": systems.KSERVE,
@@ -36,7 +37,7 @@ def main() -> None:
     with ended_by_signals():
         rounds = run(plan)
     rows = figures.medians(rounds)
-    ratios = figures.ratios(rows)
+    ratios = figures.ratios(rounds)
     say(f"\nmedians of {plan.rounds} rounds of {plan.seconds} s\n\n{figures.table(rows)}\n\n{figures.summary(ratios)}")
     report = {
         "systems": figures.as_json(rows),

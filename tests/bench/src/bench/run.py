@@ -57,6 +57,9 @@ def start(servers: Servers, plan: Plan) -> list[System]:
         systems.LOGGING: lambda: systems.ours(
             servers, plan.model, systems.LOGGING, inference_log=str((plan.scratch / "inference-log").absolute())
         ),
+        systems.TRACED: lambda: systems.ours(
+            servers, plan.model, systems.TRACED, tracing=systems.at_one_percent(systems.collector(servers))
+        ),
         systems.UNCOALESCED: lambda: systems.ours(servers, plan.model, systems.UNCOALESCED, coalescing=False),
         systems.MLSERVER: lambda: systems.mlserver(servers, plan.model),
         systems.KSERVE: lambda: systems.kserve(servers, plan.model),

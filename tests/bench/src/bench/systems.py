@@ -16,6 +16,7 @@ from bench.servers import Server, Servers, free_port
 OURS = "model-serving"
 UNCOALESCED = "model-serving, coalescing off"
 LOGGING = "model-serving, inference log on"
+TRACED = "model-serving, traced at 1 %"
 MLSERVER = "MLServer"
 KSERVE = "KServe SDK"
 
@@ -63,19 +64,29 @@ class System:
             client.close()
 
 
-def ours(servers: Servers, model: Path, name: str = OURS, coalescing: bool = True, inference_log: str = "") -> System:
+def ours(
+    servers: Servers,
+    model: Path,
+    name: str = OURS,
+    coalescing: bool = True,
+    inference_log: str = "",
+    tracing: dict[str, str] | None = None,
+) -> System:
     """Gateway, transformer and predictor of one environment.
 
     Args:
         inference_log: Where the transformer records what it answers, if anywhere.
+        tracing: OpenTelemetry's variables, for all three.
     """
     label = re.sub(r"\W+", "-", name)
-    predictor = _service(servers, "predictor", label, MODEL_READY, {"MODEL_DIR": str(model), "MODEL_NAME": MODEL})
+    traced = tracing or {}
+    bundle = {"MODEL_DIR": str(model), "MODEL_NAME": MODEL}
+    predictor = _service(servers, "predictor", label, MODEL_READY, bundle | traced)
     to_predictor = {"PREDICTOR_URL": predictor.url, "MODEL_NAME": MODEL, "ENVIRONMENT": "staging"}
     log = {"INFERENCE_LOG_URI": inference_log, "INFERENCE_LOG_FLUSH_SECONDS": "5"}
-    transformer = _service(servers, "transformer", label, MODEL_READY, to_predictor | log)
+    transformer = _service(servers, "transformer", label, MODEL_READY, to_predictor | log | traced)
     to_transformer = {"ENVIRONMENTS": json.dumps({"staging": transformer.url}), "COALESCING": json.dumps(coalescing)}
-    gateway = _service(servers, "gateway", label, "/ready", to_transformer)
+    gateway = _service(servers, "gateway", label, "/ready", to_transformer | traced)
     return System(
         name=name,
         hops=3,
@@ -86,6 +97,24 @@ def ours(servers: Servers, model: Path, name: str = OURS, coalescing: bool = Tru
         batched=gateway_batches,
         batched_path="/metrics",
     )
+
+
+def collector(servers: Servers) -> Server:
+    """A collector that takes all spans and keeps none, in a process whose CPU nobody counts."""
+    port = free_port()
+    return servers.start("collector", [sys.executable, "-m", "bench.collector"], port, {"PORT": str(port)}, "/")
+
+
+def at_one_percent(server: Server) -> dict[str, str]:
+    """Tracing as its users have it."""
+    share = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
+    return {"OTEL_EXPORTER_OTLP_ENDPOINT": server.url} | share
+
+
+def by_parents(server: Server) -> dict[str, str]:
+    """Tracing of those requests, and of all those, whose traceparent says so."""
+    share = {"OTEL_TRACES_SAMPLER": "parentbased_always_off", "TRACING_PARENTS_PER_SECOND": "1000000"}
+    return {"OTEL_EXPORTER_OTLP_ENDPOINT": server.url} | share
 
 
 def mlserver(servers: Servers, model: Path) -> System:

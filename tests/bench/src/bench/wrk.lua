@@ -1,19 +1,35 @@
--- wrk -s wrk.lua URL -- FILE: posts the lines of FILE, each a JSON body, one after the other and round again.
+-- wrk -s wrk.lua URL -- FILE SHARE: posts the lines of FILE, each a JSON body, one after the other and round again.
 -- One wrk thread only: its connections share the counter, so that they never send the same mail in step.
+-- SHARE of the requests have a sampled traceparent, sixteen in a row; none of them where it is 0.
 
+local RUN = 16
+local HEADERS = { ["Content-Type"] = "application/json" }
+
+local bodies = {}
 local requests = {}
 local sent = 0
+local period = 0
 
 function init(args)
-  local headers = { ["Content-Type"] = "application/json" }
   for body in io.lines(args[1]) do
-    requests[#requests + 1] = wrk.format("POST", nil, headers, body)
+    bodies[#bodies + 1] = body
+    requests[#requests + 1] = wrk.format("POST", nil, HEADERS, body)
+  end
+  local share = tonumber(args[2] or "0")
+  if share > 0 then
+    period = math.floor(RUN / share + 0.5)
   end
 end
 
 function request()
-  sent = sent % #requests + 1
-  return requests[sent]
+  sent = sent + 1
+  local line = (sent - 1) % #requests + 1
+  -- From the middle of a period on: a load of two and a half has two runs.
+  if period > 0 and (sent + math.floor(period / 2)) % period < RUN then
+    local parent = string.format("00-%016x%016x-%016x-01", os.time(), sent, sent)
+    return wrk.format("POST", nil, { ["Content-Type"] = HEADERS["Content-Type"], ["traceparent"] = parent }, bodies[line])
+  end
+  return requests[line]
 end
 
 function done(summary, latency)

@@ -37,10 +37,25 @@ def version() -> str:
     return said.split(" [")[0].removeprefix("wrk ")
 
 
-def run(url: str, bodies: Path, connections: int, seconds: int) -> Load:
-    """Post the lines of the file `bodies` in turn over so many connections for so long, from one thread."""
+def run(url: str, bodies: Path, connections: int, seconds: int, traced: float = 0) -> Load:
+    """Post the lines of the file `bodies` in turn over so many connections for so long, from one thread.
+
+    Args:
+        traced: The share of requests that have a sampled traceparent, sixteen in a row.
+    """
     options = ["--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
-    command = [require(), *options, "--timeout", f"{TIMEOUT}s", "--script", str(SCRIPT), url, "--", str(bodies)]
+    command = [
+        require(),
+        *options,
+        "--timeout",
+        f"{TIMEOUT}s",
+        "--script",
+        str(SCRIPT),
+        url,
+        "--",
+        str(bodies),
+        str(traced),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 3 * TIMEOUT, check=False)
     if done.returncode:
         raise RuntimeError(f"wrk ended with status {done.returncode}: {done.stdout}{done.stderr}")
