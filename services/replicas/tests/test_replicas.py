@@ -444,3 +444,21 @@ async def test_one_that_hung_is_taken_back_beside_another(monkeypatch: pytest.Mo
     asked = await asyncio.gather(*(replicas.ask(send, 5, NO_RETRY) for _ in range(10)))
     assert hung in asked
     assert not hung.hangs
+
+
+async def test_a_name_server_that_hangs_under_load_holds_nobody_up(
+    servers: Servers, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("replicas.replicas.WAIT_SECONDS", 0.4)
+    names = Names(ADDRESSES)
+    replicas = named(servers, names, refresh_seconds=0.5)
+    await ask(session, replicas)
+    names.hangs = asyncio.Event()
+    longest = 0.0
+    for _ in range(40):
+        began = monotonic()
+        await ask(session, replicas)
+        longest = max(longest, monotonic() - began)
+        await asyncio.sleep(0.05)
+    assert longest < 0.4
+    names.hangs.set()

@@ -180,6 +180,7 @@ class Replicas:
         self._by_address: dict[str, Replica] = {}
         self._resolvable = parts.scheme == "http" and not _is_address(self._host)
         self._resolved_at = -math.inf
+        self._refresh_began = -math.inf
         self._refreshing: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
         self.budget = RetryBudget()
@@ -287,13 +288,13 @@ class Replicas:
         if not self._by_address:
             await asyncio.shield(refreshing)
         elif age_seconds > 2 * self._refresh_seconds:
-            await asyncio.wait({refreshing}, timeout=WAIT_SECONDS)
-            if not refreshing.done():
-                # Waited for once: the requests that follow go to whom is known.
-                self._resolved_at = monotonic() - self._refresh_seconds
+            # From when it was asked: where it has not answered for longer, requests go to whom is known.
+            left = self._refresh_began + WAIT_SECONDS - monotonic()
+            await asyncio.wait({refreshing}, timeout=max(left, 0))
 
     def _refresh_once(self) -> asyncio.Task[None]:
         if self._refreshing is None or self._refreshing.done():
+            self._refresh_began = monotonic()
             self._refreshing = asyncio.create_task(self._refresh())
         return self._refreshing
 
