@@ -20,12 +20,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import uvicorn
 from starlette.requests import ClientDisconnect
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway import metrics, problems
@@ -125,7 +125,12 @@ class Connection(HttpToolsProtocol):
         for future in self._awaited:
             if not future.done():
                 future.set_exception(ClientDisconnect())
+        self._awaited = ()
         super().connection_lost(exc)
+        # uvicorn's timer for idle connections would keep one that was reset for as long as it runs.
+        self._unset_keepalive_if_required()
+        if self.cycle is not None:
+            self.cycle.scope["extensions"].clear()
 
     def on_message_begin(self) -> None:
         """The head of a request begins."""
@@ -152,25 +157,31 @@ class Connection(HttpToolsProtocol):
         self.headers = []
         if self.draining or self._since > self._end:
             self.cycle.keep_alive = False
-        extensions: dict[Any, Any] = {ANSWER_WHOLE: partial(self.answer_whole, self.cycle), AWAITS: self.awaits}
+        extensions: dict[Any, Any] = {ANSWER_WHOLE: self.answer_whole, AWAITS: self.awaits}
         self.scope["extensions"] = extensions
 
     def awaits(self, futures: Sequence[asyncio.Future[Any]]) -> None:
         """What the request under way waits for; each fails with `ClientDisconnect` when its client goes."""
         self._awaited = futures
 
-    def answer_whole(self, cycle: RequestResponseCycle, status: HTTPStatus, head: bytes, body: bytes) -> bool:
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        # One at a time, in the order of the requests. It is noted here and not in the scope of its request, which would
+        # then hold itself until the next collection of garbage.
+        self._current = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def answer_whole(self, status: HTTPStatus, head: bytes, body: bytes) -> bool:
         """Write an answer that is prepared, for a fraction of what `send` costs.
 
         Args:
-            cycle: Of the request; nothing has been sent yet.
-            status: Of the answer.
+            status: Of the answer to the request under way, of which nothing has been sent yet.
             head: Its header lines, each with its end; `Content-Length` is among them, `Connection` is not.
             body: Its body.
 
         Returns:
             Whether it could; otherwise nothing is done, and the answer has to go the ordinary way.
         """
+        cycle = self._current
         if cycle.disconnected or self.flow.write_paused:
             return False
         cycle.response_started = cycle.response_complete = True

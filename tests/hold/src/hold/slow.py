@@ -15,6 +15,8 @@ UNREAD = b"GET /openapi.json HTTP/1.1\r\nHost: gateway\r\n\r\n" * 60
 """More answers than the buffers on both sides hold."""
 RECEIVE_BYTES = 4096
 """Of the socket's buffer of a client that does not read."""
+UNREAD_PAUSE = 0.01
+"""Seconds between two clients that do not read: their answers have to be made, and that is not what is tried here."""
 ENDED = select.POLLHUP | select.POLLERR | select.POLLRDHUP
 
 
@@ -41,6 +43,7 @@ def run(url: str, kinds: dict[str, tuple[bytes, bytes, int]], give_up: float) ->
     for kind, (first, _, clients) in kinds.items():
         for _ in range(clients):
             sock = opened(url, first, RECEIVE_BYTES if first is UNREAD else 0)
+            time.sleep(UNREAD_PAUSE if first is UNREAD else 0)
             open_[sock.fileno()] = (sock, kind, time.monotonic())
             poll.register(sock, select.POLLRDHUP)
     _keep(open_, poll, found, lambda kind: kinds[kind][1], time.monotonic() + give_up)
