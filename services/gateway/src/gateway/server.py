@@ -73,7 +73,7 @@ class Connection(HttpToolsProtocol):
         self._refuse(self._refusal or problems.malformed_request())
 
     def _head_bytes(self) -> int:
-        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _refuse(self, problem: problems.Problem) -> None:
         """Answer and close; only close when an answer is under way or others come first, or they would mix."""
