@@ -301,7 +301,7 @@ class Connection(HttpToolsProtocol):
         self._refuse(self._refusal or problems.malformed_request(), "head")
 
     def _head_bytes(self) -> int:
-        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
 
 def _answer(problem: Problem) -> bytes:

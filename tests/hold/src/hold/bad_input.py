@@ -135,5 +135,5 @@ def fuzz(plan: Plan, folder: Path) -> list[Check]:
 def _runs(log: Path) -> int:
     """Mails tried, by libFuzzer's last figures."""
     lines = log.read_text(errors="replace").splitlines()
-    counted = [line.split(":")[1] for line in lines if line.startswith("stat::number_of_executed_units:")]
+    counted = [line.rpartition(":")[2] for line in lines if line.startswith("stat::number_of_executed_units:")]
     return int(counted[-1]) if counted else 0
