@@ -69,7 +69,7 @@ class Api:
         The handlers take the bare request: reading and checking the body in one pass through
         pydantic's JSON parser costs a third of FastAPI's way through `json` and dependencies.
         """
-        router = APIRouter(prefix=PREFIX, tags=["predict"], responses=_problem_responses())
+        router = APIRouter(prefix=PREFIX, tags=["predict"], responses=problem_responses())
         for path, handler, body, response in (
             ("/predict", self.predict, PredictRequest, PredictResponse),
             ("/batch-predict", self.batch_predict, BatchPredictRequest, BatchPredictResponse),
@@ -79,13 +79,13 @@ class Api:
                 handler,
                 methods=["POST"],
                 responses={HTTPStatus.OK.value: {"model": response}},
-                openapi_extra=self._documented(body),
+                openapi_extra=self.documented(body),
             )
         return router
 
     async def predict(self, request: Request) -> Response:
         """Say whether one mail is spam."""
-        environment = self._environment(request)
+        environment = self.environment(request)
         body = await read_body(request, self._settings.max_body_bytes)
         content = parse(PredictRequest, body).email_content
         request_id = request.scope["state"]["request_id"]
@@ -94,11 +94,11 @@ class Api:
         prediction, probability = answer.predictions[0], answer.probabilities[0]
         environment.count(prediction, probability)
         verdict = {"prediction": prediction, "spam_probability": probability}
-        return _json({**verdict, **_origin(environment, answer, request_id)}, answer)
+        return as_json({**verdict, **origin(environment, answer, request_id)}, answer)
 
     async def batch_predict(self, request: Request) -> Response:
         """Say of each of several mails whether it is spam."""
-        environment = self._environment(request)
+        environment = self.environment(request)
         body = await read_body(request, self._settings.max_body_bytes)
         emails = parse(BatchPredictRequest, body).emails
         check_count(emails, self._settings.max_emails)
@@ -112,10 +112,15 @@ class Api:
             for prediction, probability in zip(answer.predictions, answer.probabilities, strict=True)
         ]
         _count(environment, answers)
-        origin = _origin(environment, answers[0], request_id)
-        return _json({"predictions": verdicts, "count": len(verdicts), **origin}, answers[0])
+        content = {"predictions": verdicts, "count": len(verdicts), **origin(environment, answers[0], request_id)}
+        return as_json(content, answers[0])
 
-    def _environment(self, request: Request) -> Coalescer:
+    def environment(self, request: Request) -> Coalescer:
+        """The environment that the request asks for, noted for log and metrics.
+
+        Raises:
+            Problem: There is no such environment (400).
+        """
         name = request.headers.get("x-environment", self._settings.default_environment)
         found = self._environments.get(name)
         if found is None:
@@ -123,7 +128,8 @@ class Api:
         request.scope["state"]["environment"] = name
         return found
 
-    def _documented(self, body: type[BaseModel]) -> dict[str, Any]:
+    def documented(self, body: type[BaseModel]) -> dict[str, Any]:
+        """Headers and body of an endpoint, for OpenAPI."""
         environment = {
             "name": "X-Environment",
             "in": "header",
@@ -153,7 +159,8 @@ async def _all(pieces: list[asyncio.Future[Answer]]) -> list[Answer]:
     return [outcome for outcome in outcomes if isinstance(outcome, Answer)]
 
 
-def _origin(environment: Coalescer, answer: Answer, request_id: str) -> dict[str, str]:
+def origin(environment: Coalescer, answer: Answer, request_id: str) -> dict[str, str]:
+    """Who answered which request, as each answer says."""
     return {
         "environment": environment.environment,
         "model_version": answer.model_version,
@@ -167,12 +174,14 @@ def _count(environment: Coalescer, answers: list[Answer]) -> None:
             environment.count(prediction, probability)
 
 
-def _json(content: dict[str, Any], answer: Answer) -> Response:
+def as_json(content: dict[str, Any], answer: Answer) -> Response:
+    """An answer's body, with its model's digest as a header."""
     headers = {"X-Model-SHA256": answer.model_sha256} if answer.model_sha256 else None
     return Response(orjson.dumps(content), headers=headers, media_type="application/json")
 
 
-def _problem_responses() -> dict[int | str, dict[str, Any]]:
+def problem_responses() -> dict[int | str, dict[str, Any]]:
+    """The errors of every endpoint, for OpenAPI."""
     content = {"application/problem+json": {"schema": ProblemDetails.model_json_schema()}}
     described = {
         HTTPStatus.BAD_REQUEST: "Unknown environment or malformed request id",

@@ -15,7 +15,9 @@ from starlette.types import Lifespan, Receive, Scope, Send
 from gateway.access_log import AccessLog, LineBuffer
 from gateway.api import Api
 from gateway.coalescer import Coalescer, Limits
+from gateway.explain import Explain
 from gateway.metrics import observe_request
+from gateway.page import page_routes
 from gateway.predict_path import PredictPath
 from gateway.problems import Problem
 from gateway.readiness import Readiness
@@ -33,6 +35,8 @@ class GatewayApp(FastAPI):
         super().__init__(title="Spam detector", version="1", lifespan=lifespan)
         api = Api(settings, environments)
         self.include_router(api.router())
+        self.include_router(Explain(settings, api).router())
+        self.router.routes.extend(page_routes(settings))
         self._lines = LineBuffer()
         self._outermost = AccessLog(PredictPath(super().__call__, api), self._lines)
 

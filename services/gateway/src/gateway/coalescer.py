@@ -86,6 +86,11 @@ class Coalescer:
         self._outstanding_mails = self._outstanding_bytes = self._queued_mails = 0
         self._observe()
 
+    @property
+    def client(self) -> TransformerClient:
+        """The environment's transformer, for requests that share no batch."""
+        return self._client
+
     def submit(self, mails: Sequence[Mail], sizes: Sequence[int]) -> list[asyncio.Future[Answer]]:
         """Queue the mails of one request.
 

@@ -22,6 +22,10 @@ CONNECT_SECONDS = 1.0
 
 SHA256 = re.compile("[0-9a-f]{64}")
 
+BASELINE_GROUPS = ("all", "ham", "spam")
+QUANTILES = ("p05", "p25", "p50", "p75", "p95")
+"""What a model tells of its training mail: of each number, over each group of mails, these quantiles."""
+
 ERROR_KINDS = ("connection", "not-ready", "timeout", "nonsense")
 """Kinds of failed batches whose counters are there from the start; `status-<n>` begins with its first."""
 
@@ -51,6 +55,17 @@ class Answer:
     model_version: str
     model_sha256: str = ""
     """Of the model's file, where the predictor tells it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What the transformer saw of one mail: k named numbers."""
+
+    names: list[str]
+    descriptions: list[str]
+    values: list[float]
+    quantiles: list[float] | None
+    """Shape [k, `BASELINE_GROUPS`, `QUANTILES`], row by row; None where the model does not tell it."""
 
 
 class BatchRefused(Exception):
@@ -92,7 +107,19 @@ class TransformerClient:
             BatchRefused: The transformer answered that it cannot work with the batch.
             Problem: It is down, too slow, or answers nonsense.
         """
-        body = infer_request(mails, batch_id)
+        return self._read(await self._ask(infer_request(mails, batch_id), batch_id, timeout_seconds), len(mails))
+
+    async def explain(self, mail: Mail, timeout_seconds: float) -> tuple[Answer, Features]:
+        """Send one mail, and ask what the transformer sees of it, too.
+
+        Raises:
+            BatchRefused, Problem: As `infer`.
+        """
+        body = infer_request([mail], mail.request_id, explain=True)
+        answer = await self._ask(body, mail.request_id, timeout_seconds)
+        return self._read(answer, 1), self._read_features(answer)
+
+    async def _ask(self, body: bytes, batch_id: str, timeout_seconds: float) -> bytes:
         try:
             async with asyncio.timeout(timeout_seconds):
                 status, answer = await self._post(body, batch_id)
@@ -106,7 +133,7 @@ class TransformerClient:
             raise self._failed("connection", problems.upstream_down(self.environment, reason)) from None
         if status != HTTPStatus.OK:
             raise self._error(status, answer)
-        return self._read(answer, len(mails))
+        return answer
 
     async def is_ready(self) -> bool:
         """Whether the transformer and its predictor say that they are ready."""
@@ -157,19 +184,30 @@ class TransformerClient:
         try:
             return read_response(body, n)
         except (ValueError, KeyError, TypeError) as error:
-            reason = f"the transformer's answer makes no sense ({type(error).__name__}: {error})"
-            raise self._failed("nonsense", problems.upstream_failed(self.environment, reason)) from None
+            raise self._nonsense(error) from None
+
+    def _read_features(self, body: bytes) -> Features:
+        try:
+            return read_features(body)
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._nonsense(error) from None
+
+    def _nonsense(self, error: Exception) -> Problem:
+        reason = f"the transformer's answer makes no sense ({type(error).__name__}: {error})"
+        return self._failed("nonsense", problems.upstream_failed(self.environment, reason))
 
     def _failed(self, kind: str, problem: Problem) -> Problem:
         metrics.UPSTREAM_ERRORS.labels(self.environment, kind).inc()
         return problem
 
 
-def infer_request(mails: Sequence[Mail], batch_id: str) -> bytes:
+def infer_request(mails: Sequence[Mail], batch_id: str, explain: bool = False) -> bytes:
     """The v2 request for n mails; `request_id` names each mail's request in the inference log."""
     shape = [len(mails)]
+    parameters = {"parameters": {"explain": True}} if explain else {}
     return orjson.dumps(
         {
+            **parameters,
             "id": batch_id,
             "inputs": [
                 {
@@ -206,6 +244,24 @@ def read_response(body: bytes, n: int) -> Answer:
     if sha256 and not SHA256.fullmatch(sha256):
         raise ValueError("model_sha256 is no SHA-256")
     return Answer(probabilities, predictions, answer["model_version"], sha256)
+
+
+def read_features(body: bytes) -> Features:
+    """Read what the transformer adds for `explain`, of one mail.
+
+    Raises:
+        ValueError, KeyError, TypeError: It is no such answer; a transformer of before does not know `explain`.
+    """
+    outputs = {output["name"]: output["data"] for output in orjson.loads(body)["outputs"]}
+    if "features" not in outputs:
+        raise ValueError("no features; this environment's transformer is too old to explain")
+    names, descriptions = outputs["feature_names"], outputs["feature_descriptions"]
+    values, quantiles = outputs["features"], outputs.get("feature_quantiles")
+    if not len(names) == len(descriptions) == len(values):
+        raise ValueError(f"{len(names)} names and {len(descriptions)} descriptions of {len(values)} features")
+    if quantiles is not None and len(quantiles) != len(names) * len(BASELINE_GROUPS) * len(QUANTILES):
+        raise ValueError(f"{len(quantiles)} quantiles of {len(names)} features")
+    return Features(names, descriptions, values, quantiles)
 
 
 def _reason(body: bytes) -> str:

@@ -1,18 +1,18 @@
 """The KServe model in transformer role."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
 from kserve import InferOutput, InferRequest, InferResponse, Model
 
-from features import Features, extract
+from features import DESCRIPTIONS, NAMES, Features, extract
 from inferencelog import Rows
-from oip import InvalidInput, Unavailable, strings, tensor
+from oip import InvalidInput, Unavailable, flag, strings, tensor
 from transformer.inference_log import InferenceLog
-from transformer.predictor_client import PredictorClient, Scores
+from transformer.predictor_client import QUANTILES_OUTPUT, QUANTILES_SHAPE, PredictorClient, Scores
 
 INLINE_CHARACTERS = 256_000
 """Mails of more characters in all are parsed in a thread, so that probes are answered meanwhile."""
@@ -25,6 +25,8 @@ class Batch:
     id: str
     request_ids: list[str]
     mails: list[Features]
+    explain: bool
+    """Whether the answer shows the features."""
     scores: Scores | None = None
 
 
@@ -33,7 +35,11 @@ class FeatureTransformer(Model):  # type: ignore[misc]
 
     Input `email_content` BYTES [n], optionally `request_id` BYTES [n], which names the client's
     requests in the inference log. Outputs `spam_probability` FP64 [n] and `prediction` BYTES [n],
-    "spam" or "ham".
+    "spam" or "ham". The request parameter
+    `explain`, where it is true, adds what was seen: `features` FP64 [n, k], of these k numbers
+    `feature_names` and `feature_descriptions` BYTES [k], and, where the predictor knows it, what
+    they are in training mail, `feature_quantiles` FP64 [k, 3, 5] (all, ham, spam; 5, 25, 50, 75,
+    95 %). An explained mail is an answered mail: it is in the inference log like any other.
     """
 
     def __init__(
@@ -63,8 +69,9 @@ class FeatureTransformer(Model):  # type: ignore[misc]
         emails = strings(tensor(payload, "email_content"))
         if not emails:
             raise InvalidInput("input 'email_content' holds no mail; expected 1 or more")
+        explain = flag(payload, "explain")
         batch_id = payload.id or str(uuid4())
-        return Batch(batch_id, _request_ids(payload, batch_id, len(emails)), await _extract(emails))
+        return Batch(batch_id, _request_ids(payload, batch_id, len(emails)), await _extract(emails), explain)
 
     def validate(self, payload: Batch) -> Batch:
         """Let the SDK pass on what `preprocess` made; its own check knows bodies of requests only."""
@@ -72,8 +79,8 @@ class FeatureTransformer(Model):  # type: ignore[misc]
 
     async def predict(self, payload: Batch, headers: dict[str, str] | None = None) -> Batch:
         """Ask the predictor."""
-        scores = await self._predictor.score(payload.mails, payload.id)
-        return Batch(payload.id, payload.request_ids, payload.mails, scores)
+        scores = await self._predictor.score(payload.mails, payload.id, payload.explain)
+        return replace(payload, scores=scores)
 
     async def postprocess(self, result: Batch, headers: dict[str, str] | None = None) -> InferResponse:
         """Record the batch and answer it."""
@@ -91,6 +98,7 @@ class FeatureTransformer(Model):  # type: ignore[misc]
             infer_outputs=[
                 InferOutput("spam_probability", [len(spam)], "FP64", data=spam),
                 InferOutput("prediction", [len(spam)], "BYTES", data=labels),
+                *(_explanation(result.mails, result.scores) if result.explain else []),
             ],
         )
 
@@ -121,3 +129,15 @@ def _request_ids(request: InferRequest, batch_id: str, n: int) -> list[str]:
 def _rows(batch: Batch, scores: Scores) -> Rows:
     values = [mail.values for mail in batch.mails]
     return Rows(batch.request_ids, values, scores.spam, scores.model_version, scores.model_sha256)
+
+
+def _explanation(mails: list[Features], scores: Scores) -> list[InferOutput]:
+    n, k = len(mails), len(NAMES)
+    seen = [
+        InferOutput("features", [n, k], "FP64", data=[value for mail in mails for value in mail.values]),
+        InferOutput("feature_names", [k], "BYTES", data=list(NAMES)),
+        InferOutput("feature_descriptions", [k], "BYTES", data=list(DESCRIPTIONS.values())),
+    ]
+    if scores.quantiles is None:
+        return seen
+    return [*seen, InferOutput(QUANTILES_OUTPUT, QUANTILES_SHAPE, "FP64", data=scores.quantiles)]

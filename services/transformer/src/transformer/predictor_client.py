@@ -1,6 +1,7 @@
 """The predictor, asked over the Open Inference Protocol v2."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -22,6 +23,10 @@ CONNECT_SECONDS = 1.0
 
 LONGEST_ID = 128
 
+QUANTILES_OUTPUT = "feature_quantiles"
+QUANTILES_SHAPE = [len(features.NAMES), 3, 5]
+"""Of each named number, over all, ham and spam of the training mail, the quantiles 5, 25, 50, 75 and 95 %."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
@@ -31,6 +36,8 @@ class Scores:
     model_version: str
     model_sha256: str
     threshold: float | None
+    quantiles: list[float] | None = None
+    """What the model's training mail was like, `QUANTILES_SHAPE` row by row, where it was asked for and is known."""
 
 
 class PredictorClient:
@@ -42,13 +49,16 @@ class PredictorClient:
         self._timeout_seconds = timeout_seconds
         self._open_session: aiohttp.ClientSession | None = None
 
-    async def score(self, mails: Sequence[Features], request_id: str) -> Scores:
+    async def score(self, mails: Sequence[Features], request_id: str, explain: bool = False) -> Scores:
         """Ask for the spam probability of each mail.
+
+        Args:
+            explain: Whether to ask what the training mail was like, too; a predictor that is not ours says nothing.
 
         Raises:
             Unavailable: The predictor is down (503), too slow (504), or its answer makes no sense (502).
         """
-        body = infer_request(mails, request_id)
+        body = infer_request(mails, request_id, explain)
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 status, answer = await self._post(body, _headers(request_id))
@@ -96,7 +106,7 @@ def _headers(request_id: str) -> dict[str, str]:
     return headers
 
 
-def infer_request(mails: Sequence[Features], request_id: str) -> bytes:
+def infer_request(mails: Sequence[Features], request_id: str, explain: bool = False) -> bytes:
     """The v2 request for n mails: one input a column, so that any server of scikit-learn pipelines can answer it."""
     n = len(mails)
     text = {
@@ -111,7 +121,7 @@ def infer_request(mails: Sequence[Features], request_id: str) -> bytes:
     return orjson.dumps(
         {
             "id": request_id,
-            "parameters": {"content_type": "pd"},
+            "parameters": {"content_type": "pd", "explain": True} if explain else {"content_type": "pd"},
             "inputs": [text, *numeric],
             "outputs": [{"name": "predict_proba"}],
         }
@@ -126,7 +136,8 @@ def read_response(body: bytes, n: int) -> Scores:
     """
     try:
         answer = orjson.loads(body)
-        (output,) = answer["outputs"]
+        (output,) = [found for found in answer["outputs"] if found.get("name") != QUANTILES_OUTPUT]
+        quantiles = _quantiles(answer["outputs"])
         spam = [float(p) for p in _last_column(output["data"])]
         parameters = answer.get("parameters") or {}
         threshold = _threshold(parameters)
@@ -138,7 +149,16 @@ def read_response(body: bytes, n: int) -> Scores:
     if not all(0 <= p <= 1 for p in spam):
         raise _nonsense("a score is no probability")
     _check_schema(parameters)
-    return Scores(spam, version, str(parameters.get("model_sha256", "")), threshold)
+    return Scores(spam, version, str(parameters.get("model_sha256", "")), threshold, quantiles)
+
+
+def _quantiles(outputs: list[dict[str, Any]]) -> list[float] | None:
+    for output in outputs:
+        if output.get("name") == QUANTILES_OUTPUT:
+            if output["shape"] != QUANTILES_SHAPE or len(output["data"]) != math.prod(QUANTILES_SHAPE):
+                raise ValueError(f"{QUANTILES_OUTPUT} of shape {output['shape']}; expected {QUANTILES_SHAPE}")
+            return [float(value) for value in output["data"]]
+    return None
 
 
 def _last_column(data: list[Any]) -> list[Any]:
