@@ -39,7 +39,9 @@ async def test_nothing_but_the_gateway_is_trusted(path: str) -> None:
         response = await http.get(path)
     policy = dict(each.strip().split(" ", 1) for each in response.headers["content-security-policy"].split(";"))
     assert policy.pop("default-src") == "'none'"
-    assert {source for name, sources in policy.items() if name.endswith("-src") for source in sources.split()} == {"'self'"}
+    assert {source for name, sources in policy.items() if name.endswith("-src") for source in sources.split()} == {
+        "'self'"
+    }
     assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
     assert response.headers["x-content-type-options"] == "nosniff"
 

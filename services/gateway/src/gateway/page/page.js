@@ -73,7 +73,13 @@ function drawn(name, attributes, ...children) {
 }
 
 const count = (n) => n.toLocaleString("en");
-const percent = (p) => `${(100 * p).toFixed(p > 0.0005 && p < 0.9995 ? 1 : 2)} %`;
+
+/** Never rounded to a certainty that no model has. */
+function percent(p) {
+  if (p > 0 && p < 0.001) return "under 0.1 %";
+  if (p < 1 && p > 0.999) return "over 99.9 %";
+  return `${(100 * p).toFixed(1)} %`;
+}
 
 function number(value, name) {
   if (name.endsWith("_share")) return `${(100 * value).toFixed(value > 0 && value < 0.1 ? 1 : 0)} %`;
@@ -328,7 +334,7 @@ function showFeatures() {
   const differs = (name) => new Set(shown.map((column) => column.features.get(name)?.value)).size > 1;
   const order = names.map((name) => [name, most(name) + (differs(name) ? 1000 : 0)]).sort((a, b) => b[1] - a[1]);
   const rows = order.slice(0, showAll ? order.length : SHOWN_AT_FIRST).map(([name]) => row(name, shown, differs(name)));
-  const heads = shown.map((column) => element("th", { scope: "col", role: "columnheader" }, column.names.join(", ")));
+  const heads = shown.map((column) => element("th", { scope: "col", role: "columnheader" }, column.names.join(" and ")));
   const first = element("th", { scope: "col", role: "columnheader" }, "Number");
   $("features").tHead.replaceChildren(element("tr", { role: "row" }, first, ...heads));
   $("features").tBodies[0].replaceChildren(...rows);
@@ -342,16 +348,19 @@ function row(name, shown, differs) {
   const known = shown.find((column) => column.features.has(name)).features.get(name);
   const head = element("th", { scope: "row", role: "rowheader" }, element("span", { class: "name" }, name.replaceAll("_", " ")));
   if (differs) head.append(element("span", { class: "differs" }, "differs"), " ");
-  head.append(element("span", { class: "muted" }, known.description));
+  head.append(element("span", { class: "muted" }, description(known)));
   const cells = shown.map((column) => {
     const cell = element("td", { role: "cell" });
-    if (shown.length > 1) cell.dataset.of = column.names.join(", ");
+    if (shown.length > 1) cell.dataset.of = column.names.join(" and ");
     const feature = column.features.get(name);
     cell.append(feature ? measured(feature) : "not seen");
     return cell;
   });
   return element("tr", { role: "row" }, head, ...cells);
 }
+
+/** Shares are shown in percent. */
+const description = ({ name, description: text }) => (name.endsWith("_share") ? text.replace(/, 0 to 1$/, "") : text);
 
 function measured(feature) {
   const made = element("div", { class: "measured" }, element("b", {}, number(feature.value, feature.name)));
@@ -374,13 +383,16 @@ function range({ p05, p95 }, name) {
 }
 
 function strip({ name, value, baseline: { ham, spam } }) {
-  const largest = Math.max(value, ham.p95, spam.p95, name.endsWith("_share") ? 0.01 : 1);
-  const at = (x) => (96 * scale(x)) / scale(largest) + 2;
+  const least = scale(Math.min(value, ham.p05, spam.p05));
+  const most = scale(Math.max(value, ham.p95, spam.p95));
+  // Where all mails are the same there is no distance to show: a hair's breadth must not fill the strip.
+  const span = Math.max(most - least, scale(name.endsWith("_share") ? 0.01 : 1));
+  const at = (x) => (96 * (scale(x) - least)) / span + 2;
   const made = drawn("svg", { class: "strip", "aria-hidden": "true" });
   [["of-ham", ham, 7], ["of-spam", spam, 19]].forEach(([kind, group, y]) => {
-    const most = { x1: `${at(group.p05)}%`, x2: `${at(group.p95)}%`, y1: y, y2: y };
+    const whole = { x1: `${at(group.p05)}%`, x2: `${at(group.p95)}%`, y1: y, y2: y };
     const width = Math.max(at(group.p75) - at(group.p25), 0.8);
-    made.append(drawn("line", { class: `${kind} most`, ...most }));
+    made.append(drawn("line", { class: `${kind} most`, ...whole }));
     made.append(drawn("rect", { class: `${kind} middle`, x: `${at(group.p25)}%`, width: `${width}%`, y: y - 4, height: 8, rx: 2 }));
   });
   const here = { x1: `${at(value)}%`, x2: `${at(value)}%`, y1: 0, y2: 26 };
