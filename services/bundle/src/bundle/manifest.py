@@ -72,7 +72,7 @@ def _checked(content: object, path: Path) -> Manifest:
     for name in _KINDS:
         _check_field(name, content.get(name), path)
     _check_quantiles(content, path)
-    known = {field.name: content.get(field.name) for field in fields(Manifest)}
+    known: dict[str, Any] = {field.name: content.get(field.name) for field in fields(Manifest)}
     return Manifest(**{**known, "columns": tuple(known["columns"]), "threshold": float(known["threshold"])})
 
 
