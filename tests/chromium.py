@@ -31,7 +31,9 @@ async def launched(executable: Path) -> AsyncIterator[Browser]:
     if executable.is_relative_to(UNPACKED):
         # What a machine without a browser lacks besides.
         environ |= {"LD_LIBRARY_PATH": str(UNPACKED / "al2023" / "lib"), "FONTCONFIG_PATH": str(UNPACKED / "fonts")}
+    # It was built without the process that others start pages from, and ends when it is asked for it.
+    arguments = ["--no-zygote"] if executable.is_relative_to(UNPACKED) else []
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=executable, env=environ)
+        browser = await playwright.chromium.launch(executable_path=executable, env=environ, args=arguments)
         yield browser
         await browser.close()
