@@ -11,6 +11,9 @@ from playwright.async_api import Browser, async_playwright
 NPM = Path(__file__).resolve().parent.parent / ".tools" / "browser"
 UNPACKED = NPM / "unpacked"
 AXE = NPM / "node_modules" / "axe-core" / "axe.min.js"
+# As its package starts it: without a process to start others from, and drawing by software in the browser's own.
+UNPACKED_ARGUMENTS = ["--no-zygote", "--in-process-gpu", "--use-gl=angle", "--use-angle=swiftshader"]
+UNPACKED_ARGUMENTS += ["--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -31,8 +34,7 @@ async def launched(executable: Path) -> AsyncIterator[Browser]:
     if executable.is_relative_to(UNPACKED):
         # What a machine without a browser lacks besides.
         environ |= {"LD_LIBRARY_PATH": str(UNPACKED / "al2023" / "lib"), "FONTCONFIG_PATH": str(UNPACKED / "fonts")}
-    # It was built without the process that others start pages from, and ends when it is asked for it.
-    arguments = ["--no-zygote"] if executable.is_relative_to(UNPACKED) else []
+    arguments = UNPACKED_ARGUMENTS if executable.is_relative_to(UNPACKED) else []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=executable, env=environ, args=arguments)
         yield browser
