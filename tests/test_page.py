@@ -26,7 +26,7 @@ NARROW: ViewportSize = {"width": 320, "height": 640}
 async def browser() -> AsyncIterator[Browser]:
     executable = chromium.find()
     if executable is None:
-        pytest.skip("NO BROWSER, so nothing is known about the page: install chromium, or `make test` with npm")
+        pytest.skip("NO BROWSER, so nothing is known about the page: install chromium")
     async with chromium.launched(executable) as found:
         yield found
 
