@@ -14,7 +14,7 @@ SCHEMES = ("light", "dark")
 async def main(url: str, out: Path, example: str) -> None:
     executable = chromium.find()
     if executable is None:
-        raise SystemExit("there is no Chromium: install one, or run `make test` once")
+        raise SystemExit("there is no Chromium: install one, or name it in CHROMIUM")
     async with chromium.launched(executable) as browser:
         for size, width in WIDTHS.items():
             for scheme in SCHEMES:
