@@ -13,6 +13,7 @@ UV := $(TOOLS)/bin/uv
 BUILD := build
 MODELS := $(BUILD)/models
 CORPORA := $(BUILD)/corpora
+BROWSER := $(TOOLS)/browser
 LOG := $(CURDIR)/$(BUILD)/inference-log
 
 # Everything stays inside the repository's ignored folders, and Python is the machine's own.
@@ -49,6 +50,10 @@ simulate: $(call ready,services/local) $(BUILD)/corpus ## Send real mail through
 	@services/local/.venv/bin/simulate --url "http://127.0.0.1:$${PORT:-8080}" --corpus "$$(< $(BUILD)/corpus)" \
 	  --environment $(ENVIRONMENT) --spam $(SPAM) --rate $(RATE) --mails $(MAILS)
 
+.PHONY: screenshots
+screenshots: $(call ready,tests) $(BROWSER)/.ready ## Pictures of the page that make run serves, wide and narrow, light and dark: build/page-*.png
+	@tests/.venv/bin/python tests/screenshots.py --url "http://127.0.0.1:$${PORT:-8080}" --out $(BUILD)
+
 .PHONY: drift
 drift: $(call ready,services/drift) $(BUILD)/baseline.parquet ## Compare the local log with the corpus, write a report (LAST=60m ENVIRONMENT=staging)
 	$(call say,drift-detector)
@@ -82,7 +87,7 @@ TESTED := $(SERVICES:%=services/%) tests/audit tests/bench tests/hold tests
 TEST_TOOLS := $(if $(shell command -v go),$(addprefix $(TOOLS)/bin/,versitygw pushgateway helm3 helm4 helm-unittest kubeconform promtool ct))
 
 .PHONY: test
-test: $(TEST_TOOLS) $(foreach p,$(TESTED),$(call ready,$(p))) $(BUILD)/model ## Run all tests that need no cluster
+test: $(TEST_TOOLS) $(BROWSER)/.ready $(foreach p,$(TESTED),$(call ready,$(p))) $(BUILD)/model ## Run all tests that need no cluster
 	@failed=(); \
 	for project in $(TESTED); do \
 	  printf '\033[1m==> test %s\033[0m\n' "$$project"; \
@@ -341,6 +346,13 @@ $(GO_TOOLS:%=$(TOOLS)/bin/%): $(TOOLS)/bin/%: | $(UV)
 	$(call say,$* from $($*))
 	@GOBIN="$$PWD/$(TOOLS)/go/$*" go install $($*)
 	@mv "$(TOOLS)/go/$*/"* $@
+
+# For the tests of the page. They need a Chromium besides, and are skipped where there is none.
+$(BROWSER)/.ready: $(addprefix tests/browser/,package.json package-lock.json) | $(UV)
+	$(call say,axe for the tests of the page)
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D)
+	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 # By the names that a script calls them.
 $(TOOLS)/kind/kind: $(TOOLS)/bin/kind

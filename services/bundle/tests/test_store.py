@@ -28,6 +28,13 @@ def change(folder: Path, **fields: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
 
 
+def quantiles(**changes: Any) -> dict[str, Any]:
+    """Those of a manifest, changed in the group of all; None takes a number out."""
+    numbers = {name: [0, 1, 2, 3, 4] for name in COLUMNS[1:]}
+    changed = {name: value for name, value in {**numbers, **changes}.items() if value is not None}
+    return {"all": changed, "ham": numbers, "spam": numbers}
+
+
 def digest(folder: Path) -> str:
     return hashlib.sha256((folder / "model.joblib").read_bytes()).hexdigest()
 
@@ -163,6 +170,12 @@ def test_model_must_be_a_pipeline(tmp_path: Path) -> None:
         ("threshold", True, "'threshold' must be float, is bool"),
         ("threshold", 1.5, "'threshold' must be 0 to 1, is 1.5"),
         ("files", "x", "'files' must be dict, is str"),
+        ("feature_quantiles", {"all": {}}, "'feature_quantiles' must have the groups all, ham, spam"),
+        ("feature_quantiles", quantiles(links=None), "must have each of the model's numbers in group 'all'"),
+        ("feature_quantiles", quantiles(links=[0, 1, 2, 3]), "5 rising numbers for 'links' in group 'all'"),
+        ("feature_quantiles", quantiles(links=[0, 1, 2, 1, 3]), "5 rising numbers for 'links'"),
+        ("feature_quantiles", quantiles(links=[0, 1, 2, 3, float("nan")]), "5 rising numbers for 'links'"),
+        ("feature_quantiles", quantiles(links=["0", "1", "2", "3", "4"]), "5 rising numbers for 'links'"),
     ],
 )
 def test_manifest_fields_are_checked_by_name(folder: Path, field: str, value: Any, message: str) -> None:
@@ -210,3 +223,21 @@ def test_failed_write_leaves_nothing(tmp_path: Path, pipeline: Pipeline) -> None
 
 def test_same_pipeline_gives_the_same_bytes(pipeline: Pipeline) -> None:
     assert bundle.dump(pipeline) == bundle.dump(pipeline)
+
+
+def test_quantiles_come_back_as_they_were_measured(tmp_path: Path, pipeline: Pipeline) -> None:
+    _, values, spam = mails()
+    measured = bundle.quantiles.measure(values, spam, COLUMNS[1:])
+    save(tmp_path / "v1", pipeline, feature_quantiles=measured)
+    assert bundle.load(tmp_path / "v1").manifest.feature_quantiles == measured
+    assert measured["all"]["always_one"] == [1.0] * 5
+    assert measured["ham"]["links"][2] < measured["spam"]["links"][2]
+    ham = sorted(values[spam == 0, 0])
+    assert measured["ham"]["links"][2] == ham[len(ham) // 2 - 1], "the lower of the two in the middle"
+
+
+def test_a_bundle_of_before_has_no_quantiles(folder: Path) -> None:
+    content = json.loads((folder / "model.json").read_text())
+    del content["feature_quantiles"]
+    (folder / "model.json").write_text(json.dumps(content))
+    assert bundle.load(folder).manifest.feature_quantiles is None

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import aiohttp
 import orjson
@@ -35,6 +36,7 @@ class FakeTransformer:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
     ready: bool = True
+    quantiles: list[float] | None = field(default_factory=lambda: [float(i) for i in range(30)])
 
     async def infer(self, request: web.Request) -> web.StreamResponse:
         self.connections += 1
@@ -44,7 +46,10 @@ class FakeTransformer:
         await self.gate.wait()
         if self.fault and (answer := await self.fault(request, mails)):
             return answer
-        return web.json_response(verdicts(mails))
+        answer = verdicts(mails)
+        if (body.get("parameters") or {}).get("explain"):
+            answer["outputs"] += explanation(mails, self.quantiles)
+        return web.json_response(answer)
 
     async def is_ready(self, _: web.Request) -> web.Response:
         return web.json_response({"ready": self.ready}, status=200 if self.ready else 503)
@@ -58,7 +63,17 @@ class FakeTransformer:
 SHA256 = "ab" * 32
 
 
-def verdicts(mails: list[str]) -> dict[str, object]:
+def explanation(mails: list[str], quantiles: list[float] | None) -> list[dict[str, object]]:
+    """Two features of each mail, its length and a one."""
+    outputs: list[dict[str, object]] = [
+        {"name": "features", "data": [value for mail in mails for value in (len(mail), 1)]},
+        {"name": "feature_names", "data": ["text_length", "parts"]},
+        {"name": "feature_descriptions", "data": ["characters", "MIME parts"]},
+    ]
+    return outputs if quantiles is None else [*outputs, {"name": "feature_quantiles", "data": quantiles}]
+
+
+def verdicts(mails: list[str]) -> dict[str, Any]:
     probabilities = [float(mail) for mail in mails]
     return {
         "model_version": "7",

@@ -113,6 +113,7 @@ async def test_other_paths_methods_and_unready_models_are_passed_on(http: httpx.
         json.dumps(request("a", name=["x"])).encode(),
         json.dumps(request("a", datatype=["BYTES"])).encode(),
         json.dumps({**request("a"), "id": 1}).encode(),
+        json.dumps({**request("a"), "parameters": ["explain"]}).encode(),
         json.dumps({**request("a"), "outputs": 1}).encode(),
         json.dumps({**request("a"), "outputs": [{"name": ["x"]}]}).encode(),
         b"[" * 100_000,

@@ -20,6 +20,7 @@ COLUMNS = ("text", "links", "words")
 TEXTS = ["win money now", "lunch at ten", "free money", "see you at lunch"]
 LINKS = [9.0, 0.0, 5.0, 1.0]
 WORDS = [3.0, 3.0, 2.0, 4.0]
+QUANTILES = bundle.quantiles.measure(np.column_stack((LINKS, WORDS)), np.array([1, 0, 1, 0]), ("links", "words"))
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         metrics={},
         corpus={},
         files={},
+        feature_quantiles=QUANTILES,
     )
     return target
 

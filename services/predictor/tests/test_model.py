@@ -1,9 +1,10 @@
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import LINKS, TEXTS, WORDS, request
+from conftest import LINKS, QUANTILES, TEXTS, WORDS, request
 from kserve import InferInput, InferRequest, InferResponse
 from kserve.protocol.infer_type import RequestedOutput
 
@@ -26,6 +27,35 @@ async def test_the_answer_is_the_bundles(model: SpamModel, loaded: Bundle) -> No
         "feature_schema_version": "1",
         "model_sha256": loaded.manifest.files["model.joblib"],
     }
+
+
+async def test_explained_answers_say_what_training_mail_is_like(model: SpamModel) -> None:
+    asked = request()
+    asked.parameters = {"explain": True}
+    response = await model.predict(asked)
+    assert isinstance(response, InferResponse)
+    scores, quantiles = response.outputs
+    assert scores.name == "predict_proba"
+    assert (quantiles.name, quantiles.shape, quantiles.datatype) == ("feature_quantiles", [2, 3, 5], "FP64")
+    found = np.reshape(quantiles.data, quantiles.shape)
+    assert found[0].tolist() == [QUANTILES[group]["links"] for group in ("all", "ham", "spam")]
+    assert found[1, 2].tolist() == [2, 2, 2, 3, 3]
+
+
+async def test_a_bundle_without_quantiles_answers_without(loaded: Bundle) -> None:
+    bare = replace(loaded, manifest=replace(loaded.manifest, feature_quantiles=None))
+    asked = request()
+    asked.parameters = {"explain": True}
+    response = await SpamModel("spam-detector", bare, max_rows=100).predict(asked)
+    assert isinstance(response, InferResponse)
+    assert [output.name for output in response.outputs] == ["predict_proba"]
+
+
+async def test_explain_is_true_or_false(model: SpamModel) -> None:
+    asked = request()
+    asked.parameters = {"explain": "yes"}
+    with pytest.raises(InvalidInput, match="parameter 'explain' is a str; expected true or false"):
+        await model.predict(asked)
 
 
 async def test_v1_answers_the_same(model: SpamModel) -> None:

@@ -35,6 +35,8 @@ def test_bundle_is_complete(folder: Path) -> None:
     assert (manifest.name, manifest.version, manifest.columns) == ("spam-detector", folder.name, COLUMNS)
     assert (manifest.corpus["ham"], manifest.corpus["spam"]) == (80, 60)
     assert manifest.feature_schema_version == features.SCHEMA_VERSION
+    assert manifest.feature_quantiles is not None
+    assert set(manifest.feature_quantiles["spam"]) == set(features.NAMES)
     assert (folder / "curves.png").read_bytes().startswith(PNG)
 
 

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import math
 import threading
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -14,7 +15,7 @@ import features
 from oip import InvalidInput, Unavailable
 from replicas.replicas import RETRIES
 from transformer.model import INLINE_CHARACTERS, FeatureTransformer
-from transformer.predictor_client import PredictorClient
+from transformer.predictor_client import QUANTILES_SHAPE, PredictorClient
 
 SPAM = "Subject: win\n\nmoney money http://1.2.3.4/"
 HAM = "See you at ten."
@@ -25,6 +26,12 @@ def request(*mails: Any, ids: list[str] | None = None) -> InferRequest:
     if ids is not None:
         inputs.append(InferInput("request_id", [len(ids)], "BYTES", data=ids))
     return InferRequest("spam-detector", inputs, request_id="batch")
+
+
+def with_parameters(**parameters: Any) -> InferRequest:
+    asked = request(HAM)
+    asked.parameters = parameters
+    return asked
 
 
 async def ask(model: FeatureTransformer, request: InferRequest | dict[str, Any]) -> InferResponse:
@@ -41,6 +48,51 @@ async def test_mails_are_answered_in_order(model: FeatureTransformer) -> None:
     }
     assert (response.id, response.model_version) == ("batch", "7")
     assert response.parameters == {"model_sha256": SHA256}
+
+
+QUANTILES = [float(i) for i in range(math.prod(QUANTILES_SHAPE))]
+
+
+def explained(*mails: str) -> InferRequest:
+    asked = request(*mails)
+    asked.parameters = {"explain": True}
+    return asked
+
+
+def quantiles(shape: list[int] = QUANTILES_SHAPE, data: Any = QUANTILES) -> dict[str, Any]:
+    return {"name": "feature_quantiles", "datatype": "FP64", "shape": shape, "data": data}
+
+
+async def test_explained_mails_come_with_what_was_seen(
+    model: FeatureTransformer, predictor: FakePredictor, log: LogOnDisk
+) -> None:
+    content = predictor.answer([0.95, 0.05])
+    predictor.fault = answering({**content, "outputs": [quantiles(), *content["outputs"]]})
+    response = await ask(model, explained(SPAM, HAM))
+    found = {output.name: output for output in response.outputs}
+    assert found["spam_probability"].data == [0.95, 0.05]
+    assert found["features"].shape == [2, len(features.NAMES)]
+    assert found["features"].data == [*features.extract(SPAM).values, *features.extract(HAM).values]
+    assert found["feature_names"].data == list(features.NAMES)
+    assert found["feature_descriptions"].data == list(features.DESCRIPTIONS.values())
+    assert found["feature_quantiles"].data == QUANTILES
+    assert predictor.bodies[-1]["parameters"] == {"content_type": "pd", "explain": True}
+    assert len(log.rows()) == 2, "an explained mail is an answered mail"
+
+
+async def test_a_predictor_that_knows_no_quantiles_leaves_them_out(model: FeatureTransformer) -> None:
+    response = await ask(model, explained(HAM))
+    assert [output.name for output in response.outputs][-1] == "feature_descriptions"
+
+
+@pytest.mark.parametrize("output", [quantiles(shape=[1, 3, 5]), quantiles(data=[1.0]), quantiles(data=["x"] * 420)])
+async def test_quantiles_of_other_features_are_nonsense(
+    model: FeatureTransformer, predictor: FakePredictor, output: dict[str, Any]
+) -> None:
+    content = predictor.answer([0.05])
+    predictor.fault = answering({**content, "outputs": [*content["outputs"], output]})
+    with pytest.raises(Unavailable, match="makes no sense"):
+        await ask(model, explained(HAM))
 
 
 async def test_the_predictor_gets_one_input_a_column(model: FeatureTransformer, predictor: FakePredictor) -> None:
@@ -94,6 +146,7 @@ async def test_failed_mails_are_not_recorded(
         (InferRequest("m", [InferInput("email_content", [0], "BYTES", data=[])]), "holds no mail"),
         (InferRequest("m", [InferInput("email_content", [1], "FP32", data=[1.0])]), "expected BYTES"),
         (request(HAM, ids=["a", "b"]), "'request_id' has 2 rows, 'email_content' has 1"),
+        (with_parameters(explain="yes"), "parameter 'explain' is a str; expected true or false"),
         ({"instances": ["mail"]}, "speaks protocol v2 only"),
     ],
 )

@@ -3,6 +3,7 @@
 A bundle is a folder `<root>/<name>/<version>/` with `model.joblib`, `model.json` and companions.
 """
 
+from bundle import quantiles
 from bundle.errors import BundleError
 from bundle.manifest import MANIFEST_NAME, TEXT_COLUMN, Manifest, read_manifest
 from bundle.store import MODEL_NAME, Bundle, dump, libraries, load, write
@@ -17,6 +18,7 @@ __all__ = [
     "dump",
     "libraries",
     "load",
+    "quantiles",
     "read_manifest",
     "write",
 ]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle.errors import BundleError
+from bundle.quantiles import Quantiles, fault
 
 MANIFEST_NAME = "model.json"
 TEXT_COLUMN = "text"
@@ -28,6 +29,8 @@ class Manifest:
     corpus: dict[str, Any]
     files: dict[str, str]
     """SHA-256 (hex) of each other file of the bundle."""
+    feature_quantiles: Quantiles | None = None
+    """What the named numbers of the training mail are like; bundles made before there was this field have none."""
 
     def to_json(self) -> str:
         """The content of `model.json`."""
@@ -66,9 +69,10 @@ def read_manifest(folder: Path) -> Manifest:
 def _checked(content: object, path: Path) -> Manifest:
     if not isinstance(content, dict):
         raise BundleError(f"{path} holds no JSON object; copy the bundle again or train it anew")
-    for field in fields(Manifest):
-        _check_field(field.name, content.get(field.name), path)
-    known = {field.name: content[field.name] for field in fields(Manifest)}
+    for name in _KINDS:
+        _check_field(name, content.get(name), path)
+    _check_quantiles(content, path)
+    known: dict[str, Any] = {field.name: content.get(field.name) for field in fields(Manifest)}
     return Manifest(**{**known, "columns": tuple(known["columns"]), "threshold": float(known["threshold"])})
 
 
@@ -81,3 +85,9 @@ def _check_field(name: str, value: object, path: Path) -> None:
         raise BundleError(f"{path}: field 'columns' must name at least one column; train the bundle anew")
     if name == "threshold" and not (isinstance(value, (int, float)) and 0 <= value <= 1):
         raise BundleError(f"{path}: field 'threshold' must be 0 to 1, is {value}; train the bundle anew")
+
+
+def _check_quantiles(content: dict[str, Any], path: Path) -> None:
+    found = content.get("feature_quantiles")
+    if found is not None and (why := fault(found, content["columns"][1:])):
+        raise BundleError(f"{path}: field 'feature_quantiles' {why}; train the bundle anew")

@@ -23,6 +23,7 @@ import numpy as np
 
 from bundle.errors import BundleError
 from bundle.manifest import MANIFEST_NAME, Manifest, read_manifest
+from bundle.quantiles import Quantiles
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -198,6 +199,7 @@ def write(
     metrics: Mapping[str, Any],
     corpus: Mapping[str, Any],
     files: Mapping[str, bytes],
+    feature_quantiles: Quantiles | None = None,
     replace: bool = False,
 ) -> Manifest:
     """Write a bundle atomically: a reader sees all of it or nothing.
@@ -206,6 +208,7 @@ def write(
         folder: `<root>/<name>/<version>`; must not exist unless `replace`.
         model: From `dump`.
         files: Content of the bundle's other files by name.
+        feature_quantiles: Of the mail that the model was trained on.
 
     Raises:
         BundleError: The folder exists already.
@@ -223,6 +226,7 @@ def write(
         libraries=libraries(),
         corpus=dict(corpus),
         files={file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
+        feature_quantiles=feature_quantiles,
     )
     _write_folder(folder, {**files, MANIFEST_NAME: manifest.to_json().encode()})
     return manifest

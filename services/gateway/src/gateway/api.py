@@ -64,8 +64,7 @@ class Api:
         The handlers take the bare request: reading and checking the body in one pass through
         pydantic's JSON parser costs a third of FastAPI's way through `json` and dependencies.
         """
-        statuses = openapi.PREDICT_STATUSES + (openapi.KEY_STATUSES if self._access else ())
-        router = APIRouter(prefix=PREFIX, tags=["predict"], responses=openapi.problem_responses(statuses))
+        router = APIRouter(prefix=PREFIX, tags=["predict"], responses=self.problem_responses())
         for path, handler, body, response in (
             ("/predict", self.predict, PredictRequest, PredictResponse),
             ("/batch-predict", self.batch_predict, BatchPredictRequest, BatchPredictResponse),
@@ -75,14 +74,14 @@ class Api:
                 handler,
                 methods=["POST"],
                 responses={HTTPStatus.OK.value: {"model": response}},
-                openapi_extra=self._documented(body),
+                openapi_extra=self.documented(body),
             )
         return router
 
     async def predict(self, request: Request) -> Response:
         """Say whether one mail is spam."""
-        environment = self._environment(request)
-        body = await self._body(request, environment)
+        environment = self.environment(request)
+        body = await self.body(request, environment)
         content = parse(PredictRequest, body).email_content
         request_id = request.scope["state"]["request_id"]
         span = request.scope.get(traces.SPAN)
@@ -95,12 +94,12 @@ class Api:
         prediction, probability = answer.predictions[0], answer.probabilities[0]
         environment.count(prediction, probability)
         verdict = {"prediction": prediction, "spam_probability": probability}
-        return _json({**verdict, **_origin(environment, answer, request_id)}, answer)
+        return as_json({**verdict, **origin(environment, answer, request_id)}, answer)
 
     async def batch_predict(self, request: Request) -> Response:
         """Say of each of several mails whether it is spam."""
-        environment = self._environment(request)
-        body = await self._body(request, environment)
+        environment = self.environment(request)
+        body = await self.body(request, environment)
         emails = parse(BatchPredictRequest, body).emails
         check_count(emails, self._settings.max_emails)
         if self._access:
@@ -120,11 +119,15 @@ class Api:
             for prediction, probability in zip(answer.predictions, answer.probabilities, strict=True)
         ]
         _count(environment, answers)
-        origin = _origin(environment, answers[0], request_id)
-        return _json({"predictions": verdicts, "count": len(verdicts), **origin}, answers[0])
+        content = {"predictions": verdicts, "count": len(verdicts), **origin(environment, answers[0], request_id)}
+        return as_json(content, answers[0])
 
-    def _environment(self, request: Request) -> Coalescer:
-        """Whose request it is, and whom it asks: all that can be refused before the body is read."""
+    def environment(self, request: Request) -> Coalescer:
+        """Whose request it is, and whom it asks: all that can be refused before the body is read.
+
+        Raises:
+            Problem: There is no such environment or several (400), or the key is missing, barred or over its rate.
+        """
         caller = self._access.caller(request) if self._access else None
         given = request.headers.getlist("x-environment")
         if len(given) > 1:
@@ -138,10 +141,16 @@ class Api:
             caller.enter(name)
         return found
 
-    async def _body(self, request: Request, environment: Coalescer) -> bytes:
+    async def body(self, request: Request, environment: Coalescer) -> bytes:
+        """The request's body, within the limits of the environment that it asks; raises as `read_body`."""
         return await read_body(request, self._settings, self._arriving[environment.environment])
 
-    def _documented(self, body: type[BaseModel]) -> dict[str, Any]:
+    def problem_responses(self) -> dict[int | str, dict[str, Any]]:
+        """The errors of every endpoint, for OpenAPI."""
+        return openapi.problem_responses(openapi.PREDICT_STATUSES + (openapi.KEY_STATUSES if self._access else ()))
+
+    def documented(self, body: type[BaseModel]) -> dict[str, Any]:
+        """Headers and body of an endpoint, for OpenAPI."""
         environment = openapi.described_environment(self._known, self._settings.default_environment)
         content = {"application/json": {"schema": body.model_json_schema()}}
         documented = {
@@ -167,7 +176,8 @@ async def _all(pieces: list[asyncio.Future[Answer]]) -> list[Answer]:
     return [outcome for outcome in outcomes if isinstance(outcome, Answer)]
 
 
-def _origin(environment: Coalescer, answer: Answer, request_id: str) -> dict[str, str]:
+def origin(environment: Coalescer, answer: Answer, request_id: str) -> dict[str, str]:
+    """Who answered which request, as each answer says."""
     return {
         "environment": environment.environment,
         "model_version": answer.model_version,
@@ -181,6 +191,7 @@ def _count(environment: Coalescer, answers: list[Answer]) -> None:
             environment.count(prediction, probability)
 
 
-def _json(content: dict[str, Any], answer: Answer) -> Response:
+def as_json(content: dict[str, Any], answer: Answer) -> Response:
+    """An answer's body, with its model's digest as a header."""
     headers = {"X-Model-SHA256": answer.model_sha256} if answer.model_sha256 else None
     return Response(orjson.dumps(content), headers=headers, media_type="application/json")

@@ -18,9 +18,11 @@ from gateway.access import SECURITY_SCHEMES, Access
 from gateway.access_log import AccessLog, LineBuffer
 from gateway.api import Api
 from gateway.coalescer import Coalescer, Limits
+from gateway.explain import Explain
 from gateway.gate import Gate
 from gateway.metrics import observe_request
 from gateway.openapi import PROBE_STATUSES, described_request_id, metrics_responses, problem_responses, ready_responses
+from gateway.page import page_routes
 from gateway.predict_path import PredictPath
 from gateway.problems import Problem
 from gateway.readiness import Readiness
@@ -49,6 +51,8 @@ class GatewayApp(FastAPI):
         self._access = access
         api = Api(settings, environments, access)
         self.include_router(api.router())
+        self.include_router(Explain(settings, api).router())
+        self.router.routes.extend(page_routes(settings))
         self._lines = LineBuffer()
         # The order of every request: its id, the gate, and only then its body.
         gate = Gate(PredictPath(super().__call__, api), environments, settings)

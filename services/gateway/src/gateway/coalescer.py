@@ -103,6 +103,11 @@ class Coalescer:
         """How long recent batches took, whatever became of them: an exponential average."""
         self._observe()
 
+    @property
+    def client(self) -> TransformerClient:
+        """The environment's transformer, for requests that share no batch."""
+        return self._client
+
     def submit(
         self, mails: Sequence[Mail], sizes: Sequence[int], span: Span | None = None
     ) -> list[asyncio.Future[Answer]]:

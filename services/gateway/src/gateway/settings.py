@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     max_body_bytes: Positive = 16 * MIB
     max_emails: Positive = 1_000
     """Mails of one batch-predict request."""
+    max_explains: Positive = 8
+    """Explain requests under way, for each environment; more are refused with 503."""
+    page: bool = True
+    """Whether `GET /` is a page to try it."""
 
     max_connection_seconds: Seconds = 15.0
     """After this, and up to half of it earlier, an answer closes its connection, so that clients which keep theirs come

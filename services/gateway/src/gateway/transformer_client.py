@@ -2,10 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import aiohttp
 import orjson
@@ -29,6 +29,10 @@ LONGEST_VERSION = 128
 PREDICTIONS = ("spam", "ham")
 
 SHA256 = re.compile("[0-9a-f]{64}")
+
+BASELINE_GROUPS = ("all", "ham", "spam")
+QUANTILES = ("p05", "p25", "p50", "p75", "p95")
+"""What a model tells of its training mail: of each number, over each group of mails, these quantiles."""
 
 ERROR_KINDS = ("connection", "not-ready", "timeout", "nonsense")
 """Kinds of failed batches whose counters are there from the start; `status-<n>` begins with its first."""
@@ -86,6 +90,31 @@ class Answer:
     """Of the model's file, where the predictor tells it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What the transformer saw of one mail: k named numbers."""
+
+    names: list[str]
+    descriptions: list[str]
+    values: list[float]
+    quantiles: list[float] | None
+    """Shape [k, `BASELINE_GROUPS`, `QUANTILES`], row by row; None where the model does not tell it."""
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """A request to the transformer, and how its answer is read."""
+
+    body: bytes
+    id: str
+    mails: int
+    span: Span | None
+    read: Callable[[bytes, int, str], T]
+
+
 class BatchRefused(Exception):
     """The transformer could not work with this batch, perhaps because of a single mail in it."""
 
@@ -127,20 +156,32 @@ class TransformerClient:
             BatchRefused: The transformer answered that it cannot work with the batch.
             Problem: It is down, too slow, or answers nonsense.
         """
-        body = infer_request(mails, batch_id)
+        return await self._ask(
+            Call(infer_request(mails, batch_id), batch_id, len(mails), span, read_response), timeout_seconds
+        )
 
-        async def send(replica: Replica, seconds: float) -> Answer | ErrorAnswer:
-            return await self._post(replica, body, seconds, batch_id, len(mails), span)
+    async def explain(self, mail: Mail, timeout_seconds: float, span: Span | None = None) -> tuple[Answer, Features]:
+        """Send one mail, and ask what the transformer sees of it, too.
+
+        Raises:
+            BatchRefused, Problem: As `infer`.
+        """
+        body = infer_request([mail], mail.request_id, explain=True)
+        return await self._ask(Call(body, mail.request_id, 1, span, read_explained), timeout_seconds)
+
+    async def _ask(self, call: Call[T], timeout_seconds: float) -> T:
+        async def send(replica: Replica, seconds: float) -> T | ErrorAnswer:
+            return await self._post(replica, call, seconds)
 
         def retried() -> None:
             self._retries.inc()
-            if span is not None:
-                span.event("retry")
+            if call.span is not None:
+                call.span.event("retry")
 
         try:
             answer = await self._replicas.ask(send, timeout_seconds, FAILURES, retried)
         except ErrorAnswer as error:
-            raise self._error(error, len(mails)) from None
+            raise self._error(error, call.mails) from None
         except aiohttp.ConnectionTimeoutError:
             reason = f"no connection to the transformer within {CONNECT_SECONDS:g} s"
             raise self._failed("connection", problems.upstream_down(self.environment, reason)) from None
@@ -155,7 +196,7 @@ class TransformerClient:
             reason = f"the transformer cannot be reached ({type(error).__name__})"
             raise self._failed("connection", problems.upstream_down(self.environment, reason)) from None
         if isinstance(answer, ErrorAnswer):
-            raise self._error(answer, len(mails))
+            raise self._error(answer, call.mails)
         return answer
 
     async def is_ready(self) -> bool:
@@ -168,27 +209,25 @@ class TransformerClient:
         except (aiohttp.ClientError, TimeoutError, Unreachable):
             return False
 
-    async def _post(
-        self, replica: Replica, body: bytes, seconds: float, batch_id: str, n: int, span: Span | None
-    ) -> Answer | ErrorAnswer:
+    async def _post(self, replica: Replica, call: Call[T], seconds: float) -> T | ErrorAnswer:
         # The protocol's binary framing with no binary tensor: the SDK then reads the JSON by orjson, in a fraction
         # of the time that its way for plain JSON takes.
         headers = {
             "Content-Type": "application/octet-stream",
-            "Inference-Header-Content-Length": str(len(body)),
-            "X-Request-ID": batch_id,
+            "Inference-Header-Content-Length": str(len(call.body)),
+            "X-Request-ID": call.id,
             DEADLINE_HEADER: str(max(1, int(seconds * 1000))),
             **replica.headers,
         }
-        if span is not None:
-            span.set(replica=replica.url)
-            headers["traceparent"] = span.traceparent
-        async with self._session.post(replica.url + self._infer_path, data=body, headers=headers) as response:
+        if call.span is not None:
+            call.span.set(replica=replica.url)
+            headers["traceparent"] = call.span.traceparent
+        async with self._session.post(replica.url + self._infer_path, data=call.body, headers=headers) as response:
             try:
-                limit = ANSWER_BYTES + ANSWER_BYTES_PER_MAIL * n
+                limit = ANSWER_BYTES + ANSWER_BYTES_PER_MAIL * call.mails
                 answer = await read_bounded(response.content.iter_any(), limit)
                 if response.status == HTTPStatus.OK:
-                    return read_response(answer, n, batch_id)
+                    return call.read(answer, call.mails, call.id)
             except (ValueError, LookupError, TypeError, AttributeError) as error:
                 raise ErrorAnswer(HTTPStatus.OK, _nonsense(error)) from None
             error_answer = ErrorAnswer(response.status, _reason(response.status, answer))
@@ -215,11 +254,13 @@ class TransformerClient:
         return problem
 
 
-def infer_request(mails: Sequence[Mail], batch_id: str) -> bytes:
+def infer_request(mails: Sequence[Mail], batch_id: str, explain: bool = False) -> bytes:
     """The v2 request for n mails; `request_id` names each mail's request in the inference log."""
     shape = [len(mails)]
+    parameters = {"parameters": {"explain": True}} if explain else {}
     return orjson.dumps(
         {
+            **parameters,
             "id": batch_id,
             "inputs": [
                 {
@@ -278,6 +319,29 @@ def _version(version: object) -> str:
 
 def _nonsense(error: Exception) -> str:
     return f"the transformer's answer makes no sense ({type(error).__name__}: {error})"[:REASON_CHARACTERS]
+
+
+def read_features(body: bytes) -> Features:
+    """Read what the transformer adds for `explain`, of one mail.
+
+    Raises:
+        ValueError, KeyError, TypeError: It is no such answer; a transformer of before does not know `explain`.
+    """
+    outputs = {output["name"]: output["data"] for output in orjson.loads(body)["outputs"]}
+    if "features" not in outputs:
+        raise ValueError("no features; this environment's transformer is too old to explain")
+    names, descriptions = outputs["feature_names"], outputs["feature_descriptions"]
+    values, quantiles = outputs["features"], outputs.get("feature_quantiles")
+    if not len(names) == len(descriptions) == len(values):
+        raise ValueError(f"{len(names)} names and {len(descriptions)} descriptions of {len(values)} features")
+    if quantiles is not None and len(quantiles) != len(names) * len(BASELINE_GROUPS) * len(QUANTILES):
+        raise ValueError(f"{len(quantiles)} quantiles of {len(names)} features")
+    return Features(names, descriptions, values, quantiles)
+
+
+def read_explained(body: bytes, n: int, batch_id: str) -> tuple[Answer, Features]:
+    """Read an answer to one mail together with its features; raises as `read_response` and `read_features`."""
+    return read_response(body, n, batch_id), read_features(body)
 
 
 def _reason(status: int, body: bytes) -> str:

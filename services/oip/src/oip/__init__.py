@@ -7,13 +7,14 @@ from oip.errors import InvalidInput, Unavailable
 from oip.logs import configure_logging
 from oip.server import add_error_handlers, serve
 from oip.settings import read_settings
-from oip.tensors import rows, strings, tensor
+from oip.tensors import flag, rows, strings, tensor
 
 __all__ = [
     "InvalidInput",
     "Unavailable",
     "add_error_handlers",
     "configure_logging",
+    "flag",
     "read_settings",
     "rows",
     "serve",

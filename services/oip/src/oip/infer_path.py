@@ -118,6 +118,8 @@ def decode(body: bytes, model_name: str) -> InferRequest:
 
 def _check_types(request: InferRequest) -> None:
     """Refuse what the SDK takes as it comes, and models would stumble over."""
+    if not isinstance(request.parameters, dict | None):
+        raise InvalidInput(f"'parameters' is a {type(request.parameters).__name__}; expected an object")
     if not isinstance(request.id, str | None):
         raise InvalidInput(f"'id' is a {type(request.id).__name__}; expected a string")
     for named in [*request.inputs, *(request.request_outputs or [])]:

@@ -51,6 +51,18 @@ def strings(tensor: InferInput) -> list[str]:
     return [_text(tensor.name, value) for value in rows(tensor)]
 
 
+def flag(request: InferRequest, name: str) -> bool:
+    """A request parameter that is on or off; off where it is missing.
+
+    Raises:
+        InvalidInput: It is neither true nor false.
+    """
+    value = (request.parameters or {}).get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidInput(f"parameter '{name}' is a {type(value).__name__}; expected true or false")
+    return value
+
+
 def _text(name: str, value: object) -> str:
     if isinstance(value, str):
         return value

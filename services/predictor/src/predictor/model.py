@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from kserve import InferOutput, InferRequest, InferResponse, Model
 
-from bundle import Bundle
-from oip import InvalidInput
+from bundle import Bundle, quantiles
+from oip import InvalidInput, flag
 from predictor.columns import Table, from_instances, from_tensors
 from tracing import part
 
 OUTPUT = "predict_proba"
+QUANTILES_OUTPUT = "feature_quantiles"
 
 
 class SpamModel(Model):  # type: ignore[misc]
@@ -22,7 +23,10 @@ class SpamModel(Model):  # type: ignore[misc]
 
     Protocol v2: one input a column (`text` BYTES [n, 1], each named feature FP32 [n, 1]); the
     output `predict_proba` FP64 [n, 2], last column spam. The answer's parameters carry what
-    belongs to the model and not to the mail: threshold, feature schema version, digest.
+    belongs to the model and not to the mail: threshold, feature schema version, digest. The request
+    parameter `explain`, where it is true, adds the output `feature_quantiles` FP64 [k, 3, 5]: of
+    each of the k numbers, over all, ham and spam of the training mail, the quantiles 5, 25, 50, 75
+    and 95 %. A bundle without them adds nothing.
 
     Protocol v1: `{"instances": [{"text": …, "<feature>": …}]}` -> `{"predictions": [p, …]}`.
     """
@@ -39,6 +43,7 @@ class SpamModel(Model):  # type: ignore[misc]
             "feature_schema_version": manifest.feature_schema_version,
             "model_sha256": manifest.files["model.joblib"],
         }
+        self._quantiles = _quantiles(bundle)
         self.ready = True
 
     def get_input_types(self) -> list[dict[str, Any]]:
@@ -74,11 +79,12 @@ class SpamModel(Model):  # type: ignore[misc]
 
     def _response(self, request: InferRequest, spam: npt.NDArray[np.float64]) -> InferResponse:
         output = InferOutput(OUTPUT, [len(spam), 2], "FP64", data=np.column_stack((1 - spam, spam)).ravel().tolist())
+        outputs = [output, *self._quantiles] if flag(request, "explain") else [output]
         return InferResponse(
             response_id=request.id or str(uuid4()),
             model_name=self.name,
             model_version=self._bundle.manifest.version,
-            infer_outputs=[output],
+            infer_outputs=outputs,
             parameters=self._parameters,
         )
 
@@ -87,3 +93,12 @@ def _check_outputs(request: InferRequest) -> None:
     unknown = [output.name for output in request.request_outputs or [] if output.name != OUTPUT]
     if unknown:
         raise InvalidInput(f"unknown output {', '.join(unknown)}; the model has '{OUTPUT}'")
+
+
+def _quantiles(bundle: Bundle) -> list[InferOutput]:
+    """The one output that says what training mail is like; none where the bundle does not say it."""
+    found, names = bundle.manifest.feature_quantiles, bundle.columns[1:]
+    if found is None:
+        return []
+    shape = [len(names), len(quantiles.GROUPS), len(quantiles.LEVELS)]
+    return [InferOutput(QUANTILES_OUTPUT, shape, "FP64", data=quantiles.flat(found, names))]

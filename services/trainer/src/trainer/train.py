@@ -96,6 +96,7 @@ def _write(folder: Path, pickled: bytes, corpus: Corpus, evaluation: Evaluation)
         metrics=evaluation.metrics,
         corpus={"digest": corpus.digest, "ham": corpus.ham_count, "spam": corpus.spam_count},
         files=files,
+        feature_quantiles=bundle.quantiles.measure(corpus.values, corpus.spam, features.NAMES),
         replace=True,
     )
 

@@ -8,13 +8,13 @@ from uuid import uuid4
 
 from kserve import InferOutput, InferRequest, InferResponse, Model
 
-from features import Features, extract
+from features import DESCRIPTIONS, NAMES, Features, extract
 from inferencelog import Rows
-from oip import InvalidInput, Unavailable, strings, tensor
+from oip import InvalidInput, Unavailable, flag, strings, tensor
 from tracing import part
 from transformer.deadline import read_deadline
 from transformer.inference_log import InferenceLog
-from transformer.predictor_client import PredictorClient, Scores
+from transformer.predictor_client import QUANTILES_OUTPUT, QUANTILES_SHAPE, PredictorClient, Scores
 
 INLINE_CHARACTERS = 256_000
 """Mails of more characters in all are parsed in a thread, so that probes are answered meanwhile."""
@@ -29,6 +29,8 @@ class Batch:
     mails: list[Features]
     deadline: float
     """Until when the predictor's answer is of use, on the clock `time.monotonic`."""
+    explain: bool
+    """Whether the answer shows the features."""
     scores: Scores | None = None
 
 
@@ -37,7 +39,11 @@ class FeatureTransformer(Model):  # type: ignore[misc]
 
     Input `email_content` BYTES [n], optionally `request_id` BYTES [n], which names the client's
     requests in the inference log. Outputs `spam_probability` FP64 [n] and `prediction` BYTES [n],
-    "spam" or "ham".
+    "spam" or "ham". The request parameter
+    `explain`, where it is true, adds what was seen: `features` FP64 [n, k], of these k numbers
+    `feature_names` and `feature_descriptions` BYTES [k], and, where the predictor knows it, what
+    they are in training mail, `feature_quantiles` FP64 [k, 3, 5] (all, ham, spam; 5, 25, 50, 75,
+    95 %). An explained mail is an answered mail: it is in the inference log like any other.
     """
 
     def __init__(
@@ -68,10 +74,11 @@ class FeatureTransformer(Model):  # type: ignore[misc]
         emails = strings(tensor(payload, "email_content"))
         if not emails:
             raise InvalidInput("input 'email_content' holds no mail; expected 1 or more")
+        explain = flag(payload, "explain")
         batch_id = payload.id or str(uuid4())
         request_ids = _request_ids(payload, batch_id, len(emails))
         with part("extract features", mails=len(emails)):
-            return Batch(batch_id, request_ids, await _extract(emails), deadline)
+            return Batch(batch_id, request_ids, await _extract(emails), deadline, explain)
 
     def validate(self, payload: Batch) -> Batch:
         """Let the SDK pass on what `preprocess` made; its own check knows bodies of requests only."""
@@ -79,7 +86,7 @@ class FeatureTransformer(Model):  # type: ignore[misc]
 
     async def predict(self, payload: Batch, headers: dict[str, str] | None = None) -> Batch:
         """Ask the predictor."""
-        scores = await self._predictor.score(payload.mails, payload.id, payload.deadline)
+        scores = await self._predictor.score(payload.mails, payload.id, payload.deadline, payload.explain)
         return replace(payload, scores=scores)
 
     async def postprocess(self, result: Batch, headers: dict[str, str] | None = None) -> InferResponse:
@@ -98,6 +105,7 @@ class FeatureTransformer(Model):  # type: ignore[misc]
             infer_outputs=[
                 InferOutput("spam_probability", [len(spam)], "FP64", data=spam),
                 InferOutput("prediction", [len(spam)], "BYTES", data=labels),
+                *(_explanation(result.mails, result.scores) if result.explain else []),
             ],
         )
 
@@ -128,3 +136,15 @@ def _request_ids(request: InferRequest, batch_id: str, n: int) -> list[str]:
 def _rows(batch: Batch, scores: Scores) -> Rows:
     values = [mail.values for mail in batch.mails]
     return Rows(batch.request_ids, values, scores.spam, scores.model_version, scores.model_sha256)
+
+
+def _explanation(mails: list[Features], scores: Scores) -> list[InferOutput]:
+    n, k = len(mails), len(NAMES)
+    seen = [
+        InferOutput("features", [n, k], "FP64", data=[value for mail in mails for value in mail.values]),
+        InferOutput("feature_names", [k], "BYTES", data=list(NAMES)),
+        InferOutput("feature_descriptions", [k], "BYTES", data=list(DESCRIPTIONS.values())),
+    ]
+    if scores.quantiles is None:
+        return seen
+    return [*seen, InferOutput(QUANTILES_OUTPUT, QUANTILES_SHAPE, "FP64", data=scores.quantiles)]

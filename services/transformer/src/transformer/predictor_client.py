@@ -15,7 +15,7 @@ import features
 from features import Features
 from oip import Unavailable
 from replicas import Failures, Replica, Replicas, Unreachable, read_bounded
-from tracing import Span, part
+from tracing import part
 
 # Scoring twice does no harm.
 FAILURES = Failures(
@@ -37,6 +37,10 @@ REASON_CHARACTERS = 400
 
 SHA256 = re.compile("[0-9a-f]{64}")
 
+QUANTILES_OUTPUT = "feature_quantiles"
+QUANTILES_SHAPE = [len(features.NAMES), 3, 5]
+"""Of each named number, over all, ham and spam of the training mail, the quantiles 5, 25, 50, 75 and 95 %."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
@@ -46,6 +50,8 @@ class Scores:
     model_version: str
     model_sha256: str
     threshold: float | None
+    quantiles: list[float] | None = None
+    """What the model's training mail was like, `QUANTILES_SHAPE` row by row, where it was asked for and is known."""
 
 
 class PredictorClient:
@@ -57,29 +63,32 @@ class PredictorClient:
         self._timeout_seconds = timeout_seconds
         self._open_session: aiohttp.ClientSession | None = None
 
-    async def score(self, mails: Sequence[Features], request_id: str, deadline: float = math.inf) -> Scores:
+    async def score(
+        self, mails: Sequence[Features], request_id: str, deadline: float = math.inf, explain: bool = False
+    ) -> Scores:
         """Ask for the spam probability of each mail.
 
         Args:
             mails: One or more.
             request_id: Names the request; the answer must name the same.
             deadline: Until when an answer is of use, on the clock `time.monotonic`.
+            explain: Whether to ask what the training mail was like, too; a predictor that is not ours says nothing.
 
         Raises:
             Unavailable: The predictor is down (503), too slow (504), or its answer makes no sense (502).
         """
+        body = infer_request(mails, request_id, explain)
         with part("ask the predictor", client=True, mails=len(mails)) as span:
-            return await self._score(mails, request_id, deadline, span)
+            headers = _headers(request_id) | ({} if span is None else {"traceparent": span.traceparent})
+            return await self._ask(body, headers, request_id, len(mails), deadline)
 
-    async def _score(self, mails: Sequence[Features], request_id: str, deadline: float, span: Span | None) -> Scores:
+    async def _ask(self, body: bytes, headers: dict[str, str], request_id: str, n: int, deadline: float) -> Scores:
         seconds = min(self._timeout_seconds, deadline - monotonic())
         if seconds <= 0:
             raise Unavailable("the transformer had no time left to ask the predictor", HTTPStatus.GATEWAY_TIMEOUT)
-        body = infer_request(mails, request_id)
-        headers = _headers(request_id) | ({} if span is None else {"traceparent": span.traceparent})
 
         async def send(replica: Replica, _: float) -> Scores | Unavailable:
-            return await self._post(replica, body, headers, request_id, len(mails))
+            return await self._post(replica, body, headers, request_id, n)
 
         try:
             scores = await self._replicas.ask(send, seconds, FAILURES)
@@ -137,7 +146,7 @@ def _headers(request_id: str) -> dict[str, str]:
     return headers
 
 
-def infer_request(mails: Sequence[Features], request_id: str) -> bytes:
+def infer_request(mails: Sequence[Features], request_id: str, explain: bool = False) -> bytes:
     """The v2 request for n mails: one input a column, so that any server of scikit-learn pipelines can answer it."""
     n = len(mails)
     text = {
@@ -152,7 +161,7 @@ def infer_request(mails: Sequence[Features], request_id: str) -> bytes:
     return orjson.dumps(
         {
             "id": request_id,
-            "parameters": {"content_type": "pd"},
+            "parameters": {"content_type": "pd", "explain": True} if explain else {"content_type": "pd"},
             "inputs": [text, *numeric],
             "outputs": [{"name": "predict_proba"}],
         }
@@ -171,7 +180,8 @@ def read_response(body: bytes, n: int, request_id: str) -> Scores:
             raise ValueError(f"it is an error with status 200: {answer['error']}")
         if answer.get("id") not in (None, "", request_id):
             raise ValueError("it answers another request")
-        (output,) = answer["outputs"]
+        (output,) = [found for found in answer["outputs"] if found.get("name") != QUANTILES_OUTPUT]
+        quantiles = _quantiles(answer["outputs"])
         spam = [_probability(p) for p in _last_column(output["data"])]
         parameters = answer.get("parameters") or {}
         threshold = _threshold(parameters)
@@ -184,7 +194,16 @@ def read_response(body: bytes, n: int, request_id: str) -> Scores:
     if output.get("shape") != [n, 2] or len(spam) != n:
         raise _nonsense(f"{len(spam)} scores of shape {output.get('shape')} for {n} mails")
     _check_schema(parameters)
-    return Scores(spam, version, sha256, threshold)
+    return Scores(spam, version, sha256, threshold, quantiles)
+
+
+def _quantiles(outputs: list[dict[str, Any]]) -> list[float] | None:
+    for output in outputs:
+        if output.get("name") == QUANTILES_OUTPUT:
+            if output["shape"] != QUANTILES_SHAPE or len(output["data"]) != math.prod(QUANTILES_SHAPE):
+                raise ValueError(f"{QUANTILES_OUTPUT} of shape {output['shape']}; expected {QUANTILES_SHAPE}")
+            return [float(value) for value in output["data"]]
+    return None
 
 
 def _last_column(data: list[Any]) -> list[Any]:
