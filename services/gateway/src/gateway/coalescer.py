@@ -274,7 +274,9 @@ class Coalescer:
         mails = [mail for job in batch for mail in job.mails]
         self._batch_mails.observe(len(mails))
         started = monotonic()
-        left = batch[-1].arrived + self._limits.deadline_seconds - started
+        oldest, left = (job.arrived + self._limits.deadline_seconds - started for job in (batch[0], batch[-1]))
+        # So that the oldest is told which hop was slow; not where that would cost the newest most of its time.
+        left = oldest if oldest > left / 2 else left
         try:
             answer = await self._infer(batch, mails, max(left, 0.001))
         except BatchRefused as refused:
