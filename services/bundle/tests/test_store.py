@@ -210,3 +210,16 @@ def test_failed_write_leaves_nothing(tmp_path: Path, pipeline: Pipeline) -> None
 
 def test_same_pipeline_gives_the_same_bytes(pipeline: Pipeline) -> None:
     assert bundle.dump(pipeline) == bundle.dump(pipeline)
+
+
+def test_verify_checks_all_files_and_unpickles_nothing(folder: Path) -> None:
+    (folder / "baseline.parquet").write_bytes(b"rows")
+    pickled = pickle.dumps(Explosive())
+    (folder / "model.joblib").write_bytes(pickled)
+    change(folder, files={"model.joblib": digest(folder), "baseline.parquet": hashlib.sha256(b"rows").hexdigest()})
+    assert bundle.verify(folder, digest(folder)).version == "v1"
+    with pytest.raises(bundle.BundleError, match="the release pins 000"):
+        bundle.verify(folder, "0" * 64)
+    (folder / "baseline.parquet").write_bytes(b"other")
+    with pytest.raises(bundle.BundleError, match=r"baseline.parquet is not the file that model.json names"):
+        bundle.verify(folder, digest(folder))
