@@ -238,9 +238,7 @@ def read_shadow(
     once = _firsts(ours)
     again = ours.num_rows - once.num_rows
     contradictions = _contradictions(ours, once) if again else 0
-    return ShadowWindow(
-        once, window.files, window.unreadable, table.num_rows - ours.num_rows, again, contradictions
-    )
+    return ShadowWindow(once, window.files, window.unreadable, table.num_rows - ours.num_rows, again, contradictions)
 
 
 _MAIL = ["request_id", "position"]
@@ -257,7 +255,9 @@ def _contradictions(table: pa.Table, once: pa.Table) -> int:
     """How many rows predict something else than the row that is kept of their mail."""
     said = ["prediction", "production_prediction"]
     rows, kept = (
-        each.select([*_MAIL, *said]).cast(pa.schema([*map(each.schema.field, _MAIL), *((name, pa.string()) for name in said)]))
+        each.select([*_MAIL, *said]).cast(
+            pa.schema([*map(each.schema.field, _MAIL), *((name, pa.string()) for name in said)])
+        )
         for each in (table, once)
     )
     joined = rows.join(kept, keys=_MAIL, right_suffix="_kept")

@@ -46,7 +46,9 @@ def evaluate(corpus: Corpus, groups: Labels, progress: Progress) -> Evaluation:
         progress(f"fold {number} of {len(splits)}: 1-AUC {miss:.4%}")
     threshold = threshold_at(corpus.spam, scores, FALSE_POSITIVE_RATE)
     figures = metrics(corpus.spam, scores, [test for _, test in splits])
-    return Evaluation(scores, numbers, threshold, {**figures, **excerpt_metrics(corpus.spam, excerpt_scores, threshold)})
+    return Evaluation(
+        scores, numbers, threshold, {**figures, **excerpt_metrics(corpus.spam, excerpt_scores, threshold)}
+    )
 
 
 def threshold_at(spam: Labels, scores: Floats, false_positive_rate: float) -> float:
