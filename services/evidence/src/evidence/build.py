@@ -53,7 +53,7 @@ def make(settings: Settings, now: datetime) -> Evidence:
     if candidate.sha256 == production.sha256:
         raise EvidenceError(f"{settings.source} and {settings.target} have the same model; there is nothing to compare")
     start = now - settings.last
-    offline = compare_offline(candidate, production)
+    offline = compare_offline(candidate, production, thresholds.auc_margin)
     shadow = read_agreement(settings.log_uri, candidate, production, start, now)
     drift = {side.environment: newest_report(settings.log_uri, side, start) for side in (candidate, production)}
     health = _health(prometheus, settings.source, namespace, shadow.start, now)

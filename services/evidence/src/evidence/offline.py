@@ -34,8 +34,14 @@ class Offline:
         }
 
 
-def compare_offline(candidate: Side, production: Side) -> Offline | str:
-    """Compare out-of-fold scores, or say why the two bundles cannot be compared."""
+def compare_offline(candidate: Side, production: Side, margin: float) -> Offline | str:
+    """Compare out-of-fold scores, or say why the two bundles cannot be compared.
+
+    Args:
+        candidate: Its model.
+        production: The model that it is to replace.
+        margin: By how much the candidate's AUC may be lower.
+    """
     ours, theirs = candidate.scored, production.scored
     for side, scored in ((candidate, ours), (production, theirs)):
         if scored is None:
@@ -49,9 +55,8 @@ def compare_offline(candidate: Side, production: Side) -> Offline | str:
         return "evaluated on other folds: what one model had learned from the other had not"
     spam = ours.spam.astype(bool)
     wrong = [(side.scores >= of.manifest.threshold) != spam for side, of in ((ours, candidate), (theirs, production))]
-    return Offline(
-        spam, ours.scores, theirs.scores, delong(spam, ours.scores, theirs.scores, CONFIDENCE), mcnemar(*wrong)
-    )
+    area = delong(spam, ours.scores, theirs.scores, CONFIDENCE, margin)
+    return Offline(spam, ours.scores, theirs.scores, area, mcnemar(*wrong))
 
 
 _SAME = (
@@ -67,6 +72,7 @@ def check_offline(found: Offline | str, thresholds: Thresholds) -> list[Check]:
     if isinstance(found, str):
         return [unproven("offline", thresholds.require_offline, f"not compared: {found}", asked, _SAME)]
     auc, errors = found.auc, found.errors
+    margin = f", beyond a margin of {thresholds.auc_margin:g}" if thresholds.auc_margin else ""
     area = (
         f"AUC {auc.candidate:.5f} against {auc.production:.5f}, difference {auc.difference:+.5f}"
         f" (95 % {auc.interval[0]:+.5f} to {auc.interval[1]:+.5f}), p {auc.p_worse:.3g}"
@@ -76,6 +82,6 @@ def check_offline(found: Offline | str, thresholds: Thresholds) -> list[Check]:
         f" {errors.both} by both, p {errors.p_worse:.3g}"
     )
     return [
-        check("offline AUC (DeLong)", auc.p_worse >= thresholds.alpha, area, asked, _WORSE),
+        check("offline AUC (DeLong)", auc.p_worse >= thresholds.alpha, area, f"{asked}{margin}", _WORSE),
         check("offline errors (McNemar)", errors.p_worse >= thresholds.alpha, mistakes, asked, _WORSE),
     ]

@@ -24,7 +24,7 @@ class AucDifference:
     interval: Interval
     """Of candidate - production, at the asked confidence."""
     p_worse: float
-    """One-sided: how likely so low a candidate is if its area were production's."""
+    """One-sided: how likely so low a candidate is if its area were production's less the margin."""
 
     @property
     def difference(self) -> float:
@@ -32,7 +32,7 @@ class AucDifference:
         return self.candidate - self.production
 
 
-def delong(spam: Flags, candidate: Floats, production: Floats, confidence: float) -> AucDifference:
+def delong(spam: Flags, candidate: Floats, production: Floats, confidence: float, margin: float = 0.0) -> AucDifference:
     """Compare two correlated ROC curves without assumptions about the scores' distribution.
 
     DeLong, DeLong and Clarke-Pearson, Comparing the Areas under Two or More Correlated Receiver Operating
@@ -44,6 +44,7 @@ def delong(spam: Flags, candidate: Floats, production: Floats, confidence: float
         candidate: Its scores [n].
         production: Its scores [n].
         confidence: Of the interval, 0 to 1.
+        margin: By how much the candidate's area may be lower.
 
     Raises:
         ValueError: Fewer than two mails of a kind.
@@ -57,7 +58,9 @@ def delong(spam: Flags, candidate: Floats, production: Floats, confidence: float
     error = math.sqrt(of_spam.var(ddof=1) / len(of_spam) + of_ham.var(ddof=1) / len(of_ham))
     difference = ours - theirs
     reach = float(stats.norm.ppf(0.5 + confidence / 2)) * error
-    return AucDifference(ours, theirs, error, (difference - reach, difference + reach), _p_below(difference, error))
+    return AucDifference(
+        ours, theirs, error, (difference - reach, difference + reach), _p_below(difference + margin, error)
+    )
 
 
 def _p_below(difference: float, error: float) -> float:

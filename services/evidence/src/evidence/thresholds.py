@@ -21,6 +21,9 @@ class Thresholds:
     """Whether a candidate is refused that cannot be compared with production on the same mails."""
     alpha: float = 0.01
     """Level of each one-sided test for a candidate that is worse on the corpus, above 0 and below 0.5."""
+    auc_margin: float = 0.0
+    """By how much the candidate's AUC may be lower all the same, 0 to 1: of models that are much alike, differences
+    that matter to nobody are significant."""
     minimum_mails: int = 1000
     """Shadowed mails of exactly the two models, 1 or more."""
     minimum_agreement: float = 0.97
@@ -59,7 +62,7 @@ class Thresholds:
         }
 
 
-_SHARES = ("minimum_agreement", "minimum_agreement_each", "maximum_failed_share", "maximum_dropped_share")
+_SHARES = ("auc_margin", "minimum_agreement", "minimum_agreement_each", "maximum_failed_share", "maximum_dropped_share")
 
 
 def read_configured(path: Path) -> dict[str, Any]:
