@@ -19,6 +19,9 @@ from evidence.errors import EvidenceError
 from evidence.report import write
 from evidence.result import Evidence
 from inferencelog import open_store, read_scored
+from release.errors import ReleaseError
+from release.evidence import Asked, summary
+from release.releasefile import Pins
 
 PNG = b"\x89PNG\r\n\x1a\n"
 WITHOUT_HEALTH = {"require_health": False}
@@ -120,6 +123,17 @@ def test_rows_of_other_models_count_nothing(settings: Settings, bundles: Bundles
     assert found.outcome == "refused" and "2000 rows are of other models" in found.advice
 
 
+def test_numbers_that_are_none_are_set_aside(settings: Settings, bundles: Bundles, tmp_path: Path) -> None:
+    rows = answers(bundles, mails(5))
+    rows[2] = dataclasses.replace(rows[2], probabilities=[float("nan")])
+    rows[3] = dataclasses.replace(rows[3], seconds=float("inf"))
+    shadow(settings, rows)
+    evidence = make(settings, NOW)
+    assert (evidence.shadow.agreement.mails, evidence.shadow.not_finite) == (3, 2)
+    write(evidence, tmp_path / "out")
+    assert "2 rows with a number that is not finite" in (tmp_path / "out/evidence.md").read_text()
+
+
 def test_a_model_that_always_says_ham_agrees_nearly_always_and_is_refused(settings: Settings, bundles: Bundles) -> None:
     configure(settings.root, **WITHOUT_HEALTH)
     kinds = [(f"r{n}", "spam" if n % 100 == 0 else "ham", "ham") for n in range(2000)]
@@ -173,7 +187,7 @@ def test_bundles_without_scores_or_of_another_corpus_are_not_compared(
         ({"folds": scored.folds[::-1].copy()}, "other folds"),
         ({"mails": scored.mails[::-1]}, "other mails"),
     ):
-        other = dataclasses.replace(scored, model_sha256=sha256, **change)  # type: ignore[arg-type]
+        other = dataclasses.replace(scored, model_sha256=sha256, **change)
         folder = write_bundle(tmp_path / "other", b"y", other)
         assert why in the(make(dataclasses.replace(settings, production=folder), NOW), "offline").measured
     configure(settings.root, require_offline=False, **WITHOUT_HEALTH)
@@ -271,3 +285,27 @@ def test_the_exit_code_says_the_outcome(
     configure(settings.root, minimum_mail=100)
     assert run(settings, out) == 2
     assert "evidence.minimum_mail is unknown; known: require_offline, alpha, minimum_mails" in capsys.readouterr().err
+
+
+def test_a_promotion_understands_what_is_written(settings: Settings, bundles: Bundles, tmp_path: Path) -> None:
+    configure(settings.root, maximum_age="1h", **WITHOUT_HEALTH)
+    shadow(settings, answers(bundles, mails(1200)))
+    evidence = make(settings, NOW)
+    write(evidence, tmp_path)
+    pins = [
+        Pins({}, f"s3://models/spam-detector/{side.version}", side.sha256)
+        for side in (evidence.production, evidence.candidate)
+    ]
+    asked = Asked(settings.root, "staging", "production", pins[0], pins[1], NOW + timedelta(minutes=59))
+    lines = summary(tmp_path / "evidence.json", asked, None)
+    assert lines[0] == "Evidence: accepted, made 2026-03-02 12:00 UTC" and len(lines) == 1 + len(evidence.checks)
+    for change, why in (
+        ({"now": NOW + timedelta(minutes=61)}, "may be 1:00:00 old"),
+        ({"source": "canary"}, "and canary pins better"),
+        ({"after": Pins({}, "s3://models/spam-detector/other", "0" * 64)}, "and staging pins other"),
+    ):
+        with pytest.raises(ReleaseError, match=why):
+            summary(tmp_path / "evidence.json", dataclasses.replace(asked, **change), None)
+    configure(settings.root, alpha=0.4)
+    with pytest.raises(ReleaseError, match="production's thresholds have changed"):
+        summary(tmp_path / "evidence.json", asked, None)

@@ -24,6 +24,9 @@ START = NOW - timedelta(hours=2)
 PROMTOOL = shutil.which("promtool", path=str(Path(__file__).parents[3] / ".tools/bin")) or shutil.which("promtool")
 
 
+DEFAULTS = Thresholds()
+
+
 class Told:
     """What the fake server answers."""
 
@@ -73,7 +76,7 @@ def url(told: Told) -> Iterator[str]:
         server.shutdown()
 
 
-def checks(url: str, thresholds: Thresholds = Thresholds()) -> dict[str, Check]:
+def checks(url: str, thresholds: Thresholds = DEFAULTS) -> dict[str, Check]:
     found = read_health(Prometheus(url), "staging", "serving-staging", START, NOW)
     return {each.name: each for each in check_health(found, thresholds)}
 

@@ -98,9 +98,9 @@ def test_ratios_of_known_quantiles_hold_the_truth() -> None:
 
 def test_mails_of_one_request_are_no_independent_times() -> None:
     random = np.random.default_rng(5)
-    seconds = [np.repeat(random.lognormal(-4, 0.3, 60), 50) for _ in range(2)]
+    candidate, production = (np.repeat(random.lognormal(-4, 0.3, 60), 50) for _ in range(2))
     alone, together = (
-        quantile_ratios(*seconds, groups, (0.5,), 0.95)[0].interval
+        quantile_ratios(candidate, production, groups, (0.5,), 0.95)[0].interval
         for groups in (np.arange(3000), np.repeat(np.arange(60), 50))
     )
     assert together[1] - together[0] > 3 * (alone[1] - alone[0])

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write(evidence, options.out)
     except (EvidenceError, OSError) as error:
         print(f"evidence: {error}", file=sys.stderr)
+        return NOT_MADE
+    except Exception:
+        # Python's own exit code for these would say: refused.
+        traceback.print_exc()
         return NOT_MADE
     _tell(evidence, options.out)
     return REFUSED if evidence.refused else ACCEPTED

@@ -81,9 +81,8 @@ def _readiness(prometheus: Prometheus, environment: str, start: datetime, end: d
     seconds = (end - start).total_seconds()
     step = max(STEP_SECONDS, math.ceil(seconds / MOST_STEPS))
     steps = int(seconds // step)
-    found = prometheus.over(
-        ready_query(environment, step), start + timedelta(seconds=step), start + timedelta(seconds=steps * step), step
-    )
+    first, last = (start + timedelta(seconds=step * number) for number in (1, steps))
+    found = prometheus.over(ready_query(environment, step), first, last, step)
     values = found[0] if found else {}
     return min(values.values(), default=None), float((steps - len(values)) * step)
 

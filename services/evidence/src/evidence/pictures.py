@@ -62,7 +62,7 @@ def _roc(found: Offline) -> bytes:
 def _scores(found: Shadow) -> bytes:
     figure = _figure()
     axes = figure.subplots()
-    table = found.window.table
+    table = found.rows
     chosen = np.random.default_rng(0).permutation(table.num_rows)[:_DOTS]
     ours, theirs = (table[name].to_numpy()[chosen] for name in ("probability", "production_probability"))
     axes.plot([0, 1], [0, 1], color="tab:gray", linewidth=0.8)

@@ -85,6 +85,7 @@ def _shadow(shadow: Shadow) -> Iterator[str]:
         f"{shadow.agreement.mails} mails of {shadow.requests} requests, each counted once;"
         f" set aside: {window.duplicates} rows of a mail that is counted already"
         f" ({window.contradictions} with another prediction), {window.other_models} rows of other models,"
+        f" {shadow.not_finite} rows with a number that is not finite,"
         f" {len(window.unreadable)} files that cannot be read."
     )
 

@@ -83,6 +83,10 @@ class Shadow:
     """Of `QUANTILES`; none where a time is missing or 0."""
     disagreements: list[Disagreement]
     window: ShadowWindow
+    rows: pa.Table
+    """The rows that were compared [n]."""
+    not_finite: int
+    """Rows with a probability or time that is no finite number; not compared."""
     seconds: tuple[Floats, Floats]
     """Of the candidate and of production [n]."""
 
@@ -102,6 +106,7 @@ class Shadow:
             "largest_disagreements": [asdict(each) for each in self.disagreements],
             "rows_of_other_models": self.window.other_models,
             "duplicate_rows": self.window.duplicates,
+            "not_finite_rows": self.not_finite,
             "contradicting_duplicates": self.window.contradictions,
             "files": self.window.files,
             "unreadable_files": self.window.unreadable,
@@ -129,8 +134,12 @@ def read_agreement(log_uri: str, candidate: Side, production: Side, start: datet
     return _compared(window)
 
 
+_NUMBERS = ("probability", "production_probability", "seconds", "production_seconds")
+
+
 def _compared(window: ShadowWindow) -> Shadow:
-    table = window.table
+    finite = np.logical_and.reduce([np.isfinite(_numbers(window.table, name)) for name in _NUMBERS])
+    table = window.table.filter(pa.array(finite))
     ours, theirs = (_texts(table, f"{side}prediction") for side in ("", "production_"))
     pairs = Counter(zip(theirs, ours, strict=True))
     counts: dict[str, dict[str, int]] = {kind: {other: pairs[kind, other] for other in KINDS} for kind in KINDS}
@@ -148,6 +157,8 @@ def _compared(window: ShadowWindow) -> Shadow:
         latency=_latency(table, *seconds),
         disagreements=_largest(table, differences),
         window=window,
+        rows=table,
+        not_finite=window.table.num_rows - table.num_rows,
         seconds=seconds,
     )
 

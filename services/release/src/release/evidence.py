@@ -1,7 +1,7 @@
 """What `make evidence` has found out about a model that is to be promoted.
 
-Read here rather than with the package `evidence`: that brings scikit-learn, and a promotion computes nothing. The file is
-no signed document: it keeps honest people from forgetting, and the code owners see its table in the commit.
+Read here rather than with the package `evidence`: that brings scikit-learn, and a promotion computes nothing. The file
+is no signed document: it keeps honest people from forgetting, and the code owners see its table in the commit.
 """
 
 import json
