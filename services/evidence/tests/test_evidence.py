@@ -284,7 +284,10 @@ def test_the_exit_code_says_the_outcome(
     assert run(settings, out, "--last", "5m") == 1
     configure(settings.root, minimum_mail=100)
     assert run(settings, out) == 2
-    assert "evidence.minimum_mail is unknown; known: require_offline, alpha, minimum_mails" in capsys.readouterr().err
+    assert (
+        "evidence.minimum_mail is unknown; known: require_offline, alpha, auc_margin, minimum_mails"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_promotion_understands_what_is_written(settings: Settings, bundles: Bundles, tmp_path: Path) -> None:
