@@ -185,7 +185,7 @@ def _largest(table: pa.Table, differences: Floats) -> list[Disagreement]:
     if not table.num_rows:
         return []
     differs = np.array(_texts(table, "prediction")) != np.array(_texts(table, "production_prediction"))
-    order = np.lexsort((-np.abs(differences), ~differs))[:DISAGREEMENTS]
+    order = np.lexsort((-np.abs(differences), ~differs))[: (differs | (differences != 0)).sum()][:DISAGREEMENTS]
     rows = table.take(pa.array(order)).to_pylist()
     return [_disagreement(row) for row in rows]
 
