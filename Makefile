@@ -24,7 +24,7 @@ unexport VIRTUAL_ENV
 
 # Ports and corpus may be set on the command line, make run PORT=9000, or in the environment: make hands both on.
 
-SERVICES := features bundle corpus replicas tracing oip inferencelog trainer predictor transformer gateway baseline drift local release
+SERVICES := features bundle corpus replicas tracing oip inferencelog trainer predictor transformer gateway baseline drift local release evidence
 SERVED := trainer predictor transformer gateway local
 PROJECTS := $(SERVICES:%=services/%) tests tests/audit tests/bench tests/bench/mlserver tests/hold
 ready = $(1)/.venv/.ready
@@ -226,9 +226,23 @@ pin-model: $(call ready,services/release) ## Pin an uploaded bundle (ENV=staging
 pin-images: $(call ready,services/release) ## Pin pushed images (ENV=staging FROM=build/images or IMAGES="gateway=sha256:… …")
 	@$(RELEASE) pin-images --environment $(ENV) $(if $(FROM),--from "$(FROM)") $(IMAGES)
 
+# Staging's and production's bundles, folders instead of those that the release files pin; how far back mail is compared.
+CANDIDATE_BUNDLE ?=
+PRODUCTION_BUNDLE ?=
+EVIDENCE_LAST ?= 7d
+EVIDENCE := $(BUILD)/evidence
+
+.PHONY: evidence
+evidence: $(call ready,services/evidence) ## Whether staging's model may take production's place (INFERENCE_LOG_URI=s3://… PROMETHEUS_URL=http://…)
+	@services/evidence/.venv/bin/evidence --from $(FROM_ENV) --to $(TO_ENV) --last $(EVIDENCE_LAST) --out $(EVIDENCE) \
+	  --inference-log-uri "$(or $(INFERENCE_LOG_URI),$(LOG))" --prometheus-url "$(PROMETHEUS_URL)" \
+	  $(if $(CANDIDATE_BUNDLE),--candidate "$(CANDIDATE_BUNDLE)") $(if $(PRODUCTION_BUNDLE),--production "$(PRODUCTION_BUNDLE)")
+
+# make hands the reason on in the environment: in the command's text the shell would read it.
 .PHONY: promote
-promote: $(call ready,services/release) $(HELM) ## Commit staging's release as production's (DRY_RUN=1 only shows it)
-	@$(RELEASE) promote --from $(FROM_ENV) --to $(TO_ENV) --models $(MODELS) $(if $(DRY_RUN),--dry-run)
+promote: $(call ready,services/release) $(HELM) ## Commit staging's release as production's (DRY_RUN=1 only shows it; after evidence, or WITHOUT_EVIDENCE="reason")
+	@$(RELEASE) promote --from $(FROM_ENV) --to $(TO_ENV) --models $(MODELS) --evidence $(EVIDENCE)/evidence.json \
+	  $(if $(filter-out undefined,$(origin WITHOUT_EVIDENCE)),--without-evidence "$$WITHOUT_EVIDENCE") $(if $(DRY_RUN),--dry-run)
 
 # Images. Their builder is Docker with buildx; their names are REGISTRY/service.
 REGISTRY ?= $(or $(IMAGE_REGISTRY),registry.example.com)/model-serving

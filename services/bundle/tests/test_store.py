@@ -241,3 +241,16 @@ def test_a_bundle_of_before_has_no_quantiles(folder: Path) -> None:
     del content["feature_quantiles"]
     (folder / "model.json").write_text(json.dumps(content))
     assert bundle.load(folder).manifest.feature_quantiles is None
+
+
+def test_verify_checks_all_files_and_unpickles_nothing(folder: Path) -> None:
+    (folder / "baseline.parquet").write_bytes(b"rows")
+    pickled = pickle.dumps(Explosive())
+    (folder / "model.joblib").write_bytes(pickled)
+    change(folder, files={"model.joblib": digest(folder), "baseline.parquet": hashlib.sha256(b"rows").hexdigest()})
+    assert bundle.verify(folder, digest(folder)).version == "v1"
+    with pytest.raises(bundle.BundleError, match="the release pins 000"):
+        bundle.verify(folder, "0" * 64)
+    (folder / "baseline.parquet").write_bytes(b"other")
+    with pytest.raises(bundle.BundleError, match=r"baseline.parquet is not the file that model.json names"):
+        bundle.verify(folder, digest(folder))

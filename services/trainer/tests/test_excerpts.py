@@ -96,7 +96,7 @@ def made_up(excerpt_scores: NDArray[np.float64]) -> Corpus:
     values[:, :, 0] = np.arange(COUNT)
     values[:, :, 1] = [np.random.default_rng(1).random(COUNT), excerpt_scores]
     values[1, :, 2] = 1
-    return Corpus([""] * COUNT, values[0], np.arange(COUNT) % 2, [""] * COUNT, values[1], "digest")
+    return Corpus([""] * COUNT, values[0], np.arange(COUNT) % 2, [""] * COUNT, values[1], "digest", [""] * COUNT)
 
 
 GROUPS = np.arange(COUNT) // 4

@@ -1,5 +1,6 @@
 """From a folder of mails to a bundle that loads and tells spam from ham."""
 
+import hashlib
 import io
 import json
 import pickle
@@ -11,10 +12,11 @@ import joblib
 import numpy as np
 import pytest
 from conftest import ham, spam
+from sklearn.metrics import roc_auc_score
 
 import bundle
 import features
-from inferencelog import MEASURES, read_baseline
+from inferencelog import MEASURES, read_baseline, read_scored
 from trainer.cli import main
 from trainer.model import COLUMNS
 
@@ -31,7 +33,13 @@ def folder(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_bundle_is_complete(folder: Path) -> None:
     manifest = bundle.read_manifest(folder)
-    assert sorted(manifest.files) == ["baseline.parquet", "curves.png", "model-card.md", "model.joblib"]
+    assert sorted(manifest.files) == [
+        "baseline.parquet",
+        "curves.png",
+        "evaluation.parquet",
+        "model-card.md",
+        "model.joblib",
+    ]
     assert (manifest.name, manifest.version, manifest.columns) == ("spam-detector", folder.name, COLUMNS)
     assert (manifest.corpus["ham"], manifest.corpus["spam"]) == (80, 60)
     assert manifest.feature_schema_version == features.SCHEMA_VERSION
@@ -67,6 +75,18 @@ def test_baseline_says_whose_it_is(folder: Path) -> None:
     assert found.table.column_names == [*MEASURES]
     scores = found.table["spam_probability"].to_numpy()
     assert len(scores) == 140 and scores[:80].mean() < 0.5 < scores[80:].mean()
+
+
+def test_evaluation_has_each_mail_with_the_score_of_a_model_that_did_not_know_it(corpus: Path, folder: Path) -> None:
+    manifest = bundle.read_manifest(folder)
+    found = read_scored((folder / "evaluation.parquet").read_bytes(), "evaluation.parquet")
+    files = [path for kind in ("easy-ham-1", "hard-ham", "spam-1") for path in sorted((corpus / kind).glob("*.txt"))]
+    assert found.mails == [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    assert found.spam.tolist() == [0] * 80 + [1] * 60
+    assert (found.model_sha256, found.corpus_digest) == (manifest.files["model.joblib"], manifest.corpus["digest"])
+    assert 1 - roc_auc_score(found.spam, found.scores) == manifest.metrics["one_minus_auc"]
+    by_fold = [1 - roc_auc_score(found.spam[found.folds == n], found.scores[found.folds == n]) for n in range(5)]
+    assert by_fold == manifest.metrics["one_minus_auc_by_fold"]
 
 
 def test_card_states_the_figures_of_the_manifest(folder: Path) -> None:

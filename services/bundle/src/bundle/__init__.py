@@ -6,7 +6,7 @@ A bundle is a folder `<root>/<name>/<version>/` with `model.joblib`, `model.json
 from bundle import quantiles
 from bundle.errors import BundleError
 from bundle.manifest import MANIFEST_NAME, TEXT_COLUMN, Manifest, read_manifest
-from bundle.store import MODEL_NAME, Bundle, dump, libraries, load, write
+from bundle.store import MODEL_NAME, Bundle, dump, libraries, load, verify, write
 
 __all__ = [
     "MANIFEST_NAME",
@@ -20,5 +20,6 @@ __all__ = [
     "load",
     "quantiles",
     "read_manifest",
+    "verify",
     "write",
 ]

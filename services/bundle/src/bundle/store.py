@@ -126,6 +126,26 @@ def _read(model_file: Path) -> bytes:
     raise BundleError(f"{model_file} is no regular file; it was not read: copy the bundle again")
 
 
+def verify(folder: Path, sha256: str | None = None) -> Manifest:
+    """Check a bundle's files and unpickle nothing.
+
+    Args:
+        folder: `<root>/<name>/<version>`, or a copy that has the model file, `model.json` and any companions.
+        sha256: Digest that the release pins for the model file, if any.
+
+    Raises:
+        BundleError: A file is missing, is not the one pinned, or is another than `model.json` says.
+    """
+    model_file = _model_file(folder)
+    manifest = read_manifest(folder)
+    _check_digest(model_file, hashlib.sha256(model_file.read_bytes()).hexdigest(), sha256, manifest)
+    for name, recorded in manifest.files.items():
+        path = folder / name
+        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != recorded:
+            raise BundleError(f"{path} is not the file that {MANIFEST_NAME} names; copy the bundle again")
+    return manifest
+
+
 def _model_file(folder: Path) -> Path:
     if not folder.is_dir():
         raise BundleError(

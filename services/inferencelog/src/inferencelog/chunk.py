@@ -74,9 +74,7 @@ class Chunk:
 
     def files(self, environment: str) -> list[File]:
         """One file for each hour that the rows are of; each call names them anew."""
-        table = self._table(environment)
-        hours = np.frombuffer(self.times, np.int64) // HOUR_MICROSECONDS
-        return [_file(table.filter(pa.array(hours == hour)), environment, int(hour)) for hour in np.unique(hours)]
+        return files_of(self._table(environment), environment)
 
     def _table(self, environment: str) -> pa.Table:
         n = len(self)
@@ -84,10 +82,10 @@ class Chunk:
         runs = [count for _, _, count in self.models]
         columns = [
             pa.array(np.frombuffer(self.times, np.int64), pa.timestamp("us", tz="UTC")),
-            _labels([environment], [n]),
-            _labels([version for version, _, _ in self.models], runs),
-            _labels([digest for _, digest, _ in self.models], runs),
-            _labels([features.SCHEMA_VERSION], [n]),
+            labels([environment], [n]),
+            labels([version for version, _, _ in self.models], runs),
+            labels([digest for _, digest, _ in self.models], runs),
+            labels([features.SCHEMA_VERSION], [n]),
             pa.array(self.request_ids, pa.string()),
             *(pa.array(np.ascontiguousarray(column)) for column in values.T),
             pa.array(np.frombuffer(self.spam, np.float64)),
@@ -95,7 +93,14 @@ class Chunk:
         return pa.Table.from_arrays(columns, schema=schema())
 
 
-def _labels(names: Sequence[str], runs: Sequence[int]) -> pa.DictionaryArray:
+def files_of(table: pa.Table, environment: str) -> list[File]:
+    """One file for each hour that the rows of a table with a column `time` are of; each call names them anew."""
+    hours = table["time"].to_numpy().astype("datetime64[us]").astype(np.int64) // HOUR_MICROSECONDS
+    return [_file(table.filter(pa.array(hours == hour)), environment, int(hour)) for hour in np.unique(hours)]
+
+
+def labels(names: Sequence[str], runs: Sequence[int]) -> pa.DictionaryArray:
+    """A column of `LABEL`: each name as many times as its run is long [len(names)]."""
     different = sorted(set(names))
     places: npt.NDArray[Any] = np.repeat([different.index(name) for name in names], runs).astype(np.int32)
     return pa.DictionaryArray.from_arrays(pa.array(places), pa.array(different, pa.string()))

@@ -11,3 +11,7 @@ class StoreError(LogError):
 
 class BaselineError(LogError):
     """A file is no baseline, or one of rows that do not belong together."""
+
+
+class EvaluationError(LogError):
+    """A file holds no scores of a corpus."""

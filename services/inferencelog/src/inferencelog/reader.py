@@ -48,10 +48,27 @@ def read_window(
         StoreError: The store cannot be read.
         ValueError: No environment, or no window.
     """
-    wanted = schema() if columns is None else pa.schema([schema().field(name) for name in columns])
+    return read_rows(store, environment, start, end, schema(), columns)
+
+
+def read_rows(
+    store: Store,
+    environment: str,
+    start: datetime,
+    end: datetime,
+    whole: pa.Schema,
+    columns: Sequence[str] | None = None,
+) -> Window:
+    """Read a window of any rows that are partitioned like the log; see `read_window`.
+
+    Args:
+        whole: The columns that a file has, with `time` and `environment`.
+    """
+    wanted = whole if columns is None else pa.schema([whole.field(name) for name in columns])
     paths = [p for hour in hours(start, end) for p in store.files(partition(environment, hour)) if p.endswith(SUFFIX)]
+    keys = [whole.field(key) for key in _KEYS if key not in wanted.names]
     within = (pc.field("time") >= start) & (pc.field("time") < end)
-    read = _together(lambda path: _read(store, path, wanted, within), paths)
+    read = _together(lambda path: _read(store, path, wanted, keys, within), paths)
     tables = [found for found in read if isinstance(found, pa.Table)]
     unreadable = {path: found for path, found in zip(paths, read, strict=True) if isinstance(found, str)}
     ours = [_of(table, environment) for table in tables]
@@ -87,9 +104,11 @@ def _together(work: Callable[[str], Answer], paths: Iterable[str]) -> list[Answe
         return list(pool.map(work, paths))
 
 
-def _read(store: Store, path: str, wanted: pa.Schema, within: pc.Expression) -> pa.Table | str | None:
+def _read(
+    store: Store, path: str, wanted: pa.Schema, keys: Sequence[pa.Field], within: pc.Expression
+) -> pa.Table | str | None:
     """The file's rows, or why it has none to give, or None when it is gone: somebody expires old files."""
-    fields = [*wanted, *(schema().field(key) for key in _KEYS if key not in wanted.names)]
+    fields = [*wanted, *keys]
     try:
         with store.open(path) as file:
             # One thread a file: the files are read side by side.

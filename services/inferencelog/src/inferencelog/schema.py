@@ -17,7 +17,9 @@ HOUR = timedelta(hours=1)
 ENVIRONMENT_PATTERN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 """Names of environments are part of paths; the same names are good for Kubernetes."""
 
-_LABEL = pa.dictionary(pa.int32(), pa.string())
+LABEL = pa.dictionary(pa.int32(), pa.string())
+"""A text that many rows share."""
+
 # The features as the model sees them, the score as the caller does.
 _MEASURES = [*(pa.field(name, pa.float32()) for name in features.NAMES), pa.field(SCORE, pa.float64())]
 
@@ -31,10 +33,10 @@ def schema() -> pa.Schema:
     return pa.schema(
         [
             pa.field("time", pa.timestamp("us", tz="UTC")),
-            pa.field("environment", _LABEL),
-            pa.field("model_version", _LABEL),
-            pa.field("model_sha256", _LABEL),
-            pa.field("feature_schema_version", _LABEL),
+            pa.field("environment", LABEL),
+            pa.field("model_version", LABEL),
+            pa.field("model_sha256", LABEL),
+            pa.field("feature_schema_version", LABEL),
             pa.field("request_id", pa.string()),
             *_MEASURES,
         ]

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 from inferencelog.chunk import Chunk, File, Rows
 from inferencelog.schema import check_environment
@@ -41,7 +42,24 @@ class Stats:
     """Writes that the store did not take; each is tried again."""
 
 
-class Writer:
+R = TypeVar("R")
+R_contra = TypeVar("R_contra", contravariant=True)
+
+
+class Buffer(Protocol[R_contra]):
+    """Gathers rows of a kind until they become files; `Chunk` and `ShadowChunk` do."""
+
+    def __len__(self) -> int:
+        """How many rows."""
+
+    def add(self, rows: R_contra, microseconds: int) -> None:
+        """Take rows that were answered at a time (microseconds since 1970, UTC)."""
+
+    def files(self, environment: str) -> list[File]:
+        """One file for each hour that the rows are of."""
+
+
+class Writer(Generic[R]):
     """Appends an environment's rows to its log.
 
     `append` only adds to a buffer. A thread of the writer's own makes files of it and writes them; while
@@ -49,21 +67,43 @@ class Writer:
     bound.
     """
 
+    @overload
+    def __init__(
+        self: "Writer[Rows]",
+        store: Store,
+        environment: str,
+        limits: Limits = ...,
+        clock: Callable[[], float] = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        store: Store,
+        environment: str,
+        limits: Limits = ...,
+        clock: Callable[[], float] = ...,
+        *,
+        buffer: Callable[[], Buffer[R]],
+    ) -> None: ...
+
     def __init__(
         self,
         store: Store,
         environment: str,
         limits: Limits = Limits(),
         clock: Callable[[], float] = time.time,
+        buffer: Callable[[], Buffer[Any]] = Chunk,
     ) -> None:
         self._store = store
         self._environment = check_environment(environment)
         self._limits = limits
         self._clock = clock
         self._changed = threading.Condition()
-        self._filling = Chunk()
+        self._buffer = buffer
+        self._filling: Buffer[R] = buffer()
         self._due = 0.0
-        self._full: deque[Chunk] = deque()
+        self._full: deque[Buffer[R]] = deque()
         self._stats = Stats()
         self._give_up_at: float | None = None
         self._away = False
@@ -77,14 +117,15 @@ class Writer:
         with self._changed:
             return self._stats
 
-    def append(self, rows: Rows) -> None:
+    def append(self, rows: R) -> None:
         """Hand over answered mails; costs microseconds, waits for nothing, never fails for the store's sake."""
         with self._changed:
-            if not self._filling:
+            if not len(self._filling):
                 self._due = time.monotonic() + self._limits.flush_seconds
                 self._changed.notify()
+            before = len(self._filling)
             self._filling.add(rows, int(self._clock() * 1e6))
-            self._count(waiting=len(rows.spam))
+            self._count(waiting=len(self._filling) - before)
             if len(self._filling) >= self._limits.flush_rows:
                 self._seal()
             while self._stats.waiting > self._limits.buffer_rows and self._full:
@@ -115,22 +156,22 @@ class Writer:
             for file in files:
                 self._deliver(file)
 
-    def _next(self) -> Chunk | None:
+    def _next(self) -> Buffer[R] | None:
         """The next rows to write, once they are due; None when there will be none."""
         with self._changed:
             while not self._full:
                 closing = self._give_up_at is not None
-                if self._filling and (closing or time.monotonic() >= self._due):
+                if len(self._filling) and (closing or time.monotonic() >= self._due):
                     self._seal()
                 elif closing:
                     return None
                 else:
-                    self._changed.wait(self._due - time.monotonic() if self._filling else None)
+                    self._changed.wait(self._due - time.monotonic() if len(self._filling) else None)
             return self._full.popleft()
 
     def _seal(self) -> None:
         self._full.append(self._filling)
-        self._filling = Chunk()
+        self._filling = self._buffer()
         self._changed.notify()
 
     def _deliver(self, file: File) -> None:
@@ -177,7 +218,7 @@ class Writer:
         if back:
             log.info("inference log: store is back", extra={"waiting": found.waiting, "dropped_in_all": found.dropped})
 
-    def _drop(self, chunk: Chunk) -> None:
+    def _drop(self, chunk: Buffer[R]) -> None:
         self._count(dropped=len(chunk), waiting=-len(chunk))
         if not self._dropping:
             self._dropping = True

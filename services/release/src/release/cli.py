@@ -52,6 +52,9 @@ def _add_reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     promotion.add_argument("--from", dest="source", default="staging")
     promotion.add_argument("--to", dest="target", default="production")
     promotion.add_argument("--models", type=Path, default=Path("build/models"), help="bundles whose metrics to show")
+    evidence = Path("build/evidence/evidence.json")
+    promotion.add_argument("--evidence", type=Path, default=evidence, help="by make evidence (%(default)s)")
+    promotion.add_argument("--without-evidence", metavar="REASON", help="promote all the same; it is committed")
     promotion.add_argument("--dry-run", action="store_true", help="print the commit's message and change nothing")
     promotion.set_defaults(run=_promote)
     render = commands.add_parser("render", help="print an environment's manifests")
@@ -89,7 +92,9 @@ def _write(git: Git, environment: str, values: dict[Place, str]) -> int:
 
 
 def _promote(options: argparse.Namespace, git: Git) -> int:
-    promotion = promote.prepare(git, options.source, options.target, options.models)
+    promotion = promote.prepare(
+        git, options.source, options.target, options.models, options.evidence, options.without_evidence
+    )
     if options.dry_run:
         print(promotion.message)
         print("A dry run: nothing was written.")

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from release import chart, report
+from release import evidence as evidence_file
 from release.changes import compare
 from release.errors import ReleaseError
 from release.git import Git
@@ -25,7 +27,9 @@ class Promotion:
     message: str
 
 
-def prepare(git: Git, source: str, target: str, models: Path) -> Promotion:
+def prepare(
+    git: Git, source: str, target: str, models: Path, evidence: Path, without_evidence: str | None
+) -> Promotion:
     """Check a promotion and write its message; nothing is changed.
 
     Args:
@@ -33,6 +37,8 @@ def prepare(git: Git, source: str, target: str, models: Path) -> Promotion:
         source: Environment whose release is promoted.
         target: Environment that gets it.
         models: Root of bundles, `<models>/<name>/<version>`; metrics are shown of those that are there.
+        evidence: What `make evidence` has written about the model.
+        without_evidence: Why there is to be none, if there is.
 
     Raises:
         ReleaseError: There is nothing to promote, or it must not be.
@@ -46,9 +52,11 @@ def prepare(git: Git, source: str, target: str, models: Path) -> Promotion:
     before = ReleaseFile.read(paths[target]).written()
     if before == pins:
         raise ReleaseError(f"{target} already runs what {source} runs; there is nothing to promote")
+    asked = evidence_file.Asked(git.root, source, target, before, pins, datetime.now(UTC))
+    shown = evidence_file.summary(evidence, asked, without_evidence)
     changes = _rendered(git.root, target, paths[source])
     summary = list(_summary(before, pins, models))
-    message = "\n".join([_subject(target, before, pins), "", *summary, "", changes, ""])
+    message = "\n".join([_subject(target, before, pins), "", *summary, "", *shown, "", changes, ""])
     return Promotion(paths[target], release.text, message)
 
 

@@ -1,5 +1,6 @@
 """A corpus as the trainer needs it: the features of all mails."""
 
+import hashlib
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ class Corpus:
     """Named numbers of the excerpts [n, k]."""
     digest: str
     """SHA-256 (hex) over names, kinds and contents of all mails."""
+    mail_digests: list[str]
+    """SHA-256 (hex) of each mail [n]."""
 
     @property
     def ham_count(self) -> int:
@@ -51,14 +54,15 @@ def read_corpus(root: Path) -> Corpus:
     mails = find_mails(root, MINIMUM)
     digest = Digest(root)
     chosen = random.Random(excerpts.SEED)
-    found, short = [], []
+    found, short, digests = [], [], []
     for mail in mails:
         raw = read_mail(mail)
         digest.add(mail, raw)
+        digests.append(hashlib.sha256(raw).hexdigest())
         found.append(features.extract(raw))
         short.append(features.extract(excerpts.excerpt(raw, chosen)))
     spam = np.array([mail.spam for mail in mails], dtype=np.int_)
-    return Corpus(*_columns(found), spam, *_columns(short), digest.hexdigest())
+    return Corpus(*_columns(found), spam, *_columns(short), digest.hexdigest(), digests)
 
 
 def _columns(found: list[features.Features]) -> tuple[list[str], NDArray[np.float64]]:

@@ -24,6 +24,8 @@ class Evaluation:
     """Out-of-fold probabilities [n] and what follows from them."""
 
     scores: Floats
+    folds: Labels
+    """The fold that each mail was left out with [n], from 0."""
     threshold: float
     metrics: dict[str, Any]
 
@@ -34,15 +36,19 @@ def evaluate(corpus: Corpus, groups: Labels, progress: Progress) -> Evaluation:
     excerpts = model.table(corpus.excerpt_texts, corpus.excerpt_values)
     splits = folds.split(corpus.spam, groups)
     scores, excerpt_scores = np.empty(len(corpus.spam)), np.empty(len(corpus.spam))
+    numbers = np.empty(len(corpus.spam), np.int_)
     for number, (train, test) in enumerate(splits, 1):
         fitted = model.fit(frame.iloc[train], corpus.spam[train], groups[train], excerpts.iloc[train])
+        numbers[test] = number - 1
         scores[test] = fitted.predict_proba(frame.iloc[test])[:, 1]
         excerpt_scores[test] = fitted.predict_proba(excerpts.iloc[test])[:, 1]
         miss = 1 - roc_auc_score(corpus.spam[test], scores[test])
         progress(f"fold {number} of {len(splits)}: 1-AUC {miss:.4%}")
     threshold = threshold_at(corpus.spam, scores, FALSE_POSITIVE_RATE)
     figures = metrics(corpus.spam, scores, [test for _, test in splits])
-    return Evaluation(scores, threshold, {**figures, **excerpt_metrics(corpus.spam, excerpt_scores, threshold)})
+    return Evaluation(
+        scores, numbers, threshold, {**figures, **excerpt_metrics(corpus.spam, excerpt_scores, threshold)}
+    )
 
 
 def threshold_at(spam: Labels, scores: Floats, false_positive_rate: float) -> float:

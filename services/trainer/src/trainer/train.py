@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 import bundle
 import features
 import trainer
-from inferencelog import MEASURES, Baseline, write_baseline
+from inferencelog import EVALUATION_NAME, MEASURES, Baseline, ScoredCorpus, write_baseline, write_scored
 from trainer import evaluate, folds, model, report
 from trainer.corpus import Corpus, read_corpus
 from trainer.evaluate import Evaluation, Labels, Progress
@@ -81,6 +81,7 @@ def _fit(corpus: Corpus, groups: Labels) -> Pipeline:
 
 def _write(folder: Path, pickled: bytes, corpus: Corpus, evaluation: Evaluation) -> None:
     files = {
+        EVALUATION_NAME: write_scored(_scored(pickled, corpus, evaluation)),
         BASELINE_NAME: write_baseline(_baseline(folder.name, pickled, corpus, evaluation)),
         report.CURVES_NAME: report.curves(corpus.spam, evaluation),
         report.CARD_NAME: report.card(MODEL, folder.name, corpus, evaluation).encode(),
@@ -115,4 +116,16 @@ def _baseline(version: str, pickled: bytes, corpus: Corpus, evaluation: Evaluati
         feature_schema_version=features.SCHEMA_VERSION,
         threshold=evaluation.threshold,
         source=f"training corpus of {len(corpus.texts)} mails, scored out of fold",
+    )
+
+
+def _scored(pickled: bytes, corpus: Corpus, evaluation: Evaluation) -> ScoredCorpus:
+    """What a later model is compared with on the same mails: figures alone cannot be paired."""
+    return ScoredCorpus(
+        mails=corpus.mail_digests,
+        spam=corpus.spam,
+        folds=evaluation.folds,
+        scores=evaluation.scores,
+        model_sha256=hashlib.sha256(pickled).hexdigest(),
+        corpus_digest=corpus.digest,
     )

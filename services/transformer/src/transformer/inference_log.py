@@ -1,7 +1,7 @@
 """Where answered mails are recorded for the drift detector: features and scores, never text."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -34,7 +34,7 @@ class NoInferenceLog:
 class WriterMetrics(Collector):
     """The writer's counts, read when they are scraped."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer[Any]) -> None:
         self._writer = writer
 
     def collect(self) -> Iterator[Metric]:

@@ -1,0 +1,85 @@
+"""From settings to evidence."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import yaml
+
+from evidence.drift_state import check_drift, newest_report
+from evidence.errors import EvidenceError
+from evidence.health import Health, check_health, read_health
+from evidence.models import read_side
+from evidence.offline import check_offline, compare_offline
+from evidence.prometheus import Prometheus
+from evidence.result import Evidence
+from evidence.shadow import check_shadow, read_agreement
+from evidence.thresholds import parse_thresholds, read_configured
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is asked for."""
+
+    root: Path
+    """Of the repository."""
+    source: str
+    """Environment of the candidate."""
+    target: str
+    """Environment that it is to be promoted to."""
+    candidate: Path | None
+    """A bundle's folder instead of what the release file pins."""
+    production: Path | None
+    log_uri: str
+    prometheus_url: str
+    """Empty for none."""
+    last: timedelta
+    """How long ago the period begins."""
+
+
+def make(settings: Settings, now: datetime) -> Evidence:
+    """Compare candidate and production, and check what was found.
+
+    Raises:
+        EvidenceError: Settings, bundles or log are such that there can be no evidence.
+    """
+    config = settings.root / "environments" / settings.target / "config.yaml"
+    configured = read_configured(config)
+    thresholds = parse_thresholds(configured, str(config))
+    namespace = _namespace(settings)
+    prometheus = Prometheus(settings.prometheus_url) if settings.prometheus_url else None
+    candidate = read_side(settings.root, settings.source, settings.candidate)
+    production = read_side(settings.root, settings.target, settings.production)
+    if candidate.sha256 == production.sha256:
+        raise EvidenceError(f"{settings.source} and {settings.target} have the same model; there is nothing to compare")
+    start = now - settings.last
+    offline = compare_offline(candidate, production, thresholds.auc_margin)
+    shadow = read_agreement(settings.log_uri, candidate, production, start, now)
+    drift = {side.environment: newest_report(settings.log_uri, side, start) for side in (candidate, production)}
+    health = _health(prometheus, settings.source, namespace, shadow.start, now)
+    checks = [
+        *check_offline(offline, thresholds),
+        *check_shadow(shadow, thresholds),
+        *check_drift(drift[settings.source], drift[settings.target], thresholds),
+        *check_health(health, thresholds),
+    ]
+    return Evidence(now, start, candidate, production, offline, shadow, drift, health, thresholds, configured, checks)
+
+
+def _namespace(settings: Settings) -> str:
+    """Of the candidate's environment, as Argo CD reads it."""
+    path = settings.root / "environments" / settings.source / "config.yaml"
+    try:
+        return str(yaml.safe_load(path.read_text())["namespace"])
+    except (OSError, yaml.YAMLError, LookupError, TypeError) as error:
+        raise EvidenceError(f"{path} names no namespace: {error!r}") from None
+
+
+def _health(
+    prometheus: Prometheus | None, environment: str, namespace: str, start: datetime | None, now: datetime
+) -> Health | str:
+    if prometheus is None:
+        return "PROMETHEUS_URL is not set"
+    if start is None:
+        return "there is no shadowed mail, so no period to ask about"
+    return read_health(prometheus, environment, namespace, start, now)

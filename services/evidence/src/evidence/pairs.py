@@ -1,0 +1,181 @@
+"""Statistics of two models that have answered the same mails."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class AucDifference:
+    """Areas under two ROC curves over the same mails."""
+
+    candidate: float
+    production: float
+    standard_error: float
+    """Of the difference."""
+    interval: Interval
+    """Of candidate - production, at the asked confidence."""
+    p_worse: float
+    """One-sided: how likely so low a candidate is if its area were production's less the margin."""
+
+    @property
+    def difference(self) -> float:
+        """Candidate - production; negative for a candidate that is worse."""
+        return self.candidate - self.production
+
+
+def delong(spam: Flags, candidate: Floats, production: Floats, confidence: float, margin: float = 0.0) -> AucDifference:
+    """Compare two correlated ROC curves without assumptions about the scores' distribution.
+
+    DeLong, DeLong and Clarke-Pearson, Comparing the Areas under Two or More Correlated Receiver Operating
+    Characteristic Curves, Biometrics 44 (1988) 837-845; computed by midranks as Sun and Xu, IEEE Signal Processing
+    Letters 21 (2014) 1389-1393, in n log n. It takes mails as independent.
+
+    Args:
+        spam: Which mails are spam [n]; two or more of each kind.
+        candidate: Its scores [n].
+        production: Its scores [n].
+        confidence: Of the interval, 0 to 1.
+        margin: By how much the candidate's area may be lower.
+
+    Raises:
+        ValueError: Fewer than two mails of a kind.
+    """
+    if min(spam.sum(), (~spam).sum()) < 2:
+        raise ValueError(f"{spam.sum()} spam and {(~spam).sum()} ham; two of each are needed")
+    parts = [_components(spam, scores) for scores in (candidate, production)]
+    ours, theirs = (float(of_spam.mean()) for of_spam, _ in parts)
+    # The variance of the difference is the sum of those of the differences of both kinds' components.
+    of_spam, of_ham = (parts[0][kind] - parts[1][kind] for kind in (0, 1))
+    error = math.sqrt(of_spam.var(ddof=1) / len(of_spam) + of_ham.var(ddof=1) / len(of_ham))
+    difference = ours - theirs
+    reach = float(stats.norm.ppf(0.5 + confidence / 2)) * error
+    return AucDifference(
+        ours, theirs, error, (difference - reach, difference + reach), _p_below(difference + margin, error)
+    )
+
+
+def _p_below(difference: float, error: float) -> float:
+    if error == 0:
+        return 0.0 if difference < 0 else 1.0
+    return float(stats.norm.cdf(difference / error))
+
+
+def _components(spam: Flags, scores: Floats) -> tuple[Floats, Floats]:
+    """For each spam mail the share of ham below it, for each ham mail the share of spam above; ties count half."""
+    positive, negative = scores[spam], scores[~spam]
+    ranks = stats.rankdata(np.concatenate([positive, negative]))
+    of_spam = (ranks[: len(positive)] - stats.rankdata(positive)) / len(negative)
+    of_ham = 1 - (ranks[len(positive) :] - stats.rankdata(negative)) / len(positive)
+    return of_spam, of_ham
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDifference:
+    """Mails that only one of two models is wrong about."""
+
+    candidate_only: int
+    production_only: int
+    both: int
+    p_worse: float
+    """One-sided: how likely so many of the candidate's own errors are if each were as likely the other's."""
+
+
+def mcnemar(candidate_wrong: Flags, production_wrong: Flags) -> ErrorDifference:
+    """Compare errors on the same mails [n] by the exact test of McNemar, Psychometrika 12 (1947) 153-157.
+
+    Of the mails that exactly one model is wrong about, each model would have half: a binomial test.
+    """
+    candidate_only = int((candidate_wrong & ~production_wrong).sum())
+    production_only = int((production_wrong & ~candidate_wrong).sum())
+    discordant = candidate_only + production_only
+    p_worse = float(stats.binom.sf(candidate_only - 1, discordant, 0.5)) if discordant else 1.0
+    return ErrorDifference(candidate_only, production_only, int((candidate_wrong & production_wrong).sum()), p_worse)
+
+
+def wilson(count: int, of: int, confidence: float) -> Interval:
+    """The score interval of a share: Wilson, Journal of the American Statistical Association 22 (1927) 209-212.
+
+    Args:
+        count: How many of `of`, which is 1 or more.
+        of: Independent trials.
+        confidence: 0 to 1.
+    """
+    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    share = count / of
+    middle = (share + z**2 / (2 * of)) / (1 + z**2 / of)
+    reach = z / (1 + z**2 / of) * math.sqrt(share * (1 - share) / of + z**2 / (4 * of**2))
+    # Where all or none are counted the bound is exactly that.
+    return (0.0 if count == 0 else middle - reach, 1.0 if count == of else middle + reach)
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A quantile of the candidate's seconds over the same of production's."""
+
+    quantile: float
+    candidate: float
+    production: float
+    ratio: float
+    interval: Interval
+
+
+RESAMPLES = 1000
+_ROWS = 50_000
+"""Of one resample: of more mails the interval is as wide as that of so many, and takes no longer."""
+
+
+def quantile_ratios(
+    candidate: Floats, production: Floats, groups: NDArray[Any], quantiles: tuple[float, ...], confidence: float
+) -> list[Ratio]:
+    """Ratios of quantiles with percentile intervals of a bootstrap over groups (Davison and Hinkley 1997, 2.4 and 3.8).
+
+    Mails of one request have their time in common: drawn one by one they would pretend to be more than they are.
+
+    Args:
+        candidate: Seconds [n], above 0.
+        production: Seconds [n], above 0.
+        groups: Requests [n].
+        quantiles: 0 to 1 each.
+        confidence: Of the intervals.
+    """
+    random = np.random.default_rng(0)
+    _, members = np.unique(groups, return_inverse=True)
+    asked = list(quantiles)
+    draws = _resampled(candidate, production, members, asked, random)
+    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    figures = zip(asked, np.quantile(candidate, asked), np.quantile(production, asked), low, high, strict=True)
+    return [
+        Ratio(quantile, float(ours), float(theirs), float(ours / theirs), (float(least), float(most)))
+        for quantile, ours, theirs, least, most in figures
+    ]
+
+
+def _resampled(
+    candidate: Floats,
+    production: Floats,
+    members: NDArray[np.intp],
+    quantiles: list[float],
+    random: np.random.Generator,
+) -> Floats:
+    """Ratios [RESAMPLES, quantiles]."""
+    order = np.argsort(members, kind="stable")
+    count = int(members.max()) + 1
+    starts, sizes = np.searchsorted(members[order], np.arange(count)), np.bincount(members)
+    draw = min(count, max(1, int(_ROWS / sizes.mean())))
+    ratios = np.empty((RESAMPLES, len(quantiles)))
+    for row in range(RESAMPLES):
+        chosen = random.integers(0, count, draw)
+        lengths = sizes[chosen]
+        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        rows = order[np.repeat(starts[chosen], lengths) + within]
+        ratios[row] = np.quantile(candidate[rows], quantiles) / np.quantile(production[rows], quantiles)
+    return ratios

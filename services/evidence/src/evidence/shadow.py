@@ -1,0 +1,263 @@
+"""Both models on the same mails of production."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import features
+from evidence.check import Check, check
+from evidence.errors import EvidenceError
+from evidence.models import Side
+from evidence.pairs import Floats, Interval, Ratio, quantile_ratios, wilson
+from evidence.thresholds import Thresholds
+from inferencelog import LogError, Prediction, ShadowWindow, open_shadow, read_shadow
+
+CONFIDENCE = 0.95
+QUANTILES = (0.5, 0.99)
+DISAGREEMENTS = 20
+KINDS: tuple[Prediction, Prediction] = ("spam", "ham")
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How many of n mails both models predict alike."""
+
+    mails: int
+    agreed: int
+    interval: Interval | None
+    """Wilson's, at `CONFIDENCE`; None of no mail."""
+
+    @classmethod
+    def of(cls, agreed: int, mails: int) -> "Agreement":
+        """With its interval."""
+        return cls(mails, agreed, wilson(agreed, mails, CONFIDENCE) if mails else None)
+
+    @property
+    def lower(self) -> float:
+        """The lower bound; 0 of no mail."""
+        return self.interval[0] if self.interval else 0.0
+
+    def __str__(self) -> str:
+        """For a person."""
+        if self.interval is None:
+            return "0 mails"
+        low, high = self.interval
+        return f"{self.agreed} of {self.mails} mails, {self.agreed / self.mails:.2%} (95 % {low:.2%} to {high:.2%})"
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A mail on which the models differ most; it can be found by its request, its text is nowhere."""
+
+    request_id: str
+    position: int
+    time: str
+    candidate_probability: float
+    candidate_prediction: str
+    production_probability: float
+    production_prediction: str
+    features: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """What production's mail says."""
+
+    start: datetime | None
+    """Of the first mail of exactly these models; None of none."""
+    end: datetime | None
+    agreement: Agreement
+    by_production: dict[str, Agreement]
+    """Among the mails that production called spam, and ham."""
+    table: dict[str, dict[str, int]]
+    """Production's prediction -> the candidate's -> mails."""
+    requests: int
+    differences: Floats
+    """Candidate's probability - production's [n]."""
+    latency: list[Ratio]
+    """Of `QUANTILES`; none where a time is missing or 0."""
+    disagreements: list[Disagreement]
+    window: ShadowWindow
+    rows: pa.Table
+    """The rows that were compared [n]."""
+    not_finite: int
+    """Rows with a probability or time that is no finite number; not compared."""
+    seconds: tuple[Floats, Floats]
+    """Of the candidate and of production [n]."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures as JSON takes them."""
+        tails = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+        spread = np.quantile(self.differences, tails).tolist() if len(self.differences) else []
+        return {
+            "start": self.start and self.start.isoformat(),
+            "end": self.end and self.end.isoformat(),
+            "agreement": asdict(self.agreement),
+            "agreement_by_production": {kind: asdict(found) for kind, found in self.by_production.items()},
+            "predictions": self.table,
+            "requests": self.requests,
+            "difference_quantiles": {f"{tail:g}": value for tail, value in zip(tails, spread, strict=False)},
+            "latency": [asdict(ratio) for ratio in self.latency],
+            "largest_disagreements": [asdict(each) for each in self.disagreements],
+            "rows_of_other_models": self.window.other_models,
+            "duplicate_rows": self.window.duplicates,
+            "not_finite_rows": self.not_finite,
+            "contradicting_duplicates": self.window.contradictions,
+            "files": self.window.files,
+            "unreadable_files": self.window.unreadable,
+        }
+
+
+def read_agreement(log_uri: str, candidate: Side, production: Side, start: datetime, end: datetime) -> Shadow:
+    """Compare the two models on the mails that both have answered.
+
+    Args:
+        log_uri: The inference log.
+        candidate: Its environment's shadowed mails are read.
+        production: Only rows beside exactly this model count.
+        start: With a zone.
+        end: The first moment after the period.
+
+    Raises:
+        EvidenceError: The log cannot be read.
+    """
+    try:
+        store = open_shadow(log_uri)
+        window = read_shadow(store, candidate.environment, start, end, candidate.sha256, production.sha256)
+    except LogError as error:
+        raise EvidenceError(str(error)) from error
+    return _compared(window)
+
+
+_NUMBERS = ("probability", "production_probability", "seconds", "production_seconds")
+
+
+def _compared(window: ShadowWindow) -> Shadow:
+    finite = np.logical_and.reduce([np.isfinite(_numbers(window.table, name)) for name in _NUMBERS])
+    table = window.table.filter(pa.array(finite))
+    ours, theirs = (_texts(table, f"{side}prediction") for side in ("", "production_"))
+    pairs = Counter(zip(theirs, ours, strict=True))
+    counts: dict[str, dict[str, int]] = {kind: {other: pairs[kind, other] for other in KINDS} for kind in KINDS}
+    differences = _numbers(table, "probability") - _numbers(table, "production_probability")
+    seconds = (_numbers(table, "seconds"), _numbers(table, "production_seconds"))
+    times = table["time"].to_pylist()
+    return Shadow(
+        start=times[0] if times else None,
+        end=times[-1] if times else None,
+        agreement=Agreement.of(sum(counts[kind][kind] for kind in KINDS), table.num_rows),
+        by_production={kind: Agreement.of(counts[kind][kind], sum(counts[kind].values())) for kind in KINDS},
+        table=counts,
+        requests=pc.count_distinct(table["request_id"]).as_py(),
+        differences=differences,
+        latency=_latency(table, *seconds),
+        disagreements=_largest(table, differences),
+        window=window,
+        rows=table,
+        not_finite=window.table.num_rows - table.num_rows,
+        seconds=seconds,
+    )
+
+
+def _texts(table: pa.Table, column: str) -> list[str]:
+    found: list[str] = table[column].cast(pa.string()).to_pylist()
+    return found
+
+
+def _numbers(table: pa.Table, column: str) -> Floats:
+    found: Floats = table[column].to_numpy()
+    return found
+
+
+def _latency(table: pa.Table, candidate: Floats, production: Floats) -> list[Ratio]:
+    if not (len(candidate) and candidate.min() > 0 and production.min() > 0):
+        return []
+    groups = table["request_id"].to_numpy()
+    return quantile_ratios(candidate, production, groups, QUANTILES, CONFIDENCE)
+
+
+def _largest(table: pa.Table, differences: Floats) -> list[Disagreement]:
+    """Those with another prediction first, then by the difference of probabilities."""
+    if not table.num_rows:
+        return []
+    differs = np.array(_texts(table, "prediction")) != np.array(_texts(table, "production_prediction"))
+    order = np.lexsort((-np.abs(differences), ~differs))[:DISAGREEMENTS]
+    rows = table.take(pa.array(order)).to_pylist()
+    return [_disagreement(row) for row in rows]
+
+
+def _disagreement(row: dict[str, Any]) -> Disagreement:
+    return Disagreement(
+        request_id=row["request_id"],
+        position=row["position"],
+        time=row["time"].isoformat(),
+        candidate_probability=row["probability"],
+        candidate_prediction=row["prediction"],
+        production_probability=row["production_probability"],
+        production_prediction=row["production_prediction"],
+        features={name: row[name] for name in features.NAMES},
+    )
+
+
+_LONGER = "let staging be shadowed for longer, or raise the share of mail that is"
+_LOOK = "look at the largest disagreements in evidence.md: which model is right about them?"
+
+
+def check_shadow(found: Shadow, thresholds: Thresholds) -> list[Check]:
+    """Whether there is enough mail, and both models answer it alike and as fast."""
+    enough = check(
+        "shadowed mails",
+        found.agreement.mails >= thresholds.minimum_mails,
+        f"{found.agreement.mails} of exactly these models",
+        f"at least {thresholds.minimum_mails}",
+        f"{_LONGER}; {found.window.other_models} rows are of other models",
+    )
+    return [enough, *_check_agreement(found, thresholds), *_check_latency(found, thresholds)]
+
+
+def _check_agreement(found: Shadow, thresholds: Thresholds) -> list[Check]:
+    asked = {"": (found.agreement, thresholds.minimum_agreement)}
+    for kind, agreement in found.by_production.items():
+        asked[f" where production said {kind}"] = (agreement, thresholds.minimum_agreement_each)
+    return [
+        check(
+            f"agreement{where}",
+            agreement.lower >= least,
+            str(agreement),
+            f"lower bound at least {least:.1%}",
+            _advice(agreement, least),
+        )
+        for where, (agreement, least) in asked.items()
+    ]
+
+
+def _advice(agreement: Agreement, least: float) -> str:
+    share = agreement.agreed / agreement.mails if agreement.mails else 1.0
+    if share <= least:
+        return _LOOK
+    return f"the share itself is above {least:.1%}, and too few mails prove it: {_LONGER}"
+
+
+def _check_latency(found: Shadow, thresholds: Thresholds) -> list[Check]:
+    limits = (thresholds.maximum_latency_ratio, thresholds.maximum_latency_ratio_p99)
+    names = ("latency, median", "latency, 99th percentile")
+    if not found.latency:
+        return [
+            Check(name, "refused", "no times, or times of 0", f"upper bound at most {limit:g} times", _LONGER)
+            for name, limit in zip(names, limits, strict=True)
+        ]
+    return [
+        check(
+            name,
+            ratio.interval[1] <= limit,
+            f"{ratio.candidate * 1000:.2f} ms against {ratio.production * 1000:.2f} ms, {ratio.ratio:.2f} times"
+            f" (95 % {ratio.interval[0]:.2f} to {ratio.interval[1]:.2f})",
+            f"upper bound at most {limit:g} times",
+            "compare sizes and limits of both environments' pods first: staging's may be smaller",
+        )
+        for name, limit, ratio in zip(names, limits, found.latency, strict=True)
+    ]

@@ -1,0 +1,81 @@
+"""A corpus as a model scored it out of fold: what two models are compared by, mail by mail."""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from inferencelog.errors import EvaluationError
+
+EVALUATION_NAME = "evaluation.parquet"
+"""Its file in a model's bundle."""
+
+_SCHEMA = pa.schema(
+    [
+        pa.field("mail_sha256", pa.string()),
+        pa.field("spam", pa.bool_()),
+        pa.field("fold", pa.int32()),
+        pa.field("spam_probability", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredCorpus:
+    """The mails of a corpus [n] in its own order, each scored by a model that was fitted without its fold."""
+
+    mails: list[str]
+    """SHA-256 (hex) of each mail [n]."""
+    spam: NDArray[np.int_]
+    """1 for spam, 0 for ham [n]."""
+    folds: NDArray[np.int_]
+    """The fold that the mail was left out with [n]."""
+    scores: NDArray[np.float64]
+    """Spam probabilities [n], 0 to 1."""
+    model_sha256: str
+    """Of the final model, which was fitted in the same way on all mails."""
+    corpus_digest: str
+
+
+def write_scored(scored: ScoredCorpus) -> bytes:
+    """The scores as a Parquet file."""
+    columns = [pa.array(scored.mails), pa.array(scored.spam.astype(bool)), scored.folds.astype(np.int32), scored.scores]
+    table = pa.Table.from_arrays([pa.array(column) for column in columns], schema=_SCHEMA)
+    metadata = {"model_sha256": scored.model_sha256, "corpus_digest": scored.corpus_digest}
+    target = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(metadata), target, compression="zstd")
+    return target.getvalue()
+
+
+def read_scored(data: bytes, name: str) -> ScoredCorpus:
+    """The scores in the content of a Parquet file.
+
+    Args:
+        data: What `write_scored` gave.
+        name: Of the file, for errors.
+
+    Raises:
+        EvaluationError: It holds none.
+    """
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+        metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+        return _scored(table.select(_SCHEMA.names).cast(_SCHEMA), metadata)
+    except (pa.ArrowException, OSError, LookupError, ValueError) as error:
+        why = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise EvaluationError(f"{name} holds no scores of a corpus: {why}; train the bundle anew") from error
+
+
+def _scored(table: pa.Table, metadata: dict[str, Any]) -> ScoredCorpus:
+    return ScoredCorpus(
+        mails=table["mail_sha256"].to_pylist(),
+        spam=table["spam"].to_numpy().astype(np.int_),
+        folds=table["fold"].to_numpy().astype(np.int_),
+        scores=table["spam_probability"].to_numpy(),
+        model_sha256=metadata["model_sha256"],
+        corpus_digest=metadata["corpus_digest"],
+    )
