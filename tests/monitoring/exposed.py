@@ -51,6 +51,7 @@ def exposed(folder: Path, model: Path, mails: list[str]) -> dict[str, Metrics]:
         # Of the gateway; the other services do not know them.
         patch.setenv("MAX_QUEUED_MAILS", str(QUEUE))
         patch.setenv("DEADLINE_SECONDS", "1")
+        patch.setenv("SHADOW_SHARE", "1")
         with system(folder, model, INFERENCE_LOG_URI=log, INFERENCE_LOG_FLUSH_SECONDS="0.2") as running:
             happen(running, mails)
             found = {service: metrics_of(scrape(running, name)) for service, name in SERVICES.items()}
@@ -62,13 +63,14 @@ def happen(running: System, mails: list[str]) -> None:
     """Answers, a full queue, a deadline that passes and a transformer that is gone."""
     assert [ask(running, "production", mail) for mail in mails[:2]] == [200, 200]
     assert ask(running, "production", *mails[: QUEUE // 2]) == 200
+    until(running, "gateway", "gateway_shadow_mails_total{outcome=\"compared\"}", QUEUE // 2 + 2)
     assert ask(running, "production", *["x"] * (QUEUE + 1)) == 503
     running.processes["ps"].send_signal(signal.SIGSTOP)
     assert ask(running, "staging", "x") == 504
     running.processes["ps"].send_signal(signal.SIGCONT)
     running.kill("ts")
     assert ask(running, "staging", "x") == 503
-    until_written(running, QUEUE // 2)
+    until(running, "tp", "inference_log_rows_written_total", QUEUE // 2)
 
 
 def ask(running: System, environment: str, *mails: str) -> int:
@@ -92,11 +94,11 @@ def scrape(running: System, name: str) -> str:
         return str(answer.read().decode())
 
 
-def until_written(running: System, rows: int) -> None:
-    """Wait until production's inference log holds so many rows."""
+def until(running: System, name: str, series: str, value: float) -> None:
+    """Wait until a process says that a series has come so far."""
     end = time.monotonic() + SECONDS
-    while float(re.findall(r"^inference_log_rows_written_total (\S+)$", scrape(running, "tp"), re.MULTILINE)[0]) < rows:
-        assert time.monotonic() < end, "the inference log is not written"
+    while float(re.findall(rf"^{re.escape(series)} (\S+)$", scrape(running, name), re.MULTILINE)[0]) < value:
+        assert time.monotonic() < end, f"{series} does not come to {value}"
         time.sleep(0.1)
 
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 import features
-from inferencelog import Writer, open_store, read_window
+from inferencelog import Rows, ShadowChunk, ShadowRows, Writer, open_shadow, open_store, read_shadow, read_window
 from transformer.model import FeatureTransformer
 from transformer.predictor_client import PredictorClient
 
@@ -54,13 +54,21 @@ def scores(body: dict[str, Any]) -> list[float]:
 class LogOnDisk:
     """The real log, and a look at what is in it."""
 
-    writer: Writer
+    writer: Writer[Rows]
+    shadow_writer: Writer[ShadowRows]
     folder: Path
 
     def rows(self) -> list[dict[str, Any]]:
         self.writer.close(10)
         now = datetime.now(UTC)
         window = read_window(open_store(str(self.folder)), "test", now - timedelta(hours=1), now + timedelta(hours=1))
+        return window.table.to_pylist()  # type: ignore[no-any-return]
+
+    def shadow_rows(self) -> list[dict[str, Any]]:
+        self.shadow_writer.close(10)
+        now = datetime.now(UTC)
+        hour = timedelta(hours=1)
+        window = read_shadow(open_shadow(str(self.folder)), "test", now - hour, now + hour)
         return window.table.to_pylist()  # type: ignore[no-any-return]
 
 
@@ -82,13 +90,15 @@ async def client(predictor: FakePredictor) -> AsyncIterator[PredictorClient]:
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[LogOnDisk]:
     writer = Writer(open_store(str(tmp_path)), "test")
-    yield LogOnDisk(writer, tmp_path)
+    shadow_writer = Writer(open_shadow(str(tmp_path)), "test", buffer=ShadowChunk)
+    yield LogOnDisk(writer, shadow_writer, tmp_path)
     writer.close(10)
+    shadow_writer.close(10)
 
 
 @pytest.fixture
 def model(client: PredictorClient, log: LogOnDisk) -> FeatureTransformer:
-    return FeatureTransformer("spam-detector", client, log.writer)
+    return FeatureTransformer("spam-detector", client, log.writer, shadow_log=log.shadow_writer)
 
 
 async def hang(_: web.Request) -> None:

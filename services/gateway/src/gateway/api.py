@@ -13,6 +13,7 @@ from starlette.responses import Response
 from gateway import openapi, problems, traces
 from gateway.access import SECURITY, Access
 from gateway.coalescer import Coalescer
+from gateway.experiment import Experiment, canary_key
 from gateway.requests import Arriving, BatchPredictRequest, PredictRequest, check_count, parse, read_body, sizes
 from gateway.server import AWAITS
 from gateway.settings import Settings
@@ -51,8 +52,15 @@ class BatchPredictResponse(BaseModel):
 class Api:
     """The two endpoints over the environments' coalescers, for everybody or for those who have access."""
 
-    def __init__(self, settings: Settings, environments: dict[str, Coalescer], access: Access | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        environments: dict[str, Coalescer],
+        access: Access | None = None,
+        experiment: Experiment | None = None,
+    ) -> None:
         self._settings = settings
+        self._experiment = experiment
         self._access = access
         self._environments = environments
         self._known = list(settings.environments)
@@ -86,15 +94,13 @@ class Api:
         request_id = request.scope["state"]["request_id"]
         span = request.scope.get(traces.SPAN)
         size = sizes([content], self._settings.max_mail_bytes)
-        pieces = environment.submit([Mail(content, request_id)], size, span)
-        _await_for(request, pieces)
-        answer = await pieces[0]
+        answered, (answer,) = await self._answer(request, environment, [Mail(content, request_id)], size)
         if span is not None:
             span.set(model__version=answer.model_version, mails=1)
         prediction, probability = answer.predictions[0], answer.probabilities[0]
-        environment.count(prediction, probability)
+        answered.count(prediction, probability)
         verdict = {"prediction": prediction, "spam_probability": probability}
-        return as_json({**verdict, **origin(environment, answer, request_id)}, answer)
+        return as_json({**verdict, **origin(answered, answer, request_id)}, answer)
 
     async def batch_predict(self, request: Request) -> Response:
         """Say of each of several mails whether it is spam."""
@@ -108,9 +114,8 @@ class Api:
         request.scope["state"]["mails"] = len(emails)
         mails = [Mail(email, request_id) for email in emails]
         span = request.scope.get(traces.SPAN)
-        pieces = environment.submit(mails, sizes(emails, self._settings.max_mail_bytes), span)
-        _await_for(request, pieces)
-        answers = await _all(pieces)
+        size = sizes(emails, self._settings.max_mail_bytes)
+        answered, answers = await self._answer(request, environment, mails, size)
         if span is not None:
             span.set(model__version=answers[0].model_version)
         verdicts = [
@@ -118,15 +123,31 @@ class Api:
             for answer in answers
             for prediction, probability in zip(answer.predictions, answer.probabilities, strict=True)
         ]
-        _count(environment, answers)
-        content = {"predictions": verdicts, "count": len(verdicts), **origin(environment, answers[0], request_id)}
+        _count(answered, answers)
+        content = {"predictions": verdicts, "count": len(verdicts), **origin(answered, answers[0], request_id)}
         return as_json(content, answers[0])
+
+    async def _answer(
+        self, request: Request, environment: Coalescer, mails: list[Mail], sizes: list[int]
+    ) -> tuple[Coalescer, list[Answer]]:
+        """Who has answered a request, its own environment or one that is tried on its mail, and what."""
+        span = request.scope.get(traces.SPAN)
+
+        async def ask(asked: Coalescer) -> list[Answer]:
+            pieces = asked.submit(mails, sizes, span)
+            _await_for(request, pieces)
+            return [await pieces[0]] if len(pieces) == 1 else await _all(pieces)
+
+        if self._experiment is None:
+            return environment, await ask(environment)
+        return await self._experiment.answer(request, environment, mails, sizes, ask)
 
     def environment(self, request: Request) -> Coalescer:
         """Whose request it is, and whom it asks: all that can be refused before the body is read.
 
         Raises:
-            Problem: There is no such environment or several (400), or the key is missing, barred or over its rate.
+            Problem: There is no such environment or several, or the canary's key is none (400), or the API key is
+                missing, barred or over its rate.
         """
         caller = self._access.caller(request) if self._access else None
         given = request.headers.getlist("x-environment")
@@ -137,6 +158,8 @@ class Api:
         if found is None:
             raise problems.unknown_environment(name, self._known)
         request.scope["state"]["environment"] = name
+        # Also where no canary runs: whose key is none should not learn it when one begins.
+        canary_key(request)
         if caller:
             caller.enter(name)
         return found
@@ -154,7 +177,7 @@ class Api:
         environment = openapi.described_environment(self._known, self._settings.default_environment)
         content = {"application/json": {"schema": body.model_json_schema()}}
         documented = {
-            "parameters": [environment, openapi.described_request_id()],
+            "parameters": [environment, openapi.described_request_id(), openapi.described_canary_key()],
             "requestBody": {"required": True, "content": content},
         }
         return documented | ({"security": SECURITY} if self._access else {})

@@ -18,6 +18,7 @@ from gateway.access import SECURITY_SCHEMES, Access
 from gateway.access_log import AccessLog, LineBuffer
 from gateway.api import Api
 from gateway.coalescer import Coalescer, Limits
+from gateway.experiment import Experiment
 from gateway.explain import Explain
 from gateway.gate import Gate
 from gateway.metrics import observe_request
@@ -46,10 +47,11 @@ class GatewayApp(FastAPI):
         access: Access | None,
         lifespan: Lifespan[FastAPI],
         tracer: Tracer | None = None,
+        experiment: Experiment | None = None,
     ) -> None:
         super().__init__(title="Spam detector", version="1", lifespan=lifespan, redirect_slashes=False)
         self._access = access
-        api = Api(settings, environments, access)
+        api = Api(settings, environments, access, experiment)
         self.include_router(api.router())
         self.include_router(Explain(settings, api).router())
         self.router.routes.extend(page_routes(settings))
@@ -83,6 +85,7 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> GatewayApp:
     clients: dict[str, TransformerClient] = {}
     environments: dict[str, Coalescer] = {}
     readiness = Readiness(clients)
+    experiment = Experiment(settings) if settings.experiments else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -90,13 +93,14 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> GatewayApp:
             for name, url in settings.environments.items():
                 clients[name] = TransformerClient(name, Replicas(str(url)), settings.model_name, session)
                 environments[name] = Coalescer(clients[name], Limits.of(settings))
-            async with readiness.watched(), access.watched() if access else nullcontext():
+            tried = experiment.opened(environments, session) if experiment else nullcontext()
+            async with readiness.watched(), access.watched() if access else nullcontext(), tried:
                 yield
         # Here, and not once the server has run: it ends by the very signal that has ended it.
         if tracer is not None:
             await asyncio.to_thread(tracer.close, TRACES_SECONDS)
 
-    app = GatewayApp(settings, environments, access, lifespan, tracer)
+    app = GatewayApp(settings, environments, access, lifespan, tracer, experiment)
     _add_probes(app, readiness)
     _add_error_handlers(app)
     _instrument(app)

@@ -146,6 +146,11 @@ class Coalescer:
             or self._queued_mails * self._batch_seconds > limits.queue_seconds * self._slots * limits.batch_mails
         )
 
+    @property
+    def waits(self) -> bool:
+        """Whether mail waits for a batch."""
+        return self._queued_mails > 0
+
     def count_refused(self, mails: int = 1) -> None:
         """Count mails for which there was no room."""
         self._refused_mails.inc(mails)
@@ -285,8 +290,9 @@ class Coalescer:
             for job in batch:
                 self._settle(job, problem)
         else:
-            self._upstream_seconds.observe(monotonic() - started)
-            self._deliver(batch, answer)
+            seconds = monotonic() - started
+            self._upstream_seconds.observe(seconds)
+            self._deliver(batch, answer, seconds)
 
     async def _infer(self, batch: list[Job], mails: Sequence[Mail], left: float) -> Answer:
         batch_id = self._batch_id(batch)
@@ -308,12 +314,12 @@ class Coalescer:
         first = batch[0].mails[0].request_id
         return first if len(batch) == 1 else f"batch-{next(self._batch_numbers)}-{first}"
 
-    def _deliver(self, batch: list[Job], answer: Answer) -> None:
+    def _deliver(self, batch: list[Job], answer: Answer, seconds: float) -> None:
         start = 0
         for job in batch:
             end = start + len(job.mails)
             probabilities, predictions = answer.probabilities[start:end], answer.predictions[start:end]
-            own = Answer(probabilities, predictions, answer.model_version, answer.model_sha256)
+            own = Answer(probabilities, predictions, answer.model_version, answer.model_sha256, seconds)
             self._settle(job, own)
             start = end
 

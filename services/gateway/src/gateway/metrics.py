@@ -69,6 +69,23 @@ KEY_REQUESTS = Counter(
     "Requests by the name of their API key, and what it was good for",
     ["key", "outcome"],
 )
+SHADOW_MAILS = Counter(
+    "gateway_shadow_mails_total", "Shadowed mails, by what became of their comparison", ["outcome"]
+)
+SHADOW_QUEUED_MAILS = Gauge("gateway_shadow_queued_mails", "Shadowed mails that wait or are under way")
+CANARY_SHARE = Gauge("gateway_canary_share", "Share of the baseline's requests that the candidate is asked for now")
+CANARY_REQUESTS = Counter(
+    "gateway_canary_requests_total", "Requests that the candidate was asked for, by what became of them", ["outcome"]
+)
+CANARY_STOPPED = Gauge(
+    "gateway_canary_stopped", "Whether the canary has stopped itself in this process, by the bound that it left", ["reason"]
+)
+for _outcome in ("compared", "dropped", "failed"):
+    SHADOW_MAILS.labels(_outcome)
+for _outcome in ("answered", "error", "unjudged"):
+    CANARY_REQUESTS.labels(_outcome)
+for _reason in ("errors", "latency"):
+    CANARY_STOPPED.labels(_reason)
 
 
 def observe_request(info: Info) -> None:

@@ -31,7 +31,7 @@ KEY_STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MA
 """Beside those, where keys are asked for."""
 
 _WHEN = {
-    HTTPStatus.BAD_REQUEST: "Unknown environment, malformed request id, a header given twice, or no HTTP request",
+    HTTPStatus.BAD_REQUEST: "Unknown environment, malformed request id or canary key, a header given twice, or no HTTP request",
     HTTPStatus.UNAUTHORIZED: "No API key, or an unknown one",
     HTTPStatus.FORBIDDEN: "The key is barred from this environment; `allowed_environments` names its own",
     HTTPStatus.REQUEST_TIMEOUT: "The request did not arrive in time",
@@ -110,6 +110,17 @@ def described_environment(known: list[str], default: str) -> dict[str, Any]:
         "in": "header",
         "description": "Which environment answers. Given twice, it is refused.",
         "schema": {"type": "string", "enum": known, "default": default},
+    }
+
+
+def described_canary_key() -> dict[str, Any]:
+    """The parameter `X-Canary-Key`."""
+    return {
+        "name": "X-Canary-Key",
+        "in": "header",
+        "description": "While a new release is tried on a share of the requests, all those with one key are answered "
+        "by the same; without it, each request is chosen by its id. Given twice, it is refused.",
+        "schema": {"type": "string", "pattern": REQUEST_ID_PATTERN},
     }
 
 

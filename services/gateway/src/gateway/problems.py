@@ -96,6 +96,12 @@ def rate_limited(key: str, mails_per_second: float, seconds: int) -> Problem:
     return Problem(HTTPStatus.TOO_MANY_REQUESTS, "rate-limited", detail, {"Retry-After": str(seconds)})
 
 
+def malformed_canary_key() -> Problem:
+    """400: the key by which a canary chooses is none."""
+    detail = "X-Canary-Key is not 1 to 128 printable ASCII characters without spaces"
+    return Problem(HTTPStatus.BAD_REQUEST, "invalid-canary-key", detail)
+
+
 def repeated_header(name: str) -> Problem:
     """400: a header that may stand once stands several times; which of them holds would be a guess."""
     return Problem(HTTPStatus.BAD_REQUEST, "repeated-header", f"{name} is given more than once; give it once or not")

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings
 
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 MIB = 1024 * 1024
 
@@ -51,6 +52,27 @@ class Settings(BaseSettings):
     max_body_bytes: Positive = 16 * MIB
     max_emails: Positive = 1_000
     """Mails of one batch-predict request."""
+    experiment_baseline: str = "production"
+    """The environment whose mail is compared, and answered by the candidate in part."""
+    experiment_candidate: str = "staging"
+    """The environment that is tried on it."""
+    shadow_share: Share = 0.0
+    """Of the baseline's requests: their mail is sent to the candidate too, once it is answered, and compared."""
+    shadow_max_mails: Positive = 2_000
+    """Shadowed mails waiting or under way; more are dropped."""
+    shadow_max_bytes: Positive = 16 * MIB
+    shadow_drain_seconds: Annotated[float, Field(ge=0)] = 3.0
+    """How long those that wait may take at the end, after the last request."""
+    canary_share: Share = 0.0
+    """Of the baseline's requests: the candidate answers them, until it leaves a bound."""
+    canary_max_error_rate: Share | None = None
+    """Of those that the candidate did not answer and the baseline did; to be set where there is a share."""
+    canary_max_latency_seconds: Seconds | None = None
+    """Of the 95th percentile of the candidate's; to be set where there is a share."""
+    canary_minimum_requests: Positive = 100
+    """Of the candidate within the window; fewer stop nothing."""
+    canary_window_seconds: Positive = 60
+
     max_explains: Positive = 8
     """Explain requests under way, for each environment; more are refused with 503."""
     page: bool = True
@@ -80,3 +102,25 @@ class Settings(BaseSettings):
             known = ", ".join(self.environments)
             raise ValueError(f"DEFAULT_ENVIRONMENT={self.default_environment} is not in ENVIRONMENTS; known: {known}")
         return self
+
+    @model_validator(mode="after")
+    def _experiment_is_whole(self) -> Self:
+        if not self.experiments:
+            return self
+        known = ", ".join(self.environments)
+        for name in ("experiment_baseline", "experiment_candidate"):
+            if getattr(self, name) not in self.environments:
+                raise ValueError(f"{name.upper()}={getattr(self, name)} is not in ENVIRONMENTS; known: {known}")
+        if self.experiment_baseline == self.experiment_candidate:
+            raise ValueError(
+                f"EXPERIMENT_BASELINE and EXPERIMENT_CANDIDATE are both {self.experiment_baseline}; name two of: {known}"
+            )
+        for name in ("canary_max_error_rate", "canary_max_latency_seconds"):
+            if self.canary_share and getattr(self, name) is None:
+                raise ValueError(f"CANARY_SHARE={self.canary_share:g} without {name.upper()}, which is to stop it")
+        return self
+
+    @property
+    def experiments(self) -> bool:
+        """Whether anything is tried on the baseline's mail."""
+        return self.shadow_share > 0 or self.canary_share > 0

@@ -3,9 +3,9 @@
 import asyncio
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import aiohttp
 import orjson
@@ -88,6 +88,24 @@ class Answer:
     model_version: str
     model_sha256: str = ""
     """Of the model's file, where the predictor tells it."""
+    seconds: float = field(default=0.0, compare=False)
+    """From the departure of their batch to its answer."""
+
+
+class Answered(Protocol):
+    """Mails of one request that production has answered."""
+
+    @property
+    def mails(self) -> Sequence[Mail]:
+        """One or more."""
+
+    @property
+    def answer(self) -> Answer:
+        """To all of them."""
+
+    @property
+    def first(self) -> int:
+        """Position of the first within its request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +148,25 @@ def open_session() -> aiohttp.ClientSession:
 
 
 class TransformerClient:
-    """One environment's transformer; the session belongs to the application."""
+    """One environment's transformer; the session belongs to the application.
 
-    def __init__(self, environment: str, replicas: Replicas, model_name: str, session: aiohttp.ClientSession) -> None:
+    Without `counted`, failures and retries are in no metric of the environment: they are the shadow's own.
+    """
+
+    def __init__(
+        self,
+        environment: str,
+        replicas: Replicas,
+        model_name: str,
+        session: aiohttp.ClientSession,
+        counted: bool = True,
+    ) -> None:
         self.environment = environment
         self._replicas = replicas
         self._infer_path = f"/v2/models/{model_name}/infer"
         self._ready_path = f"/v2/models/{model_name}/ready"
         self._session = session
+        self._counted = counted
         self._retries = metrics.UPSTREAM_RETRIES.labels(environment)
         for kind in ERROR_KINDS:
             metrics.UPSTREAM_ERRORS.labels(environment, kind)
@@ -169,12 +198,19 @@ class TransformerClient:
         body = infer_request([mail], mail.request_id, explain=True)
         return await self._ask(Call(body, mail.request_id, 1, span, read_explained), timeout_seconds)
 
+    async def shadow(self, pieces: Sequence[Answered], batch_id: str, timeout_seconds: float) -> Answer:
+        """Send mails that production has answered, and what it said; raises as `infer`."""
+        mails = sum(len(piece.mails) for piece in pieces)
+        call = Call(shadow_request(pieces, batch_id), batch_id, mails, None, read_response)
+        return await self._ask(call, timeout_seconds)
+
     async def _ask(self, call: Call[T], timeout_seconds: float) -> T:
         async def send(replica: Replica, seconds: float) -> T | ErrorAnswer:
             return await self._post(replica, call, seconds)
 
         def retried() -> None:
-            self._retries.inc()
+            if self._counted:
+                self._retries.inc()
             if call.span is not None:
                 call.span.event("retry")
 
@@ -250,34 +286,41 @@ class TransformerClient:
         return BatchRefused(problem)
 
     def _failed(self, kind: str, problem: Problem) -> Problem:
-        metrics.UPSTREAM_ERRORS.labels(self.environment, kind).inc()
+        if self._counted:
+            metrics.UPSTREAM_ERRORS.labels(self.environment, kind).inc()
         return problem
 
 
 def infer_request(mails: Sequence[Mail], batch_id: str, explain: bool = False) -> bytes:
     """The v2 request for n mails; `request_id` names each mail's request in the inference log."""
-    shape = [len(mails)]
     parameters = {"parameters": {"explain": True}} if explain else {}
-    return orjson.dumps(
-        {
-            **parameters,
-            "id": batch_id,
-            "inputs": [
-                {
-                    "name": "email_content",
-                    "datatype": "BYTES",
-                    "shape": shape,
-                    "data": [mail.content for mail in mails],
-                },
-                {
-                    "name": "request_id",
-                    "datatype": "BYTES",
-                    "shape": shape,
-                    "data": [mail.request_id for mail in mails],
-                },
-            ],
-        }
-    )
+    return orjson.dumps({**parameters, "id": batch_id, "inputs": _mail_inputs(mails)})
+
+
+def _mail_inputs(mails: Sequence[Mail]) -> list[dict[str, Any]]:
+    return [
+        _input("email_content", "BYTES", [mail.content for mail in mails]),
+        _input("request_id", "BYTES", [mail.request_id for mail in mails]),
+    ]
+
+
+def _input(name: str, datatype: str, data: list[Any]) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": [len(data)], "data": data}
+
+
+def shadow_request(pieces: Sequence[Answered], batch_id: str) -> bytes:
+    """The v2 request for mails that production has answered: as `infer_request`, and what it said of each."""
+    answers = [(piece.answer, len(piece.mails)) for piece in pieces]
+    columns: list[tuple[str, str, list[Any]]] = [
+        ("position", "INT32", [piece.first + i for piece in pieces for i in range(len(piece.mails))]),
+        ("production_version", "BYTES", [answer.model_version for answer, n in answers for _ in range(n)]),
+        ("production_sha256", "BYTES", [answer.model_sha256 for answer, n in answers for _ in range(n)]),
+        ("production_probability", "FP64", [each for answer, _ in answers for each in answer.probabilities]),
+        ("production_prediction", "BYTES", [each for answer, _ in answers for each in answer.predictions]),
+        ("production_seconds", "FP64", [answer.seconds for answer, n in answers for _ in range(n)]),
+    ]
+    mails = [mail for piece in pieces for mail in piece.mails]
+    return orjson.dumps({"id": batch_id, "inputs": [*_mail_inputs(mails), *(_input(*each) for each in columns)]})
 
 
 def read_response(body: bytes, n: int, batch_id: str) -> Answer:

@@ -7,7 +7,7 @@ from oip.errors import InvalidInput, Unavailable
 from oip.logs import configure_logging
 from oip.server import add_error_handlers, serve
 from oip.settings import read_settings
-from oip.tensors import flag, rows, strings, tensor
+from oip.tensors import flag, integers, numbers, rows, strings, tensor
 
 __all__ = [
     "InvalidInput",
@@ -15,6 +15,8 @@ __all__ = [
     "add_error_handlers",
     "configure_logging",
     "flag",
+    "integers",
+    "numbers",
     "read_settings",
     "rows",
     "serve",

@@ -51,6 +51,25 @@ def strings(tensor: InferInput) -> list[str]:
     return [_text(tensor.name, value) for value in rows(tensor)]
 
 
+def numbers(tensor: InferInput) -> list[float]:
+    """The values of an FP64 column, one a row.
+
+    Raises:
+        InvalidInput: The datatype is another, or a value is no number.
+    """
+    if tensor.datatype != "FP64":
+        raise InvalidInput(f"input '{tensor.name}' has datatype {tensor.datatype}; expected FP64")
+    # bool is an int to Python, and no number.
+    return [float(_of_type(tensor.name, value, (int, float), "number")) for value in rows(tensor)]
+
+
+def integers(tensor: InferInput) -> list[int]:
+    """The values of an INT32 column, one a row; raises as `numbers`."""
+    if tensor.datatype != "INT32":
+        raise InvalidInput(f"input '{tensor.name}' has datatype {tensor.datatype}; expected INT32")
+    return [int(_of_type(tensor.name, value, (int,), "whole number")) for value in rows(tensor)]
+
+
 def flag(request: InferRequest, name: str) -> bool:
     """A request parameter that is on or off; off where it is missing.
 
@@ -60,6 +79,12 @@ def flag(request: InferRequest, name: str) -> bool:
     value = (request.parameters or {}).get(name, False)
     if not isinstance(value, bool):
         raise InvalidInput(f"parameter '{name}' is a {type(value).__name__}; expected true or false")
+    return value
+
+
+def _of_type(name: str, value: Any, types: tuple[type, ...], word: str) -> Any:
+    if type(value) not in types:
+        raise InvalidInput(f"input '{name}' holds a {type(value).__name__}; expected a {word} in each row")
     return value
 
 

@@ -1,30 +1,34 @@
 """Where answered mails are recorded for the drift detector: features and scores, never text."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from inferencelog import Limits, Rows, Writer, open_store
+from inferencelog import Limits, Rows, ShadowChunk, ShadowRows, Writer, open_shadow, open_store
 from transformer.settings import Settings
 
 
-class InferenceLog(Protocol):
+R = TypeVar("R")
+R_contra = TypeVar("R_contra", contravariant=True)
+
+
+class InferenceLog(Protocol[R_contra]):
     """Takes rows without ever making a request wait or fail."""
 
-    def append(self, rows: Rows) -> None:
+    def append(self, rows: R_contra) -> None:
         """Hand over the rows of one answered batch."""
 
     def close(self, patience_seconds: float) -> object:
         """Write what waits; nothing may be appended any more."""
 
 
-class NoInferenceLog:
+class NoInferenceLog(Generic[R]):
     """Keeps nothing: what runs while no log is configured."""
 
-    def append(self, rows: Rows) -> None:
+    def append(self, rows: R) -> None:
         """Drop them."""
 
     def close(self, patience_seconds: float) -> None:
@@ -34,28 +38,46 @@ class NoInferenceLog:
 class WriterMetrics(Collector):
     """The writer's counts, read when they are scraped."""
 
-    def __init__(self, writer: Writer[Any]) -> None:
+    def __init__(self, writer: Writer[Any], log: str = "inference_log") -> None:
         self._writer = writer
+        self._log = log
 
     def collect(self) -> Iterator[Metric]:
         """The metrics as they stand."""
         stats = self._writer.stats
-        name = "inference_log_rows"
+        name = f"{self._log}_rows"
         yield CounterMetricFamily(f"{name}_written", "Rows that are in the store.", stats.written)
         yield CounterMetricFamily(f"{name}_dropped", "Rows lost to a store away for too long.", stats.dropped)
         yield GaugeMetricFamily(f"{name}_waiting", "Rows that are not in the store yet.", stats.waiting)
-        yield CounterMetricFamily("inference_log_write_failures", "Writes the store did not take.", stats.failures)
+        yield CounterMetricFamily(f"{self._log}_write_failures", "Writes the store did not take.", stats.failures)
 
 
-def open_inference_log(settings: Settings) -> InferenceLog:
+def open_inference_log(settings: Settings) -> InferenceLog[Rows]:
     """The log that the settings name, with its metrics, or none."""
     if not settings.inference_log_uri:
         return NoInferenceLog()
-    limits = Limits(
-        flush_seconds=settings.inference_log_flush_seconds,
-        flush_rows=settings.inference_log_flush_rows,
-        buffer_rows=settings.inference_log_buffer_rows,
-    )
+    limits = _limits(settings, settings.inference_log_buffer_rows)
     writer = Writer(open_store(settings.inference_log_uri), settings.environment, limits)
     REGISTRY.register(WriterMetrics(writer))
     return writer
+
+
+def open_shadow_log(settings: Settings) -> InferenceLog[ShadowRows]:
+    """Where shadowed mails are recorded, in a folder of the log; with metrics of its own, or none.
+
+    The least that may wait is enough: who sends shadowed mails drops some rather than wait.
+    """
+    if not settings.inference_log_uri:
+        return NoInferenceLog()
+    limits = _limits(settings, 2 * settings.inference_log_flush_rows)
+    writer = Writer(open_shadow(settings.inference_log_uri), settings.environment, limits, buffer=ShadowChunk)
+    REGISTRY.register(WriterMetrics(writer, "shadow_log"))
+    return writer
+
+
+def _limits(settings: Settings, buffer_rows: int) -> Limits:
+    return Limits(
+        flush_seconds=settings.inference_log_flush_seconds,
+        flush_rows=settings.inference_log_flush_rows,
+        buffer_rows=buffer_rows,
+    )

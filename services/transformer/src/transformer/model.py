@@ -3,18 +3,20 @@
 import asyncio
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
 from kserve import InferOutput, InferRequest, InferResponse, Model
 
 from features import DESCRIPTIONS, NAMES, Features, extract
-from inferencelog import Rows
+from inferencelog import Rows, ShadowRows
 from oip import InvalidInput, Unavailable, flag, strings, tensor
 from tracing import part
 from transformer.deadline import read_deadline
-from transformer.inference_log import InferenceLog
+from transformer.inference_log import InferenceLog, NoInferenceLog
 from transformer.predictor_client import QUANTILES_OUTPUT, QUANTILES_SHAPE, PredictorClient, Scores
+from transformer.shadow import Shadow, read_shadow_inputs, shadow_rows
 
 INLINE_CHARACTERS = 256_000
 """Mails of more characters in all are parsed in a thread, so that probes are answered meanwhile."""
@@ -31,6 +33,10 @@ class Batch:
     """Until when the predictor's answer is of use, on the clock `time.monotonic`."""
     explain: bool
     """Whether the answer shows the features."""
+    began: float
+    """When its request began to be read, on the same clock."""
+    shadow: Shadow | None
+    """What another environment answered, if these mails are sent to be compared only."""
     scores: Scores | None = None
 
 
@@ -43,15 +49,22 @@ class FeatureTransformer(Model):  # type: ignore[misc]
     `explain`, where it is true, adds what was seen: `features` FP64 [n, k], of these k numbers
     `feature_names` and `feature_descriptions` BYTES [k], and, where the predictor knows it, what
     they are in training mail, `feature_quantiles` FP64 [k, 3, 5] (all, ham, spam; 5, 25, 50, 75,
-    95 %). An explained mail is an answered mail: it is in the inference log like any other.
+    95 %). An explained mail is an answered mail: it is in the inference log like any other. A shadowed mail
+    (`transformer.shadow`) is not: it is recorded beside what production answered, and nowhere else.
     """
 
     def __init__(
-        self, name: str, predictor: PredictorClient, inference_log: InferenceLog, spam_threshold: float | None = None
+        self,
+        name: str,
+        predictor: PredictorClient,
+        inference_log: InferenceLog[Rows],
+        spam_threshold: float | None = None,
+        shadow_log: InferenceLog[ShadowRows] = NoInferenceLog(),
     ) -> None:
         super().__init__(name)
         self._predictor = predictor
         self._inference_log = inference_log
+        self._shadow_log = shadow_log
         self._spam_threshold = spam_threshold
         self.ready = True
 
@@ -70,15 +83,16 @@ class FeatureTransformer(Model):  # type: ignore[misc]
         """Turn the request's mails into features."""
         if not isinstance(payload, InferRequest):
             raise InvalidInput("this model speaks protocol v2 only: POST /v2/models/{name}/infer")
-        deadline = read_deadline(headers)
+        began, deadline = monotonic(), read_deadline(headers)
         emails = strings(tensor(payload, "email_content"))
         if not emails:
             raise InvalidInput("input 'email_content' holds no mail; expected 1 or more")
         explain = flag(payload, "explain")
         batch_id = payload.id or str(uuid4())
         request_ids = _request_ids(payload, batch_id, len(emails))
+        shadow = read_shadow_inputs(payload, len(emails))
         with part("extract features", mails=len(emails)):
-            return Batch(batch_id, request_ids, await _extract(emails), deadline, explain)
+            return Batch(batch_id, request_ids, await _extract(emails), deadline, explain, began, shadow)
 
     def validate(self, payload: Batch) -> Batch:
         """Let the SDK pass on what `preprocess` made; its own check knows bodies of requests only."""
@@ -93,9 +107,9 @@ class FeatureTransformer(Model):  # type: ignore[misc]
         """Record the batch and answer it."""
         assert result.scores is not None
         threshold = self._threshold(result.scores)
-        self._inference_log.append(_rows(result, result.scores))
         spam = result.scores.spam
         labels = ["spam" if p >= threshold else "ham" for p in spam]
+        self._record(result, result.scores, labels)
         return InferResponse(
             response_id=result.id,
             model_name=self.name,
@@ -108,6 +122,15 @@ class FeatureTransformer(Model):  # type: ignore[misc]
                 *(_explanation(result.mails, result.scores) if result.explain else []),
             ],
         )
+
+    def _record(self, batch: Batch, scores: Scores, labels: list[str]) -> None:
+        values = [mail.values for mail in batch.mails]
+        if batch.shadow is None:
+            rows = Rows(batch.request_ids, values, scores.spam, scores.model_version, scores.model_sha256)
+            self._inference_log.append(rows)
+        else:
+            seconds = monotonic() - batch.began
+            self._shadow_log.append(shadow_rows(batch.shadow, batch.request_ids, values, scores, labels, seconds))
 
     def _threshold(self, scores: Scores) -> float:
         threshold = self._spam_threshold if scores.threshold is None else scores.threshold
@@ -131,11 +154,6 @@ def _request_ids(request: InferRequest, batch_id: str, n: int) -> list[str]:
     if len(ids) != n:
         raise InvalidInput(f"input 'request_id' has {len(ids)} rows, 'email_content' has {n}; they must agree")
     return ids
-
-
-def _rows(batch: Batch, scores: Scores) -> Rows:
-    values = [mail.values for mail in batch.mails]
-    return Rows(batch.request_ids, values, scores.spam, scores.model_version, scores.model_sha256)
 
 
 def _explanation(mails: list[Features], scores: Scores) -> list[InferOutput]:

@@ -1,0 +1,172 @@
+"""A share of production's requests is answered by the candidate, until it does worse than its bounds allow.
+
+A client never sees the candidate fail: what it does not answer, production does, within the same deadline. Each process
+judges for itself what it has seen in the last while. Once stopped, it stays so until it is started anew.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import monotonic
+
+from gateway import metrics, problems
+from gateway.coalescer import Coalescer
+from gateway.settings import Settings
+from gateway.shadow import in_share
+from gateway.transformer_client import Answer
+
+log = logging.getLogger("gateway")
+
+SLOW_SHARE = 0.05
+"""Of the candidate's requests that may take longer than its bound: the bound is one of the 95th percentile."""
+CANDIDATE_SHARE = 0.5
+"""Of a request's deadline that the candidate has; what is left is enough for production."""
+
+Ask = Callable[[Coalescer], Awaitable[list[Answer]]]
+"""Has an environment answer a request; raises as `Coalescer.submit` and its futures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What stops a canary."""
+
+    error_rate: float
+    """Of requests that the candidate did not answer and production did, 0 to 1."""
+    latency_seconds: float
+    """Of the 95th percentile of the time until the candidate answered or failed."""
+    minimum_requests: int
+    """Fewer in the window say nothing."""
+    window_seconds: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Bounds":
+        """The settings' bounds, which are all there once there is a share."""
+        assert settings.canary_max_error_rate is not None and settings.canary_max_latency_seconds is not None
+        return cls(
+            settings.canary_max_error_rate,
+            settings.canary_max_latency_seconds,
+            settings.canary_minimum_requests,
+            settings.canary_window_seconds,
+        )
+
+
+@dataclass(slots=True)
+class Second:
+    """What became of the requests that ended within one second."""
+
+    begin: int
+    requests: int = 0
+    errors: int = 0
+    slow: int = 0
+
+
+class Window:
+    """The candidate's requests of the last while."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._seconds: deque[Second] = deque()
+
+    def add(self, now: float, seconds: float, failed: bool) -> None:
+        """Count a request that ended now and took so many seconds."""
+        if not self._seconds or self._seconds[-1].begin != int(now):
+            self._seconds.append(Second(int(now)))
+        while self._seconds[0].begin <= int(now) - self._bounds.window_seconds:
+            self._seconds.popleft()
+        last = self._seconds[-1]
+        last.requests += 1
+        last.errors += failed
+        last.slow += seconds > self._bounds.latency_seconds
+
+    def left_bound(self) -> str | None:
+        """Which bound the requests have left, `errors` or `latency`; None while neither, or too few say anything."""
+        requests = sum(each.requests for each in self._seconds)
+        if requests < self._bounds.minimum_requests:
+            return None
+        if sum(each.errors for each in self._seconds) > self._bounds.error_rate * requests:
+            return "errors"
+        if sum(each.slow for each in self._seconds) > SLOW_SHARE * requests:
+            return "latency"
+        return None
+
+    def said(self) -> dict[str, int]:
+        """For the log."""
+        return {
+            "requests": sum(each.requests for each in self._seconds),
+            "errors": sum(each.errors for each in self._seconds),
+            "slow": sum(each.slow for each in self._seconds),
+        }
+
+
+class Canary:
+    """The candidate's share of the requests.
+
+    Args:
+        share: 0 to 1.
+        bounds: What stops it.
+        candidate: The environment that is tried.
+        deadline_seconds: Of a request, for the candidate and for production after it.
+    """
+
+    def __init__(self, share: float, bounds: Bounds, candidate: Coalescer, deadline_seconds: float) -> None:
+        self._share = share
+        self._candidate = candidate
+        self._deadline_seconds = deadline_seconds
+        self._window = Window(bounds)
+        metrics.CANARY_SHARE.set(share)
+        for bound in ("errors", "latency"):
+            metrics.CANARY_STOPPED.labels(bound).set(0)
+
+    def takes(self, key: str) -> bool:
+        """Whether requests of this key are the candidate's."""
+        return self._share > 0 and in_share(key, self._share, b"canary")
+
+    async def ask(self, baseline: Coalescer, ask: Ask) -> tuple[Coalescer, list[Answer]]:
+        """Have the candidate answer, and the baseline where it does not.
+
+        Returns:
+            Who has answered, and what.
+
+        Raises:
+            Problem: Neither could.
+        """
+        began = monotonic()
+        try:
+            async with asyncio.timeout(CANDIDATE_SHARE * self._deadline_seconds):
+                answers = await ask(self._candidate)
+        except (problems.Problem, TimeoutError) as error:
+            seconds = monotonic() - began
+            answers = await self._instead(baseline, ask, began)
+            reason = getattr(error, "detail", "no answer in time")
+            log.info("canary failed, answered otherwise", extra={"reason": reason})
+            self._note("error", seconds)
+            return baseline, answers
+        self._note("answered", monotonic() - began)
+        return self._candidate, answers
+
+    async def _instead(self, baseline: Coalescer, ask: Ask, began: float) -> list[Answer]:
+        try:
+            async with asyncio.timeout(began + self._deadline_seconds - monotonic()):
+                return await ask(baseline)
+        except TimeoutError:
+            metrics.CANARY_REQUESTS.labels("unjudged").inc()
+            reason = "neither the candidate nor this environment answered"
+            raise problems.upstream_slow(baseline.environment, self._deadline_seconds, reason) from None
+        except problems.Problem:
+            # Perhaps the mail is at fault: a sender of such must not stop a canary.
+            metrics.CANARY_REQUESTS.labels("unjudged").inc()
+            raise
+
+    def _note(self, outcome: str, seconds: float) -> None:
+        metrics.CANARY_REQUESTS.labels(outcome).inc()
+        self._window.add(monotonic(), seconds, outcome == "error")
+        if self._share and (bound := self._window.left_bound()):
+            self._stop(bound)
+
+    def _stop(self, bound: str) -> None:
+        self._share = 0.0
+        metrics.CANARY_SHARE.set(0)
+        metrics.CANARY_STOPPED.labels(bound).set(1)
+        log.error("canary stopped", extra={"bound": bound, **self._window.said()})

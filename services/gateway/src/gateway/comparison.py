@@ -1,0 +1,135 @@
+"""What two models have answered to the same mails, counted by the pair of their versions.
+
+prometheus_client's own histograms take a lock and a loop for each value, which for every mail of production would cost
+more than all else that a shadow needs. So numbers are kept here, and become metrics when they are scraped.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+
+from prometheus_client import REGISTRY
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gateway import metrics
+from gateway.transformer_client import PREDICTIONS, Answer
+
+MAX_PAIRS = 8
+"""Pairs of versions that are counted apart, in one process; what comes after them is counted under `OTHER`."""
+OTHER = "other"
+SIDES = ("production", "candidate")
+DIFFERENCES = (-0.5, -0.25, -0.1, -0.05, -0.01, -0.001, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
+
+Versions = tuple[str, str]
+"""Of production's model and the candidate's."""
+
+
+class Distribution:
+    """How many values were at most each bound."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def add(self, value: float, times: int = 1) -> None:
+        """Count a value."""
+        self._counts[bisect_left(self._bounds, value)] += times
+        self._sum += value * times
+
+    def sample(self) -> tuple[list[tuple[str, float]], float | None]:
+        """Buckets as Prometheus has them, each with all below it, and the sum; None where values may be negative."""
+        buckets, total = [], 0
+        for bound, count in zip([*self._bounds, float("inf")], self._counts, strict=True):
+            total += count
+            buckets.append(("+Inf" if bound == float("inf") else str(float(bound)), float(total)))
+        return buckets, None if self._bounds[0] < 0 else self._sum
+
+
+class Pair:
+    """The mails that two models have both answered."""
+
+    def __init__(self) -> None:
+        self.predictions = {(production, candidate): 0 for production in PREDICTIONS for candidate in PREDICTIONS}
+        """How many mails have which two verdicts."""
+        self.differences = Distribution(DIFFERENCES)
+        """Of spam probabilities, the candidate's less production's."""
+        self.seconds = {side: Distribution(metrics.SECONDS) for side in SIDES}
+        """Of the batch that a mail was in, from its departure to its answer, for each mail."""
+
+    def add(self, production: Answer, candidate: Answer) -> None:
+        """Count the mails of two answers to them."""
+        self.seconds["production"].add(production.seconds, len(production.predictions))
+        self.seconds["candidate"].add(candidate.seconds, len(candidate.predictions))
+        for pair in zip(production.predictions, candidate.predictions, strict=True):
+            self.predictions[pair] += 1
+        for ours, theirs in zip(production.probabilities, candidate.probabilities, strict=True):
+            self.differences.add(theirs - ours)
+
+
+class Comparison(Collector):
+    """All pairs of versions that this process has seen, as metrics."""
+
+    def __init__(self) -> None:
+        self.pairs: dict[Versions, Pair] = {}
+
+    def add(self, production: Answer, candidate: Answer) -> None:
+        """Count the mails of two answers to them."""
+        self._pair((production.model_version, candidate.model_version)).add(production, candidate)
+
+    def _pair(self, versions: Versions) -> Pair:
+        found = self.pairs.get(versions)
+        if found is not None:
+            return found
+        named = versions if len(self.pairs) < MAX_PAIRS else (OTHER, OTHER)
+        return self.pairs.setdefault(named, Pair())
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics as they stand."""
+        versions = ["production_version", "candidate_version"]
+        table = CounterMetricFamily(
+            "gateway_shadow_pairs",
+            "Shadowed mails by what both models said",
+            labels=[*versions, "production_prediction", "candidate_prediction"],
+        )
+        differences = HistogramMetricFamily(
+            "gateway_shadow_difference",
+            "Spam probability of shadowed mails, the candidate's less production's",
+            labels=versions,
+        )
+        seconds = HistogramMetricFamily(
+            "gateway_shadow_seconds",
+            "Time from the departure of a shadowed mail's batch to its answer",
+            labels=["side", *versions],
+        )
+        for names, pair in list(self.pairs.items()):
+            for said, mails in pair.predictions.items():
+                table.add_metric([*names, *said], mails)
+            differences.add_metric([*names], *pair.differences.sample())
+            for side, taken in pair.seconds.items():
+                seconds.add_metric([side, *names], *taken.sample())
+        yield from (table, differences, seconds)
+
+
+def registered() -> Comparison:
+    """The comparison whose metrics this process exposes; always the same."""
+    return _EXPOSED
+
+
+def parts(answer: Answer, sizes: Iterable[int]) -> Iterator[Answer]:
+    """An answer cut into those of its first n mails, the next m, and so on."""
+    start = 0
+    for n in sizes:
+        end = start + n
+        yield Answer(
+            answer.probabilities[start:end],
+            answer.predictions[start:end],
+            answer.model_version,
+            answer.model_sha256,
+            answer.seconds,
+        )
+        start = end
+
+
+_EXPOSED = Comparison()
+REGISTRY.register(_EXPOSED)

@@ -1,0 +1,101 @@
+"""Shadowed mails: those that another environment has answered, sent here to be compared.
+
+The request brings what was answered there, one value a mail, as the inputs `position` INT32, `production_version`,
+`production_sha256` and `production_prediction` BYTES, `production_probability` and `production_seconds` FP64. Their
+rows lie apart: the drift detector of this environment never sees them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast, get_args
+
+from kserve import InferInput, InferRequest
+
+from inferencelog import Answer, Prediction, ShadowRows
+from oip import InvalidInput, integers, numbers, strings, tensor
+from transformer.predictor_client import LONGEST_VERSION, SHA256, Scores
+
+INPUTS = {
+    "position": "INT32",
+    "production_version": "BYTES",
+    "production_sha256": "BYTES",
+    "production_probability": "FP64",
+    "production_prediction": "BYTES",
+    "production_seconds": "FP64",
+}
+"""Those that make a request a shadow's: all of them or none."""
+READERS: dict[str, Callable[[InferInput], Sequence[Any]]] = {"BYTES": strings, "INT32": integers, "FP64": numbers}
+LARGEST_POSITION = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """What production answered for n mails."""
+
+    positions: list[int]
+    """Of each mail within its request."""
+    production: list[Answer]
+
+
+def read_shadow_inputs(request: InferRequest, n: int) -> Shadow | None:
+    """What production answered for the n mails of a request; None for one that is no shadow's.
+
+    Raises:
+        InvalidInput: Some of the inputs are missing, or one is not what `INPUTS` says.
+    """
+    named = INPUTS.keys() & {each.name for each in request.inputs}
+    if not named:
+        return None
+    if missing := [name for name in INPUTS if name not in named]:
+        raise InvalidInput(f"a shadowed request also needs the inputs {', '.join(missing)}")
+    columns = {name: _column(request, name, n) for name in INPUTS}
+    positions = [_within("position", each, 0, LARGEST_POSITION) for each in columns.pop("position")]
+    return Shadow(positions, [_answer(*row) for row in zip(*columns.values(), strict=True)])
+
+
+def shadow_rows(
+    shadow: Shadow,
+    request_ids: list[str],
+    values: list[tuple[float, ...]],
+    scores: Scores,
+    predictions: list[str],
+    seconds: float,
+) -> ShadowRows:
+    """The rows of a batch, once this environment's model has answered it in so many seconds."""
+    return ShadowRows(
+        request_ids=request_ids,
+        positions=shadow.positions,
+        values=values,
+        probabilities=scores.spam,
+        predictions=cast(list[Prediction], predictions),
+        model_version=scores.model_version,
+        model_sha256=scores.model_sha256,
+        seconds=seconds,
+        production=shadow.production,
+    )
+
+
+def _column(request: InferRequest, name: str, n: int) -> Sequence[Any]:
+    values = READERS[INPUTS[name]](tensor(request, name))
+    if len(values) != n:
+        raise InvalidInput(f"input '{name}' has {len(values)} rows, 'email_content' has {n}; they must agree")
+    return values
+
+
+def _answer(version: str, sha256: str, probability: float, prediction: str, seconds: float) -> Answer:
+    if not 0 < len(version) <= LONGEST_VERSION or not version.isprintable():
+        raise InvalidInput(f"input 'production_version' holds no text of 1 to {LONGEST_VERSION} printable characters")
+    if sha256 and not SHA256.fullmatch(sha256):
+        raise InvalidInput(f"input 'production_sha256' holds {sha256[:80]!r}; expected a SHA-256 or nothing")
+    if prediction not in get_args(Prediction):
+        known = " or ".join(get_args(Prediction))
+        raise InvalidInput(f"input 'production_prediction' holds {prediction[:20]!r}; expected {known}")
+    _within("production_probability", probability, 0, 1)
+    _within("production_seconds", seconds, 0, float("inf"))
+    return Answer(version, sha256, probability, cast(Prediction, prediction), seconds)
+
+
+def _within(name: str, value: Any, least: float, most: float) -> Any:
+    if not least <= value <= most:
+        raise InvalidInput(f"input '{name}' holds {value}; expected {least} to {most}")
+    return value
