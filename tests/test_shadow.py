@@ -76,7 +76,6 @@ def pairs(text: str) -> Table:
     return Counter({(production, candidate): int(float(mails)) for candidate, production, mails in found})
 
 
-
 async def compared(http: aiohttp.ClientSession, running: System, mails: int) -> Table:
     """The table, once so many mails are in it."""
     async with asyncio.timeout(SECONDS):
@@ -137,7 +136,10 @@ async def test_each_mail_is_compared_once_although_every_pod_is_restarted(
     assert len(set(window.table["model_sha256"].to_pylist() + window.table["production_sha256"].to_pylist())) == 2
     now, hour = datetime.now(UTC), timedelta(hours=1)
     ordinary = {name: read_window(open_store(uri), name, now - hour, now + hour) for name in ("staging", "production")}
-    assert {name: found.table.num_rows for name, found in ordinary.items()} == {"staging": 0, "production": sent.total()}
+    assert {name: found.table.num_rows for name, found in ordinary.items()} == {
+        "staging": 0,
+        "production": sent.total(),
+    }
 
 
 async def test_production_goes_on_while_the_candidate_hangs_or_is_dead(
