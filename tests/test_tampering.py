@@ -170,6 +170,7 @@ def test_code_beside_the_model_is_never_imported(released: tuple[str, str], tmp_
         (folder / name).write_text(f"import os; os.mkdir({str(mark)!r})\n")
     manifest = json.loads((folder / MANIFEST).read_text())
     manifest["columns"] = ["text"]
+    manifest["feature_quantiles"] = None
     (folder / MANIFEST).write_text(json.dumps(manifest))
     assert "the model's columns" in refusal(folder, pinned)
     assert not mark.exists()

@@ -226,7 +226,7 @@ async def test_a_path_is_logged_as_it_was_sent(http: httpx.AsyncClient, capsys: 
 
 async def test_every_operation_describes_its_problems_and_the_request_id(http: httpx.AsyncClient) -> None:
     paths = (await http.get("/openapi.json")).json()["paths"]
-    assert paths.keys() == {"/health", "/ready", "/metrics", PREDICT, "/api/v1/batch-predict"}
+    assert paths.keys() == {"/health", "/ready", "/metrics", PREDICT, "/api/v1/batch-predict", "/api/v1/explain"}
     for operation in (operation for path in paths.values() for operation in path.values()):
         assert "X-Request-ID" in [parameter["name"] for parameter in operation["parameters"]]
         assert {"200", "400", "431", "500"} <= operation["responses"].keys()

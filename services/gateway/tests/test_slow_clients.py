@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from gateway.app import GatewayApp, create_app
-from gateway.server import MAX_HEAD_BYTES, ConnectionLimits
+from gateway.server import HEAD_BYTES, ConnectionLimits
 from gateway.settings import Settings
 
 PREDICT = "/api/v1/predict"
@@ -105,9 +105,9 @@ async def test_a_head_without_end_is_431(ended: Callable[[str], float]) -> None:
         client.send(b"GET / HTTP/1.1\r\n")
         await asyncio.sleep(0.1)
         # No more than is too much: what comes after the answer would reset the connection.
-        client.send((b"X-More: " + b"a" * 990 + b"\r\n") * (MAX_HEAD_BYTES // 1000 + 1))
+        client.send((b"X-More: " + b"a" * 990 + b"\r\n") * (HEAD_BYTES // 1000 + 1))
         status, _, problem = await client.answer()
-        assert (status, problem["limit_bytes"]) == (431, MAX_HEAD_BYTES)
+        assert (status, problem["limit_bytes"]) == (431, HEAD_BYTES)
         assert await client.is_closed()
     assert ended("head") == 1
 

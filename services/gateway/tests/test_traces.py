@@ -93,5 +93,5 @@ async def test_a_failure_is_said_by_its_kind_and_names_its_batch(
     assert all(isinstance(problem, Problem) and problem.batch_id == ids[0] for problem in outcomes)
     (found,) = recorder.named("batch")
     assert found.status.status_code == StatusCode.ERROR
-    assert found.status.description == "upstream-unavailable: staging: asleep"
+    assert found.status.description == "upstream-unavailable: staging: the transformer answered 503: asleep"
     assert found.attributes is not None and found.attributes["batch.id"] == ids[0]
