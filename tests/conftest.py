@@ -56,17 +56,25 @@ class System:
 
 
 @contextmanager
-def system(folder: Path, model: Path, gateway: dict[str, str] | None = None, **transformer: str) -> Iterator[System]:
+def system(
+    folder: Path,
+    model: Path,
+    gateway: dict[str, str] | None = None,
+    staging_model: Path | None = None,
+    **transformer: str,
+) -> Iterator[System]:
     """Start predictors, transformers and the gateway; end them whatever happens.
 
     Args:
         gateway: More settings of the gateway.
+        staging_model: Staging's, where it is another.
         transformer: Settings of both transformers.
     """
     ports = {name: free_port() for name in ("ps", "pp", "ts", "tp", "gateway")}
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     found = System(urls["gateway"], folder, commands(model, ports, urls, transformer), {})
     found.commands["gateway"][1].update(gateway or {})
+    found.commands["ps"][1]["MODEL_DIR"] = str(staging_model or model)
     try:
         for name in found.commands:
             found.start(name)

@@ -72,7 +72,7 @@ def test_every_panel_keeps_to_the_chosen_environments(path: Path) -> None:
         for target in panel["targets"]:
             assert any(f"${name}" in target["expr"] for name in variables - {"datasource"}), panel["title"]
             # Labels of the comparison have names such as production_version.
-            assert not re.search(r'\b(production|staging)\b', target["expr"]), panel["title"]
+            assert not re.search(r"\b(production|staging)\b", target["expr"]), panel["title"]
 
 
 @each_dashboard

@@ -63,7 +63,7 @@ def happen(running: System, mails: list[str]) -> None:
     """Answers, a full queue, a deadline that passes and a transformer that is gone."""
     assert [ask(running, "production", mail) for mail in mails[:2]] == [200, 200]
     assert ask(running, "production", *mails[: QUEUE // 2]) == 200
-    until(running, "gateway", "gateway_shadow_mails_total{outcome=\"compared\"}", QUEUE // 2 + 2)
+    until(running, "gateway", 'gateway_shadow_mails_total{outcome="compared"}', QUEUE // 2 + 2)
     assert ask(running, "production", *["x"] * (QUEUE + 1)) == 503
     running.processes["ps"].send_signal(signal.SIGSTOP)
     assert ask(running, "staging", "x") == 504

@@ -84,9 +84,7 @@ async def until(reached: Callable[[], bool]) -> None:
 
 
 def outcomes() -> dict[str, float]:
-    return {
-        outcome: metrics.SHADOW_MAILS.labels(outcome)._value.get() for outcome in ("compared", "dropped", "failed")
-    }
+    return {outcome: metrics.SHADOW_MAILS.labels(outcome)._value.get() for outcome in ("compared", "dropped", "failed")}
 
 
 @pytest.fixture

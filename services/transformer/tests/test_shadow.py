@@ -76,7 +76,10 @@ async def test_mails_that_were_sent_twice_are_read_once(model: FeatureTransforme
         ({"position": ("FP64", [0, 1, 2])}, "'position' has datatype FP64; expected INT32"),
         ({"position": ("INT32", [0, True, 2])}, "'position' holds a bool; expected a whole number"),
         ({"production_probability": ("FP64", [0.5, 1.5, 0])}, "'production_probability' holds 1.5; expected 0 to 1"),
-        ({"production_probability": ("FP64", [0.5, "1", 0])}, "'production_probability' holds a str; expected a number"),
+        (
+            {"production_probability": ("FP64", [0.5, "1", 0])},
+            "'production_probability' holds a str; expected a",
+        ),
         ({"production_probability": ("BYTES", ["1"] * 3)}, "datatype BYTES; expected FP64"),
         ({"production_prediction": ("BYTES", ["ham", "eggs", "spam"])}, "'eggs'; expected spam or ham"),
         ({"production_sha256": ("BYTES", ["ab", "", ""])}, "'ab'; expected a SHA-256 or nothing"),

@@ -116,7 +116,7 @@ class Canary:
         self._deadline_seconds = deadline_seconds
         self._window = Window(bounds)
         metrics.CANARY_SHARE.set(share)
-        for bound in ("errors", "latency"):
+        for bound in metrics.CANARY_BOUNDS:
             metrics.CANARY_STOPPED.labels(bound).set(0)
 
     def takes(self, key: str) -> bool:

@@ -39,9 +39,7 @@ class Experiment:
         settings, candidate = self._settings, self._settings.experiment_candidate
         if settings.canary_share:
             bounds = Bounds.of(settings)
-            self._canary = Canary(
-                settings.canary_share, bounds, environments[candidate], settings.deadline_seconds
-            )
+            self._canary = Canary(settings.canary_share, bounds, environments[candidate], settings.deadline_seconds)
         if settings.shadow_share:
             url = str(settings.environments[candidate])
             # Of its own: what hangs or fails here must not keep the candidate's ordinary mail waiting.

@@ -69,23 +69,34 @@ KEY_REQUESTS = Counter(
     "Requests by the name of their API key, and what it was good for",
     ["key", "outcome"],
 )
-SHADOW_MAILS = Counter(
-    "gateway_shadow_mails_total", "Shadowed mails, by what became of their comparison", ["outcome"]
-)
+SHADOW_OUTCOMES = ("compared", "dropped", "failed")
+SHADOW_MAILS = Counter("gateway_shadow_mails_total", "Shadowed mails, by what became of their comparison", ["outcome"])
 SHADOW_QUEUED_MAILS = Gauge("gateway_shadow_queued_mails", "Shadowed mails that wait or are under way")
-CANARY_SHARE = Gauge("gateway_canary_share", "Share of the baseline's requests that the candidate is asked for now")
+CANARY_OUTCOMES = ("answered", "error", "unjudged")
+"""The candidate did; it did not, and the baseline did; neither did, which says nothing of the candidate."""
 CANARY_REQUESTS = Counter(
     "gateway_canary_requests_total", "Requests that the candidate was asked for, by what became of them", ["outcome"]
 )
+CANARY_SHARE = Gauge("gateway_canary_share", "Share of the baseline's requests that the candidate is asked for now")
+CANARY_BOUNDS = ("errors", "latency")
 CANARY_STOPPED = Gauge(
-    "gateway_canary_stopped", "Whether the canary has stopped itself in this process, by the bound that it left", ["reason"]
+    "gateway_canary_stopped",
+    "Whether the canary has stopped itself in this process, by the bound that it left",
+    ["reason"],
 )
-for _outcome in ("compared", "dropped", "failed"):
-    SHADOW_MAILS.labels(_outcome)
-for _outcome in ("answered", "error", "unjudged"):
-    CANARY_REQUESTS.labels(_outcome)
-for _reason in ("errors", "latency"):
-    CANARY_STOPPED.labels(_reason)
+
+
+def _begin() -> None:
+    """Have what is tried on production's mail counted from the start, tried or not."""
+    for outcome in SHADOW_OUTCOMES:
+        SHADOW_MAILS.labels(outcome)
+    for outcome in CANARY_OUTCOMES:
+        CANARY_REQUESTS.labels(outcome)
+    for bound in CANARY_BOUNDS:
+        CANARY_STOPPED.labels(bound)
+
+
+_begin()
 
 
 def observe_request(info: Info) -> None:

@@ -31,7 +31,7 @@ KEY_STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MA
 """Beside those, where keys are asked for."""
 
 _WHEN = {
-    HTTPStatus.BAD_REQUEST: "Unknown environment, malformed request id or canary key, a header given twice, or no HTTP request",
+    HTTPStatus.BAD_REQUEST: "Unknown environment, malformed request id or key, header given twice, or no HTTP request",
     HTTPStatus.UNAUTHORIZED: "No API key, or an unknown one",
     HTTPStatus.FORBIDDEN: "The key is barred from this environment; `allowed_environments` names its own",
     HTTPStatus.REQUEST_TIMEOUT: "The request did not arrive in time",

@@ -112,9 +112,8 @@ class Settings(BaseSettings):
             if getattr(self, name) not in self.environments:
                 raise ValueError(f"{name.upper()}={getattr(self, name)} is not in ENVIRONMENTS; known: {known}")
         if self.experiment_baseline == self.experiment_candidate:
-            raise ValueError(
-                f"EXPERIMENT_BASELINE and EXPERIMENT_CANDIDATE are both {self.experiment_baseline}; name two of: {known}"
-            )
+            both = f"EXPERIMENT_BASELINE and EXPERIMENT_CANDIDATE are both {self.experiment_baseline}"
+            raise ValueError(f"{both}; name two of: {known}")
         for name in ("canary_max_error_rate", "canary_max_latency_seconds"):
             if self.canary_share and getattr(self, name) is None:
                 raise ValueError(f"CANARY_SHARE={self.canary_share:g} without {name.upper()}, which is to stop it")

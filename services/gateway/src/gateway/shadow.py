@@ -36,8 +36,6 @@ RETRY_SECONDS = (0.25, 5.0)
 LONGEST_SECONDS = 60.0
 """After this a mail that could not be compared has failed."""
 
-OUTCOMES = ("compared", "dropped", "failed")
-
 
 class Busy(Protocol):
     """Whose mail goes first."""
@@ -124,7 +122,8 @@ class Shadow:
         self._closing = False
         self._pause = RETRY_SECONDS[0]
         self._numbers = count(1)
-        self._counts = dict.fromkeys(OUTCOMES, 0)
+        self._counters = {outcome: metrics.SHADOW_MAILS.labels(outcome) for outcome in metrics.SHADOW_OUTCOMES}
+        self._counts = dict.fromkeys(metrics.SHADOW_OUTCOMES, 0)
         metrics.SHADOW_QUEUED_MAILS.set_function(lambda: self._mails)
 
     def offer(self, mails: Sequence[Mail], sizes: Sequence[int], answers: Sequence[Answer]) -> None:
@@ -267,7 +266,7 @@ class Shadow:
         self._count(outcome, mails)
 
     def _count(self, outcome: str, mails: int) -> None:
-        metrics.SHADOW_MAILS.labels(outcome).inc(mails)
+        self._counters[outcome].inc(mails)
         self._counts[outcome] += mails
 
     def _batch_id(self, batch: list[Piece]) -> str:

@@ -10,7 +10,6 @@ from prometheus_client.registry import Collector
 from inferencelog import Limits, Rows, ShadowChunk, ShadowRows, Writer, open_shadow, open_store
 from transformer.settings import Settings
 
-
 R = TypeVar("R")
 R_contra = TypeVar("R_contra", contravariant=True)
 

@@ -59,12 +59,12 @@ class FeatureTransformer(Model):  # type: ignore[misc]
         predictor: PredictorClient,
         inference_log: InferenceLog[Rows],
         spam_threshold: float | None = None,
-        shadow_log: InferenceLog[ShadowRows] = NoInferenceLog(),
+        shadow_log: InferenceLog[ShadowRows] | None = None,
     ) -> None:
         super().__init__(name)
         self._predictor = predictor
         self._inference_log = inference_log
-        self._shadow_log = shadow_log
+        self._shadow_log: InferenceLog[ShadowRows] = shadow_log or NoInferenceLog()
         self._spam_threshold = spam_threshold
         self.ready = True
 

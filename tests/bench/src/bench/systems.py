@@ -80,23 +80,41 @@ def ours(
     """
     label = re.sub(r"\W+", "-", name)
     traced = tracing or {}
-    bundle = {"MODEL_DIR": str(model), "MODEL_NAME": MODEL}
-    predictor = _service(servers, "predictor", label, MODEL_READY, bundle | traced)
-    to_predictor = {"PREDICTOR_URL": predictor.url, "MODEL_NAME": MODEL, "ENVIRONMENT": "staging"}
     log = {"INFERENCE_LOG_URI": inference_log, "INFERENCE_LOG_FLUSH_SECONDS": "5"}
-    transformer = _service(servers, "transformer", label, MODEL_READY, to_predictor | log | traced)
-    to_transformer = {"ENVIRONMENTS": json.dumps({"staging": transformer.url}), "COALESCING": json.dumps(coalescing)}
-    gateway = _service(servers, "gateway", label, "/ready", to_transformer | traced)
+    predictor, transformer = pair(servers, model, label, "staging", log, traced)
+    settings = {"COALESCING": json.dumps(coalescing)} | traced
+    entrance = gateway(servers, label, {"staging": transformer.url}, settings)
     return System(
         name=name,
         hops=3,
-        servers=(predictor, transformer, gateway),
+        servers=(predictor, transformer, entrance),
         path="/api/v1/predict",
         body=lambda mail: json.dumps({"email_content": mail}),
         probability=lambda answer: float(answer["spam_probability"]),
         batched=gateway_batches,
         batched_path="/metrics",
     )
+
+
+def pair(
+    servers: Servers,
+    model: Path,
+    label: str,
+    environment: str,
+    transformer: dict[str, str] | None = None,
+    both: dict[str, str] | None = None,
+) -> tuple[Server, Server]:
+    """Predictor and transformer of an environment, with more settings of the transformer and of both."""
+    more = both or {}
+    bundle = {"MODEL_DIR": str(model), "MODEL_NAME": MODEL}
+    predictor = _service(servers, "predictor", label, MODEL_READY, bundle | more)
+    settings = {"PREDICTOR_URL": predictor.url, "MODEL_NAME": MODEL, "ENVIRONMENT": environment}
+    return predictor, _service(servers, "transformer", label, MODEL_READY, settings | (transformer or {}) | more)
+
+
+def gateway(servers: Servers, label: str, environments: dict[str, str], settings: dict[str, str]) -> Server:
+    """A gateway to these environments, each with the URL of its transformer."""
+    return _service(servers, "gateway", label, "/ready", {"ENVIRONMENTS": json.dumps(environments)} | settings)
 
 
 def collector(servers: Servers) -> Server:

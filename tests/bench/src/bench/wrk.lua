@@ -1,6 +1,7 @@
--- wrk -s wrk.lua URL -- FILE SHARE: posts the lines of FILE, each a JSON body, one after the other and round again.
+-- wrk -s wrk.lua URL -- FILE SHARE DELAY: posts the lines of FILE, each a JSON body, one after the other and round again.
 -- One wrk thread only: its connections share the counter, so that they never send the same mail in step.
 -- SHARE of the requests have a sampled traceparent, sixteen in a row; none of them where it is 0.
+-- Each connection pauses for DELAY milliseconds before a request, on average, where it is more than 0.
 
 local RUN = 16
 local HEADERS = { ["Content-Type"] = "application/json" }
@@ -18,6 +19,13 @@ function init(args)
   local share = tonumber(args[2] or "0")
   if share > 0 then
     period = math.floor(RUN / share + 0.5)
+  end
+  local pause = tonumber(args[3] or "0")
+  if pause > 0 then
+    -- At random, or all connections would ask in step.
+    function delay()
+      return math.random(0, 2 * pause)
+    end
   end
 end
 

@@ -37,11 +37,12 @@ def version() -> str:
     return said.split(" [")[0].removeprefix("wrk ")
 
 
-def run(url: str, bodies: Path, connections: int, seconds: int, traced: float = 0) -> Load:
+def run(url: str, bodies: Path, connections: int, seconds: int, traced: float = 0, delay_ms: int = 0) -> Load:
     """Post the lines of the file `bodies` in turn over so many connections for so long, from one thread.
 
     Args:
         traced: The share of requests that have a sampled traceparent, sixteen in a row.
+        delay_ms: How long each connection pauses before its next request.
     """
     options = ["--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
     command = [
@@ -55,6 +56,7 @@ def run(url: str, bodies: Path, connections: int, seconds: int, traced: float = 
         "--",
         str(bodies),
         str(traced),
+        str(delay_ms),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 3 * TIMEOUT, check=False)
     if done.returncode:

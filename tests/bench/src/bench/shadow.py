@@ -1,0 +1,252 @@
+"""What a shadow of all mail costs production: `python -m bench.shadow`.
+
+Two gateways before the same production pair, one of which shadows to a staging pair, are loaded in short rounds in
+turn; each round with a shadow is compared with the one before it without. The gateway's own CPU counts, and what
+clients wait. Staging has CPU only where nobody else wants it (SCHED_IDLE), as if it were on another machine. It is up,
+slow (stopped nine tenths of each second), hung (stopped) and dead. At full load production always has mail that waits,
+which goes first; so there is also a load with pauses, at which the share that is compared should be all.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+from bench import corpus, cpu, machine, systems, wrk
+from bench.client import Client
+from bench.run import say
+from bench.servers import Server, Servers, ended_by_signals
+
+CONNECTIONS = 64
+STATES = ("up", "slow", "hung", "dead")
+LOADS = ("paced", "full")
+CPU_AT_MOST = 1.10
+P99_AT_MOST = 1.05
+STOPPED_SECONDS = 0.9
+RUNNING_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Round:
+    """One load of one gateway: its own CPU in microseconds a mail, and what clients waited."""
+
+    state: str
+    load: str
+    shadow: bool
+    mails_per_s: float
+    gateway_cpu_us_per_mail: float
+    p99_ms: float
+    errors: int
+    compared: float
+    """Of the mails, the share that was compared; 0 without a shadow."""
+
+
+def main() -> None:
+    """Measure, print the ratios and write the rounds as JSON."""
+    options = _options()
+    wrk.require()
+    out: Path = options.out
+    with ended_by_signals():
+        rounds = run(options, out.parent / "bench-shadow")
+    found = ratios(rounds)
+    report = {
+        "ratios": found,
+        "rounds": [asdict(each) for each in rounds],
+        "machine": machine.machine(),
+        "commit": machine.commit(),
+    }
+    out.write_text(json.dumps(report, indent=2) + "\n")
+    say(f"\nshadow of all mail / none, {CONNECTIONS} connections, medians of {options.rounds} rounds each")
+    for name, figures in found.items():
+        say(_verdict(name, figures))
+    say(f"figures: {out}")
+
+
+def run(options: argparse.Namespace, scratch: Path) -> list[Round]:
+    """Rounds in turn, without the shadow first, for each state of staging and each load."""
+    with Servers(scratch) as servers:
+        model = options.model.resolve()
+        production = systems.pair(servers, model, "production", "production")
+        staging = systems.pair(servers, model, "staging", "staging")
+        urls = {"production": production[-1].url, "staging": staging[-1].url}
+        gateways = [
+            systems.gateway(
+                servers, f"share-{share}", urls, {"SHADOW_SHARE": share, "DEFAULT_ENVIRONMENT": "production"}
+            )
+            for share in ("0", "1")
+        ]
+        say("waiting until ready")
+        servers.wait_ready()
+        for server in staging:
+            os.sched_setscheduler(server.pid, os.SCHED_IDLE, os.sched_param(0))
+        bodies = scratch / "bodies.jsonl"
+        mails = corpus.sample(options.corpus)
+        bodies.write_text("".join(json.dumps({"email_content": mail}) + "\n" for mail in mails))
+        rounds = []
+        for state in options.states:
+            with STAGING[state](servers, staging):
+                for load in options.loads:
+                    rounds += measure_both(gateways, bodies, state, load, options)
+        return rounds
+
+
+def measure_both(
+    gateways: list[Server], bodies: Path, state: str, load: str, options: argparse.Namespace
+) -> list[Round]:
+    """All rounds of one state and load."""
+    delay_ms = options.delay_ms if load == "paced" else 0
+    for gateway in gateways:
+        wrk.run(f"{gateway.url}/api/v1/predict", bodies, CONNECTIONS, options.warm_up, delay_ms=delay_ms)
+    return [
+        measure(gateway, bodies, state, load, shadow, options.seconds, delay_ms)
+        for _ in range(options.rounds)
+        for shadow, gateway in enumerate(gateways)
+    ]
+
+
+def measure(gateway: Server, bodies: Path, state: str, load: str, shadow: int, seconds: int, delay_ms: int) -> Round:
+    """One round of one gateway."""
+    cpu_before, compared_before = cpu.seconds([gateway.pid]), compared(gateway)
+    found = wrk.run(f"{gateway.url}/api/v1/predict", bodies, CONNECTIONS, seconds, delay_ms=delay_ms)
+    mails = max(found.mails, 1)
+    row = Round(
+        state=state,
+        load=load,
+        shadow=bool(shadow),
+        mails_per_s=found.mails / found.seconds,
+        gateway_cpu_us_per_mail=1e6 * (cpu.seconds([gateway.pid]) - cpu_before) / mails,
+        p99_ms=found.p99_ms,
+        errors=found.errors,
+        compared=(compared(gateway) - compared_before) / mails,
+    )
+    say(
+        f"staging {state}, {load}, {'with' if shadow else 'without'} shadow: {row.mails_per_s:,.0f} mails/s,"
+        f" gateway {row.gateway_cpu_us_per_mail:.1f} µs CPU/mail, p99 {row.p99_ms:.1f} ms,"
+        f" {row.compared:.0%} compared, {row.errors} errors"
+    )
+    return row
+
+
+def compared(gateway: Server) -> float:
+    """How many shadowed mails a gateway has compared so far."""
+    client = Client(gateway.url)
+    try:
+        found = re.search(r'^gateway_shadow_mails_total\{outcome="compared"\} (\S+)$', client.get("/metrics"), re.M)
+    finally:
+        client.close()
+    if found is None:
+        raise SystemExit("the gateway counts no shadowed mails")
+    return float(found[1])
+
+
+def ratios(rounds: list[Round]) -> dict[str, dict[str, float]]:
+    """With a shadow / without, for each state and load: the medians of the ratios of rounds beside each other."""
+    found: dict[str, list[tuple[Round, Round]]] = {}
+    for without, with_shadow in zip(rounds[::2], rounds[1::2], strict=True):
+        found.setdefault(f"{without.state}, {without.load}", []).append((without, with_shadow))
+    return {
+        name: {
+            "gateway_cpu": round(median(b.gateway_cpu_us_per_mail / a.gateway_cpu_us_per_mail for a, b in pairs), 3),
+            "p99": round(median(b.p99_ms / a.p99_ms for a, b in pairs), 3),
+            "compared": round(median(b.compared for _, b in pairs), 3),
+            "errors": sum(b.errors for _, b in pairs),
+        }
+        for name, pairs in found.items()
+    }
+
+
+def _verdict(name: str, figures: dict[str, float]) -> str:
+    met = figures["gateway_cpu"] <= CPU_AT_MOST and figures["p99"] <= P99_AT_MOST and not figures["errors"]
+    return (
+        f"staging {name:12} gateway's CPU a mail {figures['gateway_cpu']:.3f} (at most {CPU_AT_MOST}), p99"
+        f" {figures['p99']:.3f} (at most {P99_AT_MOST}), {figures['compared']:.0%} compared,"
+        f" {figures['errors']:g} errors: {'met' if met else 'MISSED'}"
+    )
+
+
+Pair = tuple[Server, ...]
+
+
+@contextlib.contextmanager
+def _up(_: Servers, __: Pair) -> Iterator[None]:
+    yield
+
+
+@contextlib.contextmanager
+def _slow(_: Servers, staging: Pair) -> Iterator[None]:
+    ended = threading.Event()
+
+    def stop_and_go() -> None:
+        while not ended.wait(RUNNING_SECONDS):
+            _send(staging, signal.SIGSTOP)
+            ended.wait(STOPPED_SECONDS)
+            _send(staging, signal.SIGCONT)
+
+    thread = threading.Thread(target=stop_and_go)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def _hung(_: Servers, staging: Pair) -> Iterator[None]:
+    _send(staging, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        _send(staging, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def _dead(servers: Servers, staging: Pair) -> Iterator[None]:
+    for server in staging:
+        server.process.kill()
+        server.process.wait()
+        servers.forget(server)
+    yield
+
+
+STAGING: dict[str, Callable[[Servers, Pair], contextlib.AbstractContextManager[None]]] = {
+    "up": _up,
+    "slow": _slow,
+    "hung": _hung,
+    "dead": _dead,
+}
+
+
+def _send(staging: Pair, number: signal.Signals) -> None:
+    for server in staging:
+        server.process.send_signal(number)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench.shadow", description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="folder of a model bundle")
+    parser.add_argument("--corpus", type=Path, required=True, help="folder whose folders hold mails, a file each")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="JSON file to write; logs go to bench-shadow/ beside it"
+    )
+    parser.add_argument("--rounds", type=int, default=7, help="of each gateway, state and load (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=5, help="of each round (%(default)s)")
+    parser.add_argument("--warm-up", type=int, default=3, help="seconds before the first round (%(default)s)")
+    parser.add_argument("--delay-ms", type=int, default=60, help="pause of each connection when paced (%(default)s)")
+    parser.add_argument("--loads", nargs="+", choices=LOADS, default=list(LOADS), help="to measure (all)")
+    parser.add_argument("--states", nargs="+", choices=STATES, default=list(STATES), help="of staging (all)")
+    options = parser.parse_args()
+    # Who is dead comes back no more.
+    options.states = sorted(options.states, key=STATES.index)
+    return options
+
+
+if __name__ == "__main__":
+    main()
