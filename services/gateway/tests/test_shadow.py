@@ -230,14 +230,21 @@ async def test_what_cannot_be_compared_for_long_has_failed(
 
 
 async def test_a_mail_that_is_refused_fails_alone(make: Make, transformer: FakeTransformer, counted: Counted) -> None:
-    async def refuse(_: web.Request, mails: list[str]) -> web.Response | None:
-        return web.json_response({"error": "cannot be read"}, status=400) if "0.3" in mails else None
+    positions: list[tuple[str, int]] = []
+
+    async def refuse(request: web.Request, mails: list[str]) -> web.Response | None:
+        if "0.3" in mails:
+            return web.json_response({"error": "cannot be read"}, status=400)
+        columns = {each["name"]: each["data"] for each in orjson.loads(await request.read())["inputs"]}
+        positions.extend(zip(columns["request_id"], columns["position"], strict=True))
+        return None
 
     transformer.fault = refuse
     shadowing = make(batch_mails=8)
     shadowing.offer((0.9, 0.9), (0.9, 0.3), (0.1, 0.1))
-    shadowing.offer((0.1, 0.9))
+    shadowing.offer((0.1, 0.9), request_id="other")
     await until(lambda: counted() == {"compared": 3, "failed": 1})
+    assert sorted(positions) == [("other", 0), ("r", 0), ("r", 2)]
     assert shadowing.table == {("spam", "spam"): 1, ("ham", "ham"): 1, ("ham", "spam"): 1}
     assert shadowing.shadow._mails == shadowing.shadow._size == 0
 
