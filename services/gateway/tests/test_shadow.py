@@ -192,6 +192,20 @@ async def test_one_batch_is_under_way_and_the_newest_is_dropped(
     assert [len(batch) for batch in transformer.batches] == [1, 4, 1]
 
 
+async def test_a_full_batch_does_not_wait_for_more(
+    make: Make, transformer: FakeTransformer, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadow, "GATHER_SECONDS", 60)
+    shadowing = make()
+    for _ in range(3):
+        shadowing.offer((0.9, 0.9))
+    await asyncio.sleep(0.05)
+    assert transformer.batches == []
+    shadowing.offer((0.9, 0.9))
+    await until(lambda: counted() == {"compared": 4})
+    assert [len(batch) for batch in transformer.batches] == [4]
+
+
 async def test_bytes_are_bounded(make: Make, transformer: FakeTransformer, counted: Counted) -> None:
     transformer.gate.clear()
     shadowing = make(size=3)
