@@ -63,7 +63,7 @@ async def open_gateway() -> AsyncIterator[Open]:
                 "staging": await stack.enter_async_context(serving(staging)),
                 "production": await stack.enter_async_context(serving(production)),
             }
-            app = create_app(Settings(environments=environments, deadline_seconds=2, **settings))  # type: ignore[arg-type]
+            app = create_app(Settings(environments=environments, **({"deadline_seconds": 20} | settings)))  # type: ignore[arg-type]
             await stack.enter_async_context(app.router.lifespan_context(app))
             transport = httpx.ASGITransport(app)
             http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://gw"))
@@ -161,7 +161,7 @@ async def test_what_the_candidate_does_not_answer_production_does(open_gateway: 
 
 
 async def test_a_candidate_that_hangs_leaves_production_time(open_gateway: Open) -> None:
-    gateway = await open_gateway(**CANARY)
+    gateway = await open_gateway(**CANARY, deadline_seconds=2)
     gateway.staging.gate.clear()
     async with asyncio.timeout(1.9):
         answer = await gateway.predict()
@@ -169,7 +169,7 @@ async def test_a_candidate_that_hangs_leaves_production_time(open_gateway: Open)
 
 
 async def test_the_deadline_holds_when_both_hang(open_gateway: Open) -> None:
-    gateway = await open_gateway(**CANARY)
+    gateway = await open_gateway(**CANARY, deadline_seconds=2)
     gateway.staging.gate.clear()
     gateway.production.gate.clear()
     async with asyncio.timeout(3):

@@ -113,6 +113,7 @@ async def test_both_answers_are_counted_for_each_mail(make: Make, counted: Count
         (sample.name, sample.labels.get("side"), sample.labels.get("le")): sample.value
         for metric in shadowing.comparison.collect()
         for sample in metric.samples
+        if sample.labels["production_version"] == VERSIONS[0]
     }
     # Differences: -0.1, 0.7, -0.8, 0 and -0.1.
     expected = {"-0.5": 1, "-0.25": 1, "-0.05": 3, "0.001": 4, "0.5": 4, "1.0": 5, "+Inf": 5}
@@ -192,6 +193,20 @@ async def test_one_batch_is_under_way_and_the_newest_is_dropped(
     assert [len(batch) for batch in transformer.batches] == [1, 4, 1]
 
 
+async def test_a_full_batch_does_not_wait_for_more(
+    make: Make, transformer: FakeTransformer, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadow, "GATHER_SECONDS", 60)
+    shadowing = make()
+    for _ in range(3):
+        shadowing.offer((0.9, 0.9))
+    await asyncio.sleep(0.05)
+    assert transformer.batches == []
+    shadowing.offer((0.9, 0.9))
+    await until(lambda: counted() == {"compared": 4})
+    assert [len(batch) for batch in transformer.batches] == [4]
+
+
 async def test_bytes_are_bounded(make: Make, transformer: FakeTransformer, counted: Counted) -> None:
     transformer.gate.clear()
     shadowing = make(size=3)
@@ -230,14 +245,21 @@ async def test_what_cannot_be_compared_for_long_has_failed(
 
 
 async def test_a_mail_that_is_refused_fails_alone(make: Make, transformer: FakeTransformer, counted: Counted) -> None:
-    async def refuse(_: web.Request, mails: list[str]) -> web.Response | None:
-        return web.json_response({"error": "cannot be read"}, status=400) if "0.3" in mails else None
+    positions: list[tuple[str, int]] = []
+
+    async def refuse(request: web.Request, mails: list[str]) -> web.Response | None:
+        if "0.3" in mails:
+            return web.json_response({"error": "cannot be read"}, status=400)
+        columns = {each["name"]: each["data"] for each in orjson.loads(await request.read())["inputs"]}
+        positions.extend(zip(columns["request_id"], columns["position"], strict=True))
+        return None
 
     transformer.fault = refuse
     shadowing = make(batch_mails=8)
     shadowing.offer((0.9, 0.9), (0.9, 0.3), (0.1, 0.1))
-    shadowing.offer((0.1, 0.9))
+    shadowing.offer((0.1, 0.9), request_id="other")
     await until(lambda: counted() == {"compared": 3, "failed": 1})
+    assert sorted(positions) == [("other", 0), ("r", 0), ("r", 2)]
     assert shadowing.table == {("spam", "spam"): 1, ("ham", "ham"): 1, ("ham", "spam"): 1}
     assert shadowing.shadow._mails == shadowing.shadow._size == 0
 

@@ -71,7 +71,8 @@ class Comparison(Collector):
     """All pairs of versions that this process has seen, as metrics."""
 
     def __init__(self) -> None:
-        self.pairs: dict[Versions, Pair] = {}
+        # There from the start: panels and alerts find the series before there is anything to compare.
+        self.pairs: dict[Versions, Pair] = {(OTHER, OTHER): Pair()}
 
     def add(self, production: Answer, candidate: Answer) -> None:
         """Count the mails of two answers to them."""
@@ -81,8 +82,9 @@ class Comparison(Collector):
         found = self.pairs.get(versions)
         if found is not None:
             return found
-        named = versions if len(self.pairs) < MAX_PAIRS else (OTHER, OTHER)
-        return self.pairs.setdefault(named, Pair())
+        if len(self.pairs) > MAX_PAIRS:
+            return self.pairs[OTHER, OTHER]
+        return self.pairs.setdefault(versions, Pair())
 
     def collect(self) -> Iterator[Metric]:
         """The metrics as they stand."""

@@ -27,8 +27,8 @@ log = logging.getLogger("gateway")
 
 BATCH_BYTES = MIB
 """Of a batch; encoding more would hold the event loop up for milliseconds."""
-GATHER_SECONDS = 0.05
-"""How long the first mail of a batch waits for others: a batch of many costs the gateway least, and nobody waits."""
+GATHER_SECONDS = 0.2
+"""How long a batch that is not full waits for more mail: a batch of many costs the gateway least, and nobody waits."""
 YIELD_SECONDS = 0.005
 """After this it is looked again whether anybody's mail waits."""
 RETRY_SECONDS = (0.25, 5.0)
@@ -118,6 +118,7 @@ class Shadow:
         self._queue: deque[Piece] = deque()
         self._mails = self._size = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._gathers = False
         self._running: asyncio.Task[None] | None = None
         self._closing = False
         self._pause = RETRY_SECONDS[0]
@@ -141,8 +142,8 @@ class Shadow:
             end = start + len(answer.predictions)
             self._add(mails[start:end], sizes[start:end], answer, start)
             start = end
-        if self._timer is None and self._running is None and self._queue:
-            self._look_in(GATHER_SECONDS)
+        if self._running is None and self._queue:
+            self._gather()
 
     async def close(self, seconds: float) -> None:
         """Send what waits, for so long at most; the rest is dropped. Nothing may be offered any more."""
@@ -172,6 +173,15 @@ class Shadow:
         self._size += size
         self._queue.append(Piece(mails, sizes, answer, first, size, monotonic()))
 
+    def _gather(self) -> None:
+        """See to it that what waits leaves: soon if it is a batch, in a while if it is less."""
+        full = self._mails >= self._limits.batch_mails
+        if self._gathers and full:
+            self._look_no_more()
+        if self._timer is None:
+            self._look_in(YIELD_SECONDS if full else GATHER_SECONDS)
+            self._gathers = not full
+
     def _look_in(self, seconds: float) -> None:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._pump)
@@ -180,11 +190,12 @@ class Shadow:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._gathers = False
 
     def _pump(self) -> None:
-        self._timer = None
+        self._timer, self._gathers = None, False
         self._give_up_old()
-        if not self._queue or self._running is not None:
+        if not self._queue:
             return
         if not self._closing and any(each.waits for each in self._before):
             self._look_in(YIELD_SECONDS)
@@ -205,10 +216,10 @@ class Shadow:
 
     def _finished(self, _: asyncio.Task[None]) -> None:
         self._running = None
-        if self._queue and self._timer is None:
-            full = self._mails >= self._limits.batch_mails
-            failed = self._pause > RETRY_SECONDS[0]
-            self._look_in(self._pause if failed else YIELD_SECONDS if full else GATHER_SECONDS)
+        if self._pause > RETRY_SECONDS[0]:
+            self._look_in(self._pause)
+        elif self._queue:
+            self._gather()
 
     async def _run(self, batch: list[Piece]) -> None:
         """Compare a batch; whatever of it has no outcome in the end goes back to where it came from."""
