@@ -8,7 +8,7 @@ from conftest import SHA256, FakeTransformer, mail, make_coalescer
 
 from gateway.coalescer import Coalescer
 from gateway.problems import Problem
-from gateway.transformer_client import Answer, TransformerClient
+from gateway.transformer_client import Answer, Mail, TransformerClient
 from replicas import Replicas
 
 
@@ -56,6 +56,24 @@ async def test_mail_that_would_wait_too_long_is_refused_although_there_is_room(
     while coalescer.full:
         await asyncio.sleep(0.01)
     await submit(coalescer, 0.5)
+
+
+async def test_how_long_pieces_of_many_mails_wait_is_judged_by_their_number(
+    client: TransformerClient, transformer: FakeTransformer
+) -> None:
+    async def slow(_: web.Request, __: list[str]) -> None:
+        await asyncio.sleep(0.1)
+
+    transformer.fault = slow
+    coalescer = make_coalescer(
+        client, transformer, max_batch_mails=1, max_bulk_mails=50, max_queue_seconds=0.5, max_queued_mails=1_000
+    )
+    for _ in range(10):
+        await submit(coalescer, 0.5)
+    mails = [Mail("0.5", f"r{n}") for n in range(200)]
+    pieces = coalescer.submit(mails, [1] * len(mails))
+    assert not coalescer.full, "four batches wait, and not two hundred"
+    await asyncio.gather(*pieces)
 
 
 async def test_each_replica_has_its_batches_under_way(transformer: FakeTransformer) -> None:

@@ -143,8 +143,13 @@ class Coalescer:
         return (
             self._outstanding_mails >= limits.outstanding_mails
             or self._outstanding_bytes >= limits.outstanding_bytes
-            or self._queued_mails * self._batch_seconds > limits.queue_seconds * self._slots * limits.batch_mails
+            or self._queued_batches * self._batch_seconds > limits.queue_seconds * self._slots
         )
+
+    @property
+    def _queued_batches(self) -> float:
+        """A piece of a batch-predict request is a batch of its own, however many mails it has."""
+        return len(self._singles) / self._limits.batch_mails + len(self._bulk)
 
     @property
     def waits(self) -> bool:
