@@ -436,14 +436,39 @@ async def test_one_that_hung_is_taken_back_beside_another(monkeypatch: pytest.Mo
     with pytest.raises(TimeoutError), hung:
         raise TimeoutError
     await asyncio.sleep(0.06)
+    copies = 0
 
     async def send(replica: Replica, _: float) -> Replica:
+        nonlocal copies
+        copies += replica is hung
         await asyncio.sleep(0.01)
         return replica
 
     asked = await asyncio.gather(*(replicas.ask(send, 5, NO_RETRY) for _ in range(10)))
-    assert hung in asked
+    assert hung not in asked and copies == 1, "a copy of one request found out"
     assert not hung.hangs
+    assert hung in await asyncio.gather(*(replicas.ask(send, 5, NO_RETRY) for _ in range(10)))
+
+
+async def test_nobody_waits_to_find_out_whether_one_still_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("replicas.replicas.AVOID_SECONDS", (0.01, 0.01))
+    replicas = of_two()
+    hung = await replicas.pick()
+    with pytest.raises(TimeoutError), hung:
+        raise TimeoutError
+    copies = 0
+
+    async def send(replica: Replica, seconds: float) -> str:
+        nonlocal copies
+        copies += replica is hung
+        return await hang(replica, seconds) if replica is hung else "answer"
+
+    for _ in range(20):
+        await asyncio.sleep(0.01)
+        async with asyncio.timeout(0.05):
+            assert await replicas.ask(send, 0.1, NO_RETRY) == "answer"
+    assert copies > 1, "it is asked again and again"
+    assert hung.hangs
 
 
 async def test_a_name_server_that_hangs_under_load_holds_nobody_up(

@@ -256,7 +256,8 @@ class TransformerClient:
             **replica.headers,
         }
         if call.span is not None:
-            call.span.set(replica=replica.url)
+            if not replica.hangs:  # It may get but a copy, whose answer is nobody's.
+                call.span.set(replica=replica.url)
             headers["traceparent"] = call.span.traceparent
         async with self._session.post(replica.url + self._infer_path, data=call.body, headers=headers) as response:
             try:

@@ -1,6 +1,7 @@
 """The replicas of one service."""
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
 import math
@@ -29,8 +30,8 @@ RESOLVE_SECONDS = 10.0
 """How long the name server may take; then it is asked again."""
 
 PROBE_SECONDS = 5.0
-"""How long at most a replica that hangs is not asked at all. Then one request finds out, and the others are refused at
-once instead of waiting for the same in vain."""
+"""How long at most a replica that hangs is not asked at all. Then one request finds out: a copy that nobody waits for
+while another replica answers; with no other, a client's own, and the rest are refused instead of waiting in vain."""
 HANG_SHARE = 0.2
 """A replica that gave no answer in this share of a request's deadline hangs; in less, nothing is known of it."""
 FULL_SPEED = 32
@@ -129,11 +130,8 @@ class Replica:
         return self._answered_at >= moment
 
     def rank(self, now: float) -> tuple[bool, int, float]:
-        """Less is better: not failed just now, then few requests under way, then chance.
-
-        One that hung and is due to be looked at comes first, or it would never come back beside another.
-        """
-        return not self.hangs and now < self._avoid_until, self._under_way, random.random()
+        """Less is better: not failed just now, then few requests under way, then chance."""
+        return now < self._avoid_until, self._under_way, random.random()
 
     def _answered(self) -> None:
         if self.hangs:
@@ -183,6 +181,7 @@ class Replicas:
         self._refresh_began = -math.inf
         self._refreshing: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
+        self._probes: set[asyncio.Task[None]] = set()
         self.budget = RetryBudget()
         """Of all requests that are asked here."""
 
@@ -195,8 +194,8 @@ class Replicas:
     ) -> T:
         """Send a request to one replica, and after a failure to another, within its deadline.
 
-        An attempt is granted half of what is left while another replica could be asked. Only for requests that do no
-        harm twice.
+        An attempt is granted half of what is left while another replica could be asked. One that hung is sent a copy
+        of a request that another answers. So only for requests that do no harm twice.
 
         Args:
             send: Sends it once.
@@ -215,6 +214,8 @@ class Replicas:
         for attempt in range(RETRIES + 1):
             replica = await self._pick_until(end, tried)
             tried.add(replica)
+            if not replica.hangs:
+                self._probe_beside(send, seconds)
             try:
                 return await self._attempt(replica, send, self._granted(replica, end, tried, attempt), seconds)
             except failures.all() as error:
@@ -272,12 +273,30 @@ class Replicas:
                     raise _Slow from None
                 raise
 
+    def _probe_beside(self, send: Send[T], seconds: float) -> None:
+        now = monotonic()
+        for replica in self._known():
+            if replica.hangs and replica.may_be_asked(now):
+                probe = asyncio.create_task(self._probe(replica, send, seconds))
+                self._probes.add(probe)
+                probe.add_done_callback(self._probes.discard)
+
+    async def _probe(self, replica: Replica, send: Send[T], seconds: float) -> None:
+        # Another request may have been quicker to ask it.
+        if not replica.may_be_asked(monotonic()) or not self.budget.take():
+            return
+        # What becomes of it is noted by the replica, and is nobody's answer.
+        with contextlib.suppress(Exception):
+            await self._attempt(replica, send, seconds / 2, seconds)
+
     def _known(self) -> Collection[Replica]:
         return self._by_address.values() or (self._whole,)
 
     def _others(self, tried: Collection[Replica]) -> list[Replica]:
+        """Those that answer in time, as far as is known; without any, one that hung and is due to be asked."""
         now = monotonic()
-        return [replica for replica in self._known() if replica not in tried and replica.may_be_asked(now)]
+        others = [replica for replica in self._known() if replica not in tried and replica.may_be_asked(now)]
+        return [replica for replica in others if not replica.hangs] or others
 
     def _request_ended(self) -> None:
         self._ended.set()
