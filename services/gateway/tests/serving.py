@@ -9,6 +9,7 @@ import orjson
 import uvicorn
 from starlette.types import ASGIApp
 
+from gateway.app import GatewayApp
 from gateway.server import ConnectionLimits, Server, connections
 
 
@@ -56,7 +57,7 @@ async def serving(app: ASGIApp, limits: ConnectionLimits, lifespan: str = "on") 
     config = uvicorn.Config(
         app,
         port=0,
-        http=connections(limits),
+        http=connections(limits, app.gate.at_once if isinstance(app, GatewayApp) else None),
         lifespan=lifespan,  # type: ignore[arg-type]
         log_config=None,
         access_log=False,

@@ -60,7 +60,7 @@ def main() -> None:
         port=settings.port,
         loop="uvloop",
         ws="none",
-        http=connections(ConnectionLimits.of(settings, KEEP_ALIVE_SECONDS)),
+        http=connections(ConnectionLimits.of(settings, KEEP_ALIVE_SECONDS), app.gate.at_once),
         access_log=False,
         log_config=None,
         server_header=False,

@@ -57,8 +57,8 @@ class GatewayApp(FastAPI):
         self.router.routes.extend(page_routes(settings))
         self._lines = LineBuffer()
         # The order of every request: its id, the gate, and only then its body.
-        gate = Gate(PredictPath(super().__call__, api), environments, settings)
-        self._outermost = AccessLog(gate, self._lines, tracer)
+        self.gate = Gate(PredictPath(super().__call__, api), environments, settings)
+        self._outermost = AccessLog(self.gate, self._lines, tracer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Request ids and log lines first, then the short way for predict requests, then the framework."""

@@ -3,7 +3,9 @@
 A hop costs the same for one mail as for thirty, and the model costs a quarter a mail in a batch of
 thirty-two. So at most a few batches of an environment are under way at once, and what arrives
 meanwhile leaves together when one returns. With nothing under way, a request departs in the same
-turn of the event loop; under load, a batch that would be small lingers for a moment.
+turn of the event loop; under load, a batch that would be small lingers for a moment. Where more waits
+than fits all batches, it waits for longer than any batch takes, and batches are as large as those of
+large requests: the gateway, busy with refusals, then turns to fewer of them.
 """
 
 import asyncio
@@ -149,7 +151,14 @@ class Coalescer:
     @property
     def _queued_batches(self) -> float:
         """A piece of a batch-predict request is a batch of its own, however many mails it has."""
-        return len(self._singles) / self._limits.batch_mails + len(self._bulk)
+        return len(self._singles) / self._batch_limit + len(self._bulk)
+
+    @property
+    def _batch_limit(self) -> int:
+        """How many mails a batch of several requests may have."""
+        limits = self._limits
+        is_deep = len(self._singles) > limits.bulk_mails * self._slots
+        return max(limits.bulk_mails, limits.batch_mails) if is_deep else limits.batch_mails
 
     @property
     def waits(self) -> bool:
@@ -240,12 +249,13 @@ class Coalescer:
         batch: list[Job] = []
         mails = size = 0
         self._drop_gone()
+        limit = self._batch_limit
         lane = self._bulk if self._bulk and (self._bulk_is_next or not self._singles) else self._singles
         self._bulk_is_next = lane is self._singles
         while lane:
             job = lane[0]
             mails, size = mails + len(job.mails), size + job.size
-            if batch and (mails > self._limits.batch_mails or size > self._limits.batch_bytes):
+            if batch and (mails > limit or size > self._limits.batch_bytes):
                 break
             self._leave_lane(lane)
             batch.append(job)

@@ -1,29 +1,31 @@
 """Refuses mail for an environment whose queue is full, before anything of the request but its head is looked at.
 
 Under a flood the refusals are most of the work: whatever each costs is taken from the mail that can be served. So the
-answer is prepared once, nothing is read or parsed, and of a stream of refusals only some have a line in the log, which
-says how many it stands for. Every one is counted in the metrics.
+answer is prepared once, the connection itself gives it at the end of the request's head, and of a stream of refusals
+only some go through the application, which logs and traces them: their lines say how many they stand for. Every one
+is counted in the metrics.
 
 The body that comes with a refused request is read and dropped by the server, so that its connection stays usable;
 where the body is not there yet and may be endless, or waits for the server's word, the connection ends instead.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from time import perf_counter
 
 import orjson
+from prometheus_client import Histogram
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import problems
-from gateway.access_log import QUIET
+from gateway.access_log import QUIET, REQUEST_ID, new_request_id
 from gateway.api import BATCH_PREDICT_PATH, PREDICT_PATH
 from gateway.coalescer import Coalescer
 from gateway.metrics import seconds_of
-from gateway.server import ANSWER_WHOLE
 from gateway.settings import Settings
 
 GUARDED = frozenset({PREDICT_PATH, BATCH_PREDICT_PATH})
+GUARDED_TARGETS = {path.encode(): path for path in GUARDED}
 LINE_SECONDS = 0.1
 """Between two lines in the log about refusals of one environment."""
 
@@ -40,29 +42,41 @@ class Refusals:
         self._body = problem.body("").removesuffix(b'""}')
         self._environment = environment
         self._kind = problem.kind
+        self._seconds: dict[str, Histogram] = {}
         self._next_line = 0.0
         self._unlogged = 0
+
+    def at_once(self, path: str, request_id: str) -> bytes | None:
+        """Header lines and body of a refusal, which is counted; None: the next one has a line in the log."""
+        started = perf_counter()
+        if started >= self._next_line:
+            return None
+        self._unlogged += 1
+        body = self._body_of(request_id)
+        head = b"%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n" % (self._lines, len(body), request_id.encode())
+        self._count(path, started)
+        return head + body
 
     async def answer(self, scope: Scope, send: Send, keep: bool) -> None:
         """Refuse one request; without `keep` its connection ends."""
         started = perf_counter()
-        request_id: str = scope["state"]["request_id"]
-        body = b"%b%b}" % (self._body, orjson.dumps(request_id))
-        if not (keep and started < self._next_line and self._at_once(scope, request_id, body)):
+        if started < self._next_line:
+            self._unlogged += 1
+            scope["state"][QUIET] = True
+        else:
             self._note(scope["state"], started)
-            await self._in_order(send, body, keep)
-        self._environment.count_refused()
-        seconds_of(self._environment.environment, scope["path"], "POST", "503").observe(perf_counter() - started)
+        await self._in_order(send, self._body_of(scope["state"]["request_id"]), keep)
+        self._count(scope["path"], started)
 
-    def _at_once(self, scope: Scope, request_id: str, body: bytes) -> bool:
-        """Hand the whole answer to the connection, past all that is between; no line is logged. False: it cannot."""
-        answer_whole = scope.get("extensions", {}).get(ANSWER_WHOLE)
-        head = b"%bcontent-length: %d\r\nx-request-id: %b\r\n" % (self._lines, len(body), request_id.encode())
-        if answer_whole is None or not answer_whole(HTTPStatus.SERVICE_UNAVAILABLE, head, body):
-            return False
-        self._unlogged += 1
-        scope["state"][QUIET] = True
-        return True
+    def _body_of(self, request_id: str) -> bytes:
+        return b"%b%b}" % (self._body, orjson.dumps(request_id))
+
+    def _count(self, path: str, started: float) -> None:
+        self._environment.count_refused()
+        seconds = self._seconds.get(path)
+        if seconds is None:
+            seconds = self._seconds[path] = seconds_of(self._environment.environment, path, "POST", "503")
+        seconds.observe(perf_counter() - started)
 
     async def _in_order(self, send: Send, body: bytes, keep: bool) -> None:
         headers = [*self._headers, (b"content-length", b"%d" % len(body))]
@@ -91,6 +105,28 @@ class Gate:
         self._max_body_bytes = settings.max_body_bytes
         self._refusals: dict[str, Refusals] = {}
 
+    def at_once(self, method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
+        """The refusal of a request that needs neither the application nor an end of its connection.
+
+        Args:
+            method: As sent.
+            target: As sent, with its query.
+            headers: Names in lower case.
+
+        Returns:
+            Header lines and body of a 503, all but status line and date; None for the application.
+        """
+        path = GUARDED_TARGETS.get(target)
+        if path is None or method != b"POST":
+            return None
+        found = dict(headers)
+        environment = self._full(found.get(b"x-environment", self._default))
+        # What is wrong with a header that comes twice is told by the application.
+        if environment is None or len(found) != len(headers) or not self._is_bounded(found):
+            return None
+        request_id = found[b"x-request-id"].decode("latin-1") if b"x-request-id" in found else new_request_id()
+        return self._refusals_of(environment).at_once(path, request_id) if REQUEST_ID.fullmatch(request_id) else None
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http" or scope["path"] not in GUARDED or scope["method"] != "POST":
@@ -98,15 +134,22 @@ class Gate:
             return
         # Of headers that come twice the first counts, as everywhere.
         headers = dict(reversed(scope["headers"]))
-        name = headers.get(b"x-environment", self._default).decode("latin-1")
-        environment = self._environments.get(name)
-        if environment is None or not environment.full:
+        environment = self._full(headers.get(b"x-environment", self._default))
+        if environment is None:
             await self._app(scope, receive, send)
             return
-        refusals = self._refusals.get(name) or self._refusals.setdefault(name, Refusals(environment))
-        await refusals.answer(scope, send, self._is_bounded(headers))
+        await self._refusals_of(environment).answer(scope, send, self._is_bounded(headers))
 
-    def _is_bounded(self, headers: dict[bytes, bytes]) -> bool:
+    def _full(self, name: bytes) -> Coalescer | None:
+        """The environment of this name, if it has no room."""
+        environment = self._environments.get(name.decode("latin-1"))
+        return environment if environment is not None and environment.full else None
+
+    def _refusals_of(self, environment: Coalescer) -> Refusals:
+        name = environment.environment
+        return self._refusals.get(name) or self._refusals.setdefault(name, Refusals(environment))
+
+    def _is_bounded(self, headers: Mapping[bytes, bytes]) -> bool:
         """Whether the body comes by itself and is worth reading for the sake of the connection."""
         length = headers.get(b"content-length", b"")
         return length.isdigit() and int(length) <= self._max_body_bytes and b"expect" not in headers

@@ -17,16 +17,16 @@ import resource
 import socket
 import struct
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
+from types import SimpleNamespace
 from typing import Any
 
 import uvicorn
 from starlette.requests import ClientDisconnect
-from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway import metrics, problems
 from gateway.access_log import new_request_id
@@ -40,10 +40,10 @@ JITTER = 0.5
 """The share of its age by which a connection may end earlier: those opened together do not end together."""
 TICK_SECONDS = 0.1
 SWEEP_SECONDS = 1.0
-ANSWER_WHOLE = "gateway.answer_whole"
-"""An extension of a request's scope: `Connection.answer_whole` of that request."""
 AWAITS = "gateway.awaits"
-"""Likewise: `Connection.awaits`."""
+"""An extension of a request's scope: `Connection.awaits`."""
+AtOnce = Callable[[bytes, bytes, Sequence[tuple[bytes, bytes]]], bytes | None]
+"""Method, target and headers of a request -> header lines and body of a 503, or None: the application answers."""
 HEAD_BYTES = 64 * 1024
 """Of a request line with its headers, or of trailers: the parser has no limit of its own and would hold them all."""
 GRACE_SECONDS = 1.0
@@ -56,6 +56,12 @@ not read, and they count as memory of the pod."""
 RESET = struct.pack("ii", 1, 0)
 """A linger of no time, socket(7)."""
 REASONS = ("head", "body", "idle", "write", "room")
+
+
+ANSWERED: Any = SimpleNamespace(
+    response_started=True, response_complete=True, scope={"extensions": {}}, message_event=asyncio.Event()
+)
+"""In the place of uvicorn's state of a request: it was answered without the application."""
 
 
 class Stage(Enum):
@@ -97,6 +103,8 @@ class Connection(HttpToolsProtocol):
     """A client's connection; uvicorn's, with an end."""
 
     limits: ConnectionLimits
+    at_once: AtOnce | None
+    """Refuses a request before the application has seen it."""
     draining = False
     """Whether the next answer of every connection is its last."""
     strangers: "OrderedDict[Connection, None]"
@@ -150,50 +158,42 @@ class Connection(HttpToolsProtocol):
             self._refusal = problems.large_head(HEAD_BYTES)
             raise ValueError(self._refusal.detail)
         self._unread = 0
-        super().on_headers_complete()
         self._stage, self._since = Stage.BODY, self.loop.time()
         self._forget()
+        is_last = self.draining or self._since > self._end
+        if is_last or not self._refused_at_once():
+            self._begin(is_last)
         # The parser adds trailers to the headers of a request, which no proxy before us has seen as such.
         self.headers = []
-        if self.draining or self._since > self._end:
+
+    def _begin(self, is_last: bool) -> None:
+        super().on_headers_complete()
+        if is_last:
             self.cycle.keep_alive = False
-        extensions: dict[Any, Any] = {ANSWER_WHOLE: self.answer_whole, AWAITS: self.awaits}
+        extensions: dict[Any, Any] = {AWAITS: self.awaits}
         self.scope["extensions"] = extensions
+
+    def _refused_at_once(self) -> bool:
+        """Refuse this request here, for a fraction of what the application's answer costs, if nothing is before it."""
+        is_free = self.cycle is None or self.cycle.response_complete
+        if self.at_once is None or not is_free or self.flow.write_paused or not self._is_kept():
+            return False
+        answer = self.at_once(self.parser.get_method(), self.url, self.headers)
+        if answer is None:
+            return False
+        dated = b"".join(b"%b: %b\r\n" % header for header in self.server_state.default_headers)
+        self.transport.write(b"".join((STATUS_LINE[HTTPStatus.SERVICE_UNAVAILABLE], dated, answer)))
+        self.cycle = ANSWERED
+        self.server_state.total_requests += 1
+        return True
+
+    def _is_kept(self) -> bool:
+        """Whether the client keeps the connection."""
+        return self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
 
     def awaits(self, futures: Sequence[asyncio.Future[Any]]) -> None:
         """What the request under way waits for; each fails with `ClientDisconnect` when its client goes."""
         self._awaited = futures
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        # One at a time, in the order of the requests. It is noted here and not in the scope of its request, which would
-        # then hold itself until the next collection of garbage.
-        self._current = cycle
-        super()._start_asgi_task(cycle, app)
-
-    def answer_whole(self, status: HTTPStatus, head: bytes, body: bytes) -> bool:
-        """Write an answer that is prepared, for a fraction of what `send` costs.
-
-        Args:
-            status: Of the answer to the request under way, of which nothing has been sent yet.
-            head: Its header lines, each with its end; `Content-Length` is among them, `Connection` is not.
-            body: Its body.
-
-        Returns:
-            Whether it could; otherwise nothing is done, and the answer has to go the ordinary way.
-        """
-        cycle = self._current
-        if cycle.disconnected or self.flow.write_paused:
-            return False
-        cycle.response_started = cycle.response_complete = True
-        cycle.waiting_for_100_continue = False
-        dated = b"".join(b"%b: %b\r\n" % header for header in cycle.default_headers)
-        end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
-        self.transport.write(b"".join((STATUS_LINE[status], dated, head, end, body)))
-        cycle.message_event.set()
-        if not cycle.keep_alive:
-            self.transport.close()
-        cycle.on_response()
-        return True
 
     def on_message_complete(self) -> None:
         """The request is complete; it may have been answered already."""
@@ -319,13 +319,12 @@ def _answer(problem: Problem) -> bytes:
     return STATUS_LINE[problem.status.value] + f"{lines}\r\n".encode() + body
 
 
-def connections(limits: ConnectionLimits) -> type[Connection]:
+def connections(limits: ConnectionLimits, at_once: AtOnce | None = None) -> type[Connection]:
     """The connections of one server: a class of their own, which says whether it drains."""
     for reason in REASONS:
         metrics.CONNECTIONS_ENDED.labels(reason)
-    return type(
-        "ServerConnection", (Connection,), {"limits": limits, "strangers": OrderedDict(), "idle": OrderedDict()}
-    )
+    own = {"limits": limits, "at_once": staticmethod(at_once) if at_once else None}
+    return type("ServerConnection", (Connection,), own | {"strangers": OrderedDict(), "idle": OrderedDict()})
 
 
 class Server(uvicorn.Server):
