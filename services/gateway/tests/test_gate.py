@@ -1,6 +1,7 @@
 """What is refused while a queue is full, over real sockets."""
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,6 +11,7 @@ import httpx
 import pytest
 from conftest import FakeTransformer
 from serving import Client, client_of, head, post, serving
+from starlette.requests import ClientDisconnect
 
 from gateway.app import create_app
 from gateway.server import ConnectionLimits
@@ -143,6 +145,56 @@ async def test_every_refusal_is_counted_and_the_log_says_of_how_many_a_line_spea
     assert 2 <= len(refused) < 21
     assert sum(1 + line.get("refused_before", 0) for line in refused) == 21
     assert {(line["status"], line["environment"]) for line in refused} == {(503, "staging")}
+
+
+async def test_of_refusals_in_one_turn_one_has_a_line(full: Full, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await at_once(full.port, [MAIL] * 40) == [503] * 40
+    await asyncio.sleep(0.15)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    refused = [line for line in lines if line.get("problem") == "overloaded"]
+    assert 1 <= len(refused) <= 2
+
+
+async def test_of_requests_in_one_turn_those_without_room_are_not_even_parsed(transformer: FakeTransformer) -> None:
+    settings = Settings(environments={"staging": transformer.url}, max_queued_mails=ROOM)  # type: ignore[dict-item]
+    async with serving(create_app(settings), ConnectionLimits(60)) as port:
+        statuses = await at_once(port, [post(PREDICT, {"no": "mail"})] * 10)
+    # The first without room goes to the application for its line in the log, which then finds room.
+    assert 10 - ROOM - 1 <= statuses.count(503) <= 10 - ROOM
+
+
+async def at_once(port: int, requests: list[bytes]) -> list[int]:
+    """Send each over a connection of its own, all in one turn of the event loop; their statuses."""
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(client_of(port)) for _ in requests]
+        for client, request in zip(clients, requests, strict=True):
+            client.send(request)
+        return [(await client.answer())[0] for client in clients]
+
+
+async def test_a_failed_request_leaves_no_cycle_of_garbage(transformer: FakeTransformer) -> None:
+    """Thousands whose clients have gone at once would stop all others for as long as they are collected."""
+    settings = Settings(environments={"staging": transformer.url})  # type: ignore[dict-item]
+    async with serving(create_app(settings), ConnectionLimits(60)) as port, filled(port, transformer):
+        async with AsyncExitStack() as stack:
+            for _ in range(50):
+                client = await stack.enter_async_context(client_of(port))
+                client.send(MAIL)
+            await asyncio.sleep(0.1)
+            gc.collect()
+            gc.disable()
+        try:
+            await asyncio.sleep(0.1)
+            transformer.gate.set()
+            await asyncio.sleep(0.1)
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            left = [each for each in gc.garbage if isinstance(each, ClientDisconnect)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+    assert not left
 
 
 async def test_mail_of_clients_that_have_gone_is_not_sent_and_makes_room(transformer: FakeTransformer) -> None:

@@ -136,7 +136,11 @@ class Api:
         async def ask(asked: Coalescer) -> list[Answer]:
             pieces = asked.submit(mails, sizes, span)
             _await_for(request, pieces)
-            return [await pieces[0]] if len(pieces) == 1 else await _all(pieces)
+            try:
+                return [await pieces[0]] if len(pieces) == 1 else await _all(pieces)
+            finally:
+                # A failure holds this frame, which held it: thousands of them at once are a long collection of garbage.
+                pieces.clear()
 
         if self._experiment is None:
             return environment, await ask(environment)

@@ -22,6 +22,8 @@ from tracing import Span
 
 BATCH_WEIGHT = 0.2
 """Of the last batch in the average of what batches take: a few slow ones refuse nobody yet."""
+ANSWERED_AT_ONCE = 32
+"""Requests of one batch that are answered in one turn of the event loop: what arrives meanwhile waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,9 @@ class Coalescer:
         self._due: asyncio.Handle | None = None
         self._lingers = False
         self._running: set[asyncio.Task[None]] = set()
+        self._answering = 0
         self._batch_numbers = count(1)
-        self._outstanding_mails = self._outstanding_bytes = self._queued_mails = 0
+        self._outstanding_mails = self._outstanding_bytes = self._queued_mails = self._expected = 0
         self._batch_seconds = 0.0
         """How long recent batches took, whatever became of them: an exponential average."""
         self._observe()
@@ -143,7 +146,7 @@ class Coalescer:
         """Whether there is no room for a single mail, or it would wait too long."""
         limits = self._limits
         return (
-            self._outstanding_mails >= limits.outstanding_mails
+            self._outstanding_mails + self._expected >= limits.outstanding_mails
             or self._outstanding_bytes >= limits.outstanding_bytes
             or self._queued_batches * self._batch_seconds > limits.queue_seconds * self._slots
         )
@@ -151,7 +154,7 @@ class Coalescer:
     @property
     def _queued_batches(self) -> float:
         """A piece of a batch-predict request is a batch of its own, however many mails it has."""
-        return len(self._singles) / self._batch_limit + len(self._bulk)
+        return (len(self._singles) + self._expected) / self._batch_limit + len(self._bulk)
 
     @property
     def _batch_limit(self) -> int:
@@ -165,6 +168,19 @@ class Coalescer:
         """Whether mail waits for a batch."""
         return self._queued_mails > 0
 
+    def expect(self) -> None:
+        """Keep room for a mail whose head is there, until the turn of the event loop in which it may be queued.
+
+        In a flood hundreds of heads come in one turn: if each saw the room that is left, most of them would be
+        refused only once they have been read and parsed, for many times as much.
+        """
+        if not self._expected:
+            asyncio.get_running_loop().call_soon(self._expect_none)
+        self._expected += 1
+
+    def _expect_none(self) -> None:
+        self._expected = 0
+
     def count_refused(self, mails: int = 1) -> None:
         """Count mails for which there was no room."""
         self._refused_mails.inc(mails)
@@ -172,6 +188,10 @@ class Coalescer:
     @property
     def _slots(self) -> int:
         return self._limits.batches_in_flight * self._client.replicas
+
+    @property
+    def _in_flight(self) -> int:
+        return len(self._running) - self._answering
 
     def _admit(self, mails: int, size: int) -> None:
         limits = self._limits
@@ -232,7 +252,7 @@ class Coalescer:
     def _pump(self) -> None:
         self._due, self._lingers = None, False
         slots = self._slots
-        while len(self._running) < slots and (batch := self._take()):
+        while self._in_flight < slots and (batch := self._take()):
             task = asyncio.create_task(self._run(batch))
             self._running.add(task)
             task.add_done_callback(self._finished)
@@ -307,7 +327,7 @@ class Coalescer:
         else:
             seconds = monotonic() - started
             self._upstream_seconds.observe(seconds)
-            self._deliver(batch, answer, seconds)
+            await self._deliver(batch, answer, seconds)
 
     async def _infer(self, batch: list[Job], mails: Sequence[Mail], left: float) -> Answer:
         batch_id = self._batch_id(batch)
@@ -329,14 +349,23 @@ class Coalescer:
         first = batch[0].mails[0].request_id
         return first if len(batch) == 1 else f"batch-{next(self._batch_numbers)}-{first}"
 
-    def _deliver(self, batch: list[Job], answer: Answer, seconds: float) -> None:
+    async def _deliver(self, batch: list[Job], answer: Answer, seconds: float) -> None:
+        """Answer the requests of a batch; while it takes more than a turn, another batch may be under way."""
         start = 0
-        for job in batch:
-            end = start + len(job.mails)
-            probabilities, predictions = answer.probabilities[start:end], answer.predictions[start:end]
-            own = Answer(probabilities, predictions, answer.model_version, answer.model_sha256, seconds)
-            self._settle(job, own)
-            start = end
+        self._answering += 1
+        if len(batch) > ANSWERED_AT_ONCE:
+            self._pump_soon()
+        try:
+            for n, job in enumerate(batch):
+                if n and n % ANSWERED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+                end = start + len(job.mails)
+                probabilities, predictions = answer.probabilities[start:end], answer.predictions[start:end]
+                own = Answer(probabilities, predictions, answer.model_version, answer.model_sha256, seconds)
+                self._settle(job, own)
+                start = end
+        finally:
+            self._answering -= 1
 
     def _settle(self, job: Job, outcome: Answer | problems.Problem) -> None:
         """Give a job its one outcome; a later one is ignored, as for a mail whose deadline has passed."""
@@ -389,7 +418,7 @@ class Coalescer:
         self._upstream_seconds = metrics.UPSTREAM_SECONDS.labels(name)
         metrics.QUEUED_MAILS.labels(name).set_function(lambda: self._queued_mails)
         metrics.MAILS_IN_FLIGHT.labels(name).set_function(lambda: self._outstanding_mails - self._queued_mails)
-        metrics.BATCHES_IN_FLIGHT.labels(name).set_function(lambda: len(self._running))
+        metrics.BATCHES_IN_FLIGHT.labels(name).set_function(lambda: self._in_flight)
 
 
 def _sampled(batch: list[Job]) -> list[tuple[Span, float]]:

@@ -44,12 +44,15 @@ class Refusals:
         self._kind = problem.kind
         self._seconds: dict[str, Histogram] = {}
         self._next_line = 0.0
+        self._line_is_due = False
         self._unlogged = 0
 
     def at_once(self, path: str, request_id: str) -> bytes | None:
         """Header lines and body of a refusal, which is counted; None: the next one has a line in the log."""
         started = perf_counter()
         if started >= self._next_line:
+            # Now, and not once it is written: hundreds more may come in this turn of the event loop.
+            self._next_line, self._line_is_due = started + LINE_SECONDS, True
             return None
         self._unlogged += 1
         body = self._body_of(request_id)
@@ -60,7 +63,7 @@ class Refusals:
     async def answer(self, scope: Scope, send: Send, keep: bool) -> None:
         """Refuse one request; without `keep` its connection ends."""
         started = perf_counter()
-        if started < self._next_line:
+        if started < self._next_line and not self._line_is_due:
             self._unlogged += 1
             scope["state"][QUIET] = True
         else:
@@ -88,7 +91,7 @@ class Refusals:
 
     def _note(self, state: dict[str, object], now: float) -> None:
         """For the log: this request's line stands for those before it that have none."""
-        self._next_line = now + LINE_SECONDS
+        self._next_line, self._line_is_due = now + LINE_SECONDS, False
         state["environment"] = self._environment.environment
         state["problem"] = self._kind
         if self._unlogged:
@@ -120,9 +123,14 @@ class Gate:
         if path is None or method != b"POST":
             return None
         found = dict(headers)
-        environment = self._full(found.get(b"x-environment", self._default))
+        environment = self._environment(found.get(b"x-environment", self._default))
+        if environment is None:
+            return None
+        if not environment.full:
+            environment.expect()
+            return None
         # What is wrong with a header that comes twice is told by the application.
-        if environment is None or len(found) != len(headers) or not self._is_bounded(found):
+        if len(found) != len(headers) or not self._is_bounded(found):
             return None
         request_id = found[b"x-request-id"].decode("latin-1") if b"x-request-id" in found else new_request_id()
         return self._refusals_of(environment).at_once(path, request_id) if REQUEST_ID.fullmatch(request_id) else None
@@ -134,16 +142,14 @@ class Gate:
             return
         # Of headers that come twice the first counts, as everywhere.
         headers = dict(reversed(scope["headers"]))
-        environment = self._full(headers.get(b"x-environment", self._default))
-        if environment is None:
+        environment = self._environment(headers.get(b"x-environment", self._default))
+        if environment is None or not environment.full:
             await self._app(scope, receive, send)
             return
         await self._refusals_of(environment).answer(scope, send, self._is_bounded(headers))
 
-    def _full(self, name: bytes) -> Coalescer | None:
-        """The environment of this name, if it has no room."""
-        environment = self._environments.get(name.decode("latin-1"))
-        return environment if environment is not None and environment.full else None
+    def _environment(self, name: bytes) -> Coalescer | None:
+        return self._environments.get(name.decode("latin-1"))
 
     def _refusals_of(self, environment: Coalescer) -> Refusals:
         name = environment.environment

@@ -16,6 +16,8 @@ from hold.system import System
 SIZES = (250_000, 1_000_000)
 """Characters of a hostile mail: below what the transformer takes on its event loop, and near the API's limit."""
 MAIL_BYTES = 1 << 20
+ROUNDS = 5
+"""Times that each is sent: for long enough that bystanders are many."""
 AT_ONCE = 4
 BYSTANDERS_A_SECOND = 20
 DEADLINE_SECONDS = 10.0
@@ -42,7 +44,7 @@ class Load:
 async def run(system: System, ordinary: Sequence[str]) -> Load:
     """Send every family in every size to staging; bystanders use staging too."""
     load = Load()
-    waiting = [(name, family(size)) for size in SIZES for name, family in FAMILIES.items()]
+    waiting = [(name, family(size)) for size in SIZES for name, family in FAMILIES.items()] * ROUNDS
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         bystanders = asyncio.create_task(_bystand(load, http, system.url, ordinary))
         await asyncio.gather(*(_attack(load, http, system.url, waiting) for _ in range(AT_ONCE)))
