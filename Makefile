@@ -185,11 +185,11 @@ hold: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(c
 
 .PHONY: bench-tracing
 bench-tracing: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(call ready,tests/bench) $(BUILD)/model ## Measure what traces of 1 % cost, in turn within the same processes (4 minutes; needs wrk; BENCH_TRACING="--rounds 5" for fewer)
-	@tests/bench/.venv/bin/python -m bench.tracing --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bench-tracing.json $(BENCH_TRACING)
+	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/bench/.venv/bin/python -m bench.tracing --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bench-tracing.json $(BENCH_TRACING)
 
 .PHONY: bench-shadow
 bench-shadow: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(call ready,tests/bench) $(BUILD)/model ## Measure what a shadow of all mail costs production, staging up, slow, hung and dead (10 minutes; needs wrk; BENCH_SHADOW="--states up" for some)
-	@tests/bench/.venv/bin/python -m bench.shadow --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bench-shadow.json $(BENCH_SHADOW)
+	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/bench/.venv/bin/python -m bench.shadow --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bench-shadow.json $(BENCH_SHADOW)
 
 .PHONY: compare-bogofilter
 compare-bogofilter: $(call ready,services/trainer) $(BUILD)/corpus ## Evaluate bogofilter on the model's folds (needs bogofilter)
