@@ -95,7 +95,7 @@ async def test_the_next_batch_leaves_while_a_large_one_is_answered(
     client: TransformerClient, transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.coalescer.ANSWERED_AT_ONCE", 1)
-    coalescer = make_coalescer(client, transformer)
+    coalescer = make_coalescer(client, transformer, max_batch_mails=2)
     transformer.gate.clear()
     jobs = [submit(coalescer, 0.0)]
     await transformer.wait_for_batches(1)

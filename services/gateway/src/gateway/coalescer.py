@@ -22,8 +22,9 @@ from tracing import Span
 
 BATCH_WEIGHT = 0.2
 """Of the last batch in the average of what batches take: a few slow ones refuse nobody yet."""
-ANSWERED_AT_ONCE = 32
-"""Requests of one batch that are answered in one turn of the event loop: what arrives meanwhile waits for it."""
+ANSWERED_AT_ONCE = 8
+"""Requests of a batch larger than others that are answered in one turn of the event loop: what arrives meanwhile, above
+all for another environment, waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,12 +353,13 @@ class Coalescer:
     async def _deliver(self, batch: list[Job], answer: Answer, seconds: float) -> None:
         """Answer the requests of a batch; while it takes more than a turn, another batch may be under way."""
         start = 0
+        at_once = ANSWERED_AT_ONCE if len(batch) > self._limits.batch_mails else len(batch)
         self._answering += 1
-        if len(batch) > ANSWERED_AT_ONCE:
+        if len(batch) > at_once:
             self._pump_soon()
         try:
             for n, job in enumerate(batch):
-                if n and n % ANSWERED_AT_ONCE == 0:
+                if n and n % at_once == 0:
                     await asyncio.sleep(0)
                 end = start + len(job.mails)
                 probabilities, predictions = answer.probabilities[start:end], answer.predictions[start:end]
