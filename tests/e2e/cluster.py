@@ -2,7 +2,8 @@
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from waiting import Pending, until
@@ -94,6 +95,17 @@ def wait_rolled_out(namespace: str, deployment: str, seconds: float = 180) -> No
             raise Pending(f"{', '.join(leaving)} still there")
 
     until(f"old pods of {deployment} in {namespace} are gone", alone, seconds)
+
+
+@contextmanager
+def scaled_down(namespace: str, deployment: str) -> Iterator[None]:
+    """Without any pod of a Deployment, until the end; its autoscaler leaves zero alone."""
+    kubectl("scale", f"deployment/{deployment}", "-n", namespace, "--replicas=0")
+    try:
+        yield
+    finally:
+        kubectl("scale", f"deployment/{deployment}", "-n", namespace, "--replicas=1")
+        wait_rolled_out(namespace, deployment)
 
 
 def scrape(namespace: str, pod: str) -> str:
