@@ -113,6 +113,12 @@ def scrape(namespace: str, pod: str) -> str:
     return kubectl("get", "--raw", f"/api/v1/namespaces/{namespace}/pods/{pod}:8080/proxy/metrics")
 
 
+def series(namespace: str, pod: str) -> dict[str, float]:
+    """The series of a pod's /metrics, by name and labels as they stand there."""
+    lines = [line.rpartition(" ") for line in scrape(namespace, pod).splitlines() if line and line[0] != "#"]
+    return {name: float(value) for name, _, value in lines}
+
+
 def said_by(namespace: str, pod: str) -> str:
     """The end of a pod's log; nothing while it has none."""
     done = subprocess.run(["kubectl", "logs", "-n", namespace, pod, "--tail=50"], capture_output=True, text=True)
