@@ -320,11 +320,11 @@ class Coalescer:
         return first if len(batch) == 1 else f"batch-{next(self._batch_numbers)}-{first}"
 
     def _deliver(self, batch: list[Job], answer: Answer, seconds: float) -> None:
-        start = 0
+        start, mails = 0, sum(len(job.mails) for job in batch)
         for job in batch:
             end = start + len(job.mails)
             probabilities, predictions = answer.probabilities[start:end], answer.predictions[start:end]
-            own = Answer(probabilities, predictions, answer.model_version, answer.model_sha256, seconds)
+            own = Answer(probabilities, predictions, answer.model_version, answer.model_sha256, seconds, mails)
             self._settle(job, own)
             start = end
 
