@@ -141,14 +141,14 @@ E2E := $(BUILD)/e2e
 e2e: $(call ready,tests) $(HELM) $(E2E)/models ## Install through Git on the cluster that the environment names, and try everything (after images; E2E_OPTIONS="-k drift" for some)
 	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/.venv/bin/python -m pytest -c tests/e2e/pytest.ini --rootdir tests/e2e tests/e2e $(E2E_OPTIONS)
 
-# Two models, and mail that neither has seen.
-$(E2E)/models: $(call ready,services/trainer) $(call ready,tests) $(TRAINING) $(BUILD)/corpus tests/e2e/split.py
+# Four models, and mail that none has seen: `second` and `worse` are weaker than `better` on the same mails.
+$(E2E)/models: $(call ready,services/trainer) $(call ready,tests) $(TRAINING) $(BUILD)/corpus $(addprefix tests/e2e/,split.py weaker.py)
 	$(call say,models and mail for the cluster)
-	@rm -rf $@
+	@rm -rf $@ $@.new
 	@tests/.venv/bin/python tests/e2e/split.py --corpus "$$(realpath "$$(< $(BUILD)/corpus)")" --out $(E2E)
-	@for name in first second; do \
-	  services/trainer/.venv/bin/trainer train --corpus $(E2E)/corpora/$$name --out $@.new/$$name > /dev/null & \
-	done; wait -n; wait -n
+	@printf '%s\n' "first few trainer train" "second more python tests/e2e/weaker.py coarse" \
+	  "worse more python tests/e2e/weaker.py shuffled" "better more trainer train" | \
+	  xargs -L 1 -P 2 bash -c 'services/trainer/.venv/bin/"$${@:3}" --corpus $(E2E)/corpora/$$2 --out $@.new/$$1 > /dev/null' train
 	@mv $@.new $@
 
 # kind and helm at the versions pinned here; where there is no Go, those on the PATH.

@@ -10,10 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from waiting import Pending
+from waiting import Pending, until
 
 FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")
 REQUEST_SECONDS = 30
+HAM = {"email_content": "Subject: Re: build\n\nThe patch applies cleanly, I committed it."}
+LIVE_SECONDS = 240
+"""From a push to what it changes, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,17 @@ def ask(path: str, body: object, environment: str) -> Answer:
             return client.post(path, body, environment)
     except OSError as error:
         raise Pending(f"gateway: {error}") from None
+
+
+def wait_model(environment: str, version: str) -> None:
+    """Wait until a model answers."""
+
+    def answers() -> None:
+        answer = ask("/api/v1/predict", HAM, environment)
+        if answer.body.get("model_version") != version:
+            raise Pending(str(answer.body))
+
+    until(f"model {version} answers in {environment}", answers, LIVE_SECONDS)
 
 
 @contextmanager

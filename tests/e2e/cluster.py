@@ -2,7 +2,8 @@
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from waiting import Pending, until
@@ -96,9 +97,26 @@ def wait_rolled_out(namespace: str, deployment: str, seconds: float = 180) -> No
     until(f"old pods of {deployment} in {namespace} are gone", alone, seconds)
 
 
+@contextmanager
+def scaled_down(namespace: str, deployment: str) -> Iterator[None]:
+    """Without any pod of a Deployment, until the end; its autoscaler leaves zero alone."""
+    kubectl("scale", f"deployment/{deployment}", "-n", namespace, "--replicas=0")
+    try:
+        yield
+    finally:
+        kubectl("scale", f"deployment/{deployment}", "-n", namespace, "--replicas=1")
+        wait_rolled_out(namespace, deployment)
+
+
 def scrape(namespace: str, pod: str) -> str:
     """What a pod's /metrics says, through the API server."""
     return kubectl("get", "--raw", f"/api/v1/namespaces/{namespace}/pods/{pod}:8080/proxy/metrics")
+
+
+def series(namespace: str, pod: str) -> dict[str, float]:
+    """The series of a pod's /metrics, by name and labels as they stand there."""
+    lines = [line.rpartition(" ") for line in scrape(namespace, pod).splitlines() if line and line[0] != "#"]
+    return {name: float(value) for name, _, value in lines}
 
 
 def said_by(namespace: str, pod: str) -> str:

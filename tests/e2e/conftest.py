@@ -31,7 +31,7 @@ class System:
     settings: Settings
     repository: Repository
     bundles: dict[str, Bundle]
-    """`first` runs in both environments at the start; `second` is to be released."""
+    """`first` runs in both environments at first; `second` is to be released, then `worse` and `better` are tried."""
     images: dict[str, str]
     """Service -> reference by digest."""
 

@@ -3,7 +3,7 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +75,31 @@ class Repository:
         """The revision that is committed."""
         return self._git("rev-parse", "HEAD").strip()
 
+    def message(self) -> str:
+        """Of the last commit."""
+        return self._git("log", "-1", "--format=%B")
+
     def make(self, *arguments: str) -> str:
         """Run one of the repository's commands in the copy, with the tools that are set up here."""
-        command = ["make", "--silent", f"TOOLS={ROOT / '.tools'}", *arguments]
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}{done.stdout}"
+        done = self._run_make(arguments)
+        assert done.returncode == 0, f"make {' '.join(arguments)}: {done.stderr}{done.stdout}"
         return done.stdout
+
+    def refused(self, command: str, *arguments: str) -> str:
+        """Run a command that has to end with exit code 1, which says no; with others nothing was decided.
+
+        Returns:
+            All that it said.
+        """
+        done = self._run_make([command, *arguments])
+        said = done.stderr + done.stdout
+        # Of make itself the exit code is 2, whatever its command's was.
+        assert done.returncode and f"{command}] Error 1" in said, f"make {command}: {done.returncode} {said}"
+        return said
+
+    def _run_make(self, arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+        command = ["make", "--silent", f"TOOLS={ROOT / '.tools'}", *arguments]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=300)
 
     def _name_repository(self) -> None:
         for name in ARGOCD_FILES:

@@ -17,6 +17,8 @@ STATE_METRICS = BUILD / "kube-state-metrics" / "image.json"
 PLACE = "e2e/spam-detector"
 """Of the bundles, in the bucket."""
 FIRST_SYNC_SECONDS = 420
+NAMES = ("first", "second", "worse", "better")
+"""Of the bundles; the last three are of the same mail."""
 SUFFIXES = {"production": "", "staging": "-staging"}
 
 
@@ -36,7 +38,7 @@ class Bundle:
 
 def install(settings: Settings, repository: Repository) -> tuple[dict[str, Bundle], dict[str, str]]:
     """Bring both environments up; bundles by their names and images by their services."""
-    bundles = {name: upload(settings, BUILD / "models" / name) for name in ("first", "second")}
+    bundles = {name: upload(settings, BUILD / "models" / name) for name in NAMES}
     images = read_images(settings)
     repository.copy_from_here()
     fit_to_cluster(repository, settings)

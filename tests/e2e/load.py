@@ -44,6 +44,8 @@ class Phase:
     without_retry_after: int = 0
     """How many answers 503 did not say when to come back."""
     models: Counter[str] = field(default_factory=Counter)
+    environments: Counter[str] = field(default_factory=Counter)
+    """Who has answered; under a canary that is not always who was asked."""
     predictions: Counter[str] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
     """Latencies of requests that were answered with 200."""
@@ -67,6 +69,7 @@ class Phase:
             "outcomes": dict(self.outcomes),
             "without_retry_after": self.without_retry_after,
             "models": dict(self.models),
+            "environments": dict(self.environments),
             "predictions": dict(self.predictions),
             "latency_ms": milliseconds(self.seconds),
             "refused_ms": milliseconds(self.refused_seconds),
@@ -176,6 +179,7 @@ class Load:
         phase.outcomes["200"] += 1
         phase.seconds.append(seconds)
         phase.models[answer["model_version"]] += 1
+        phase.environments[answer["environment"]] += 1
         phase.predictions.update(each["prediction"] for each in answer.get("predictions", [answer]))
 
 

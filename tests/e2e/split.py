@@ -1,4 +1,4 @@
-"""Parts of a corpus for the end-to-end suite: two to train models on, one to send, which neither model has seen."""
+"""Parts of a corpus for the end-to-end suite: two to train models on, one to send, which no model has seen."""
 
 import argparse
 import hashlib
@@ -11,8 +11,8 @@ from corpus import MailFile, find_mails, read_mail
 PARTS = 9
 SENT = range(3)
 """Of nine parts, those that are sent."""
-TRAINED = {"first": range(4, PARTS), "second": range(3, PARTS)}
-"""And those that each model learns from: different ones, so that the models differ."""
+TRAINED = {"few": range(4, PARTS), "more": range(3, PARTS)}
+"""And those of the corpora that models learn from: different ones, so that the models differ."""
 
 
 def part(mail: MailFile) -> int:

@@ -21,6 +21,7 @@ from cluster import (
     is_ready,
     kubectl,
     ready_pods,
+    scaled_down,
     scrape,
     wait_ready,
     wait_rolled_out,
@@ -132,17 +133,6 @@ def test_deployment_rolled(system: System, figures: Figures, tier: str) -> None:
 
 def test_kserve_controller_restarted(system: System, figures: Figures) -> None:
     suffer("KServe's controller is restarted", restart_kserve, figures)
-
-
-@contextmanager
-def scaled_down(namespace: str, deployment: str) -> Iterator[None]:
-    """Without any pod of a Deployment, until the end; its autoscaler leaves zero alone."""
-    kubectl("scale", f"deployment/{deployment}", "-n", namespace, "--replicas=0")
-    try:
-        yield
-    finally:
-        kubectl("scale", f"deployment/{deployment}", "-n", namespace, "--replicas=1")
-        wait_rolled_out(namespace, deployment)
 
 
 def test_staging_down(system: System, figures: Figures) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import pytest
-from client import ask
+from client import HAM, LIVE_SECONDS, ask, wait_model
 from cluster import find, is_ready, kubectl, said_by
 from conftest import System
 from figures import Figures
@@ -22,24 +22,11 @@ from inferencelog import open_store
 
 pytestmark = pytest.mark.usefixtures("settled")
 
-MAIL = {"email_content": "Subject: Re: build\n\nThe patch applies cleanly, I committed it."}
-LIVE_SECONDS = 240
 ALERT_SECONDS = 240
 RATE = 30
 BEFORE = 300
 WRONG = "0" * 64
 """A digest that no file has."""
-
-
-def wait_model(environment: str, version: str) -> None:
-    """Wait until a model answers."""
-
-    def answers() -> None:
-        answer = ask("/api/v1/predict", MAIL, environment)
-        if answer.body.get("model_version") != version:
-            raise Pending(str(answer.body))
-
-    until(f"model {version} answers in {environment}", answers, LIVE_SECONDS)
 
 
 def predictor_pods(environment: str) -> dict[str, bool]:
@@ -204,7 +191,7 @@ def test_a_replaced_object_is_refused_while_its_pin_stays(
     system: System, figures: Figures, prometheus: Prometheus
 ) -> None:
     """Somebody puts the sound model of another release into the bucket, manifest and all: only the pin tells."""
-    version = ask("/api/v1/predict", MAIL, "production").body["model_version"]
+    version = ask("/api/v1/predict", HAM, "production").body["model_version"]
     (ours,) = [each for each in system.bundles.values() if each.version == version]
     (other,) = [each for each in system.bundles.values() if each.version != version]
     old = set(predictor_pods("production"))

@@ -36,6 +36,7 @@ class Result:
     """Status codes, and names of errors where there was none."""
     without_retry_after: int
     models: dict[str, int]
+    environments: dict[str, int]
     predictions: dict[str, int]
     latency_ms: dict[str, float]
     refused_ms: dict[str, float]

@@ -148,8 +148,9 @@ def answers(
     said: Sequence[tuple[str, Prediction, Prediction]],
     seconds: tuple[float, float] = (0.01, 0.01),
     position: int = 0,
+    batch_mails: int = 1,
 ) -> list[ShadowRows]:
-    """One batch for each mail: request id, production's prediction, the candidate's."""
+    """One batch for each mail: request id, production's prediction, the candidate's; `batch_mails` had production's."""
     candidate, production = (pair.better, pair.production) if isinstance(pair, Bundles) else pair
     ours, theirs = (bundle.read_manifest(folder) for folder in (candidate, production))
     score = {"spam": 0.75, "ham": 0.25}
@@ -163,7 +164,7 @@ def answers(
             model_version=ours.version,
             model_sha256=ours.files["model.joblib"],
             seconds=seconds[0],
-            production=[Answer(theirs.version, theirs.files["model.joblib"], score[old], old, seconds[1])],
+            production=[Answer(theirs.version, theirs.files["model.joblib"], score[old], old, seconds[1], batch_mails)],
         )
         for number, (request, old, new) in enumerate(said)
     ]

@@ -169,9 +169,29 @@ def test_a_slower_model_is_refused(settings: Settings, bundles: Bundles) -> None
     evidence = make(settings, NOW)
     assert [each.name for each in evidence.refused] == ["latency, median"]
     assert evidence.shadow.disagreements == []
-    assert the(evidence, "latency, median").measured == "13.00 ms against 10.00 ms, 1.30 times (95 % 1.30 to 1.30)"
+    assert (
+        the(evidence, "latency, median").measured
+        == "13.00 ms against 10.00 ms, 1.30 times (95 % 1.30 to 1.30), 1200 mails"
+    )
     configure(settings.root, maximum_latency_ratio=1.31, **WITHOUT_HEALTH)
     assert make(settings, NOW).outcome == "accepted"
+
+
+def test_times_of_batches_that_differ_are_not_compared(settings: Settings, bundles: Bundles) -> None:
+    configure(settings.root, **WITHOUT_HEALTH)
+    shadow(settings, answers(bundles, mails(1200), seconds=(0.09, 0.01), batch_mails=3))
+    few = the(make(settings, NOW), "latency, median")
+    assert few.outcome == "refused" and few.measured.startswith("0 mails that both had in batches of one size")
+    shadow(settings, answers(bundles, mails(99), position=1))
+    assert the(make(settings, NOW), "latency, median").measured.startswith("99 mails")
+    shadow(settings, answers(bundles, mails(1), position=2))
+    evidence = make(settings, NOW)
+    assert evidence.outcome == "accepted"
+    assert (
+        the(evidence, "latency, median").measured
+        == "10.00 ms against 10.00 ms, 1.00 times (95 % 1.00 to 1.00), 100 mails"
+    )
+    assert evidence.shadow.agreement.mails == 1300
 
 
 def test_no_mail_at_all_is_refused_check_by_check(settings: Settings, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ async def test_what_waits_for_a_slot_leaves_together(coalescer: Coalescer, trans
     answers = await asyncio.gather(first, *others)
     assert [answer.probabilities for answer in answers] == [[n / 10] for n in range(7)]
     assert [len(batch) for batch in transformer.batches] == [1, 4, 2]
+    assert [answer.batch_mails for answer in answers] == [1, 4, 4, 4, 4, 2, 2]
 
 
 async def test_mail_that_would_wait_too_long_is_refused_although_there_is_room(

@@ -33,12 +33,12 @@ class Shadowing:
     comparison: Comparison
     production: Busy
 
-    def offer(self, *said: tuple[float, float], request_id: str = "r") -> None:
-        """Mails of one request, each with production's probability and the candidate's."""
+    def offer(self, *said: tuple[float, float], request_id: str = "r", batch_mails: int = 0) -> None:
+        """Mails of one request, each with production's probability and the candidate's; production's batch had more."""
         mails = [Mail(str(candidate), request_id) for _, candidate in said]
         ours = [production for production, _ in said]
         labels = ["spam" if p >= 0.5 else "ham" for p in ours]
-        self.shadow.offer(mails, [1] * len(mails), [Answer(ours, labels, VERSIONS[0], SHA256, 0.02)])
+        self.shadow.offer(mails, [1] * len(mails), [Answer(ours, labels, VERSIONS[0], SHA256, 0.02, batch_mails)])
 
     @property
     def table(self) -> dict[tuple[str, str], int]:
@@ -145,6 +145,7 @@ async def test_the_candidate_is_told_what_production_said(make: Make, transforme
         "production_probability": ("FP64", [0.9, 0.1, 0.3]),
         "production_prediction": ("BYTES", ["spam", "ham", "ham"]),
         "production_seconds": ("FP64", [0.02] * 3),
+        "production_batch_mails": ("INT32", [0] * 3),
     }
 
 
@@ -191,6 +192,27 @@ async def test_one_batch_is_under_way_and_the_newest_is_dropped(
     transformer.gate.set()
     await until(lambda: counted() == {"dropped": 4, "compared": 6})
     assert [len(batch) for batch in transformer.batches] == [1, 4, 1]
+
+
+async def test_now_and_then_a_batch_is_as_large_as_productions(
+    make: Make, transformer: FakeTransformer, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadow, "ALIKE_SECONDS", 60)
+    shadowing = make()
+    shadowing.production.waits = True
+    for _ in range(8):
+        shadowing.offer((0.9, 0.9), batch_mails=2)
+    shadowing.production.waits = False
+    await until(lambda: counted() == {"compared": 8})
+    assert [len(batch) for batch in transformer.batches] == [2, 4, 2]
+    monkeypatch.setattr(shadow, "ALIKE_SECONDS", 0)
+    shadowing.shadow._alike_due = 0
+    shadowing.production.waits = True
+    for _ in range(3):
+        shadowing.offer((0.9, 0.9), batch_mails=1)
+    shadowing.production.waits = False
+    await until(lambda: counted() == {"compared": 11})
+    assert [len(batch) for batch in transformer.batches[3:]] == [1, 1, 1]
 
 
 async def test_a_full_batch_does_not_wait_for_more(

@@ -48,7 +48,7 @@ def shadowed(
         model_version="new",
         model_sha256=sha256,
         seconds=0.02,
-        production=[Answer("old", production_sha256, 0.875, "spam", 0.01)] * n,
+        production=[Answer("old", production_sha256, 0.875, "spam", 0.01, 4)] * n,
     )
 
 
@@ -76,6 +76,7 @@ def test_rows_come_back_as_they_went(store: Store) -> None:
     assert table[features.NAMES[0]].to_pylist() == [0.0, 1.0, 0.0]
     assert table["probability"].to_pylist() == [0.75, 0.75, 0.25]
     assert table["prediction"].to_pylist() == ["spam", "spam", "ham"]
+    assert table["batch_mails"].to_pylist() == [2, 2, 1]
     for name, value in {
         "time": HOUR,
         "environment": "staging",
@@ -88,6 +89,7 @@ def test_rows_come_back_as_they_went(store: Store) -> None:
         "production_probability": 0.875,
         "production_prediction": "spam",
         "production_seconds": 0.01,
+        "production_batch_mails": 4,
     }.items():
         assert set(table[name].to_pylist()) == {value}, name
     assert (window.files, window.unreadable, window.duplicates, window.other_models) == (1, {}, 0, 0)

@@ -20,6 +20,7 @@ COLUMNS: dict[str, tuple[str, list[Any]]] = {
     "production_probability": ("FP64", [0.25, 0, 0.75]),
     "production_prediction": ("BYTES", ["ham", "ham", "spam"]),
     "production_seconds": ("FP64", [0.02, 0.02, 0.03]),
+    "production_batch_mails": ("INT32", [2, 2, 1]),
 }
 
 
@@ -43,8 +44,14 @@ async def test_a_shadowed_mail_is_a_row_beside_what_production_said(model: Featu
     names = [name for name in COLUMNS if name.startswith("production_")]
     assert [[row[name] for row in rows] for name in names] == [COLUMNS[name][1] for name in names]
     assert all(0 < row["seconds"] < 5 for row in rows)
+    assert [row["batch_mails"] for row in rows] == [3, 3, 3]
     seen = features.extract(SPAM).values
     assert [rows[0][name] for name in features.NAMES] == pytest.approx(seen)
+
+
+async def test_a_gateway_of_before_tells_no_size_of_batches(model: FeatureTransformer, log: LogOnDisk) -> None:
+    await model(request(production_batch_mails=None))
+    assert [row["production_batch_mails"] for row in log.shadow_rows()] == [0, 0, 0]
 
 
 async def test_it_is_no_row_of_the_log_that_drift_is_looked_for_in(model: FeatureTransformer, log: LogOnDisk) -> None:
@@ -85,6 +92,7 @@ async def test_mails_that_were_sent_twice_are_read_once(model: FeatureTransforme
         ({"production_sha256": ("BYTES", ["ab", "", ""])}, "'ab'; expected a SHA-256 or nothing"),
         ({"production_version": ("BYTES", ["6", "", "6"])}, "'production_version' holds no text of 1 to 128"),
         ({"production_seconds": ("FP64", [-1, 0, 0])}, "'production_seconds' holds -1.0"),
+        ({"production_batch_mails": ("INT32", [0, -1, 0])}, "'production_batch_mails' holds -1"),
     ],
     ids=lambda each: json.dumps(each)[:40] if isinstance(each, dict) else None,
 )

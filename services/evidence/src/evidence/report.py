@@ -127,7 +127,7 @@ def _notes(evidence: Evidence) -> Iterator[str]:
     )
     yield (
         "- Times are not of the same stretch: production's is measured by the gateway, the candidate's by its"
-        " transformer, so it lacks the way there."
+        " transformer, so it lacks the way there. Only those of mails count that both had in batches of one size."
     )
     if isinstance(evidence.health, str):
         yield f"- Health: {_cell(evidence.health)}"

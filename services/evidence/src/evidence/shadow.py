@@ -20,6 +20,8 @@ from inferencelog import LogError, Prediction, ShadowWindow, open_shadow, read_s
 CONFIDENCE = 0.95
 QUANTILES = (0.5, 0.99)
 DISAGREEMENTS = 20
+TIMED_MAILS = 100
+"""Of fewer, the 99th percentile is one mail's."""
 KINDS: tuple[Prediction, Prediction] = ("spam", "ham")
 
 
@@ -80,7 +82,7 @@ class Shadow:
     differences: Floats
     """Candidate's probability - production's [n]."""
     latency: list[Ratio]
-    """Of `QUANTILES`; none where a time is missing or 0."""
+    """Of `QUANTILES`, over the timed mails; none where these are fewer than `TIMED_MAILS`, or a time is 0."""
     disagreements: list[Disagreement]
     window: ShadowWindow
     rows: pa.Table
@@ -88,7 +90,8 @@ class Shadow:
     not_finite: int
     """Rows with a probability or time that is no finite number; not compared."""
     seconds: tuple[Floats, Floats]
-    """Of the candidate and of production [n]."""
+    """Of the candidate and of production, for the timed mails [m]: those that both had in batches of one size. A
+    shadow gathers many mails for a batch, and production sends one as soon as it comes."""
 
     def as_json(self) -> dict[str, Any]:
         """The figures as JSON takes them."""
@@ -103,6 +106,7 @@ class Shadow:
             "requests": self.requests,
             "difference_quantiles": {f"{tail:g}": value for tail, value in zip(tails, spread, strict=False)},
             "latency": [asdict(ratio) for ratio in self.latency],
+            "timed_mails": len(self.seconds[0]),
             "largest_disagreements": [asdict(each) for each in self.disagreements],
             "rows_of_other_models": self.window.other_models,
             "duplicate_rows": self.window.duplicates,
@@ -144,7 +148,8 @@ def _compared(window: ShadowWindow) -> Shadow:
     pairs = Counter(zip(theirs, ours, strict=True))
     counts: dict[str, dict[str, int]] = {kind: {other: pairs[kind, other] for other in KINDS} for kind in KINDS}
     differences = _numbers(table, "probability") - _numbers(table, "production_probability")
-    seconds = (_numbers(table, "seconds"), _numbers(table, "production_seconds"))
+    timed = table.filter(pc.equal(table["batch_mails"], table["production_batch_mails"]))
+    seconds = (_numbers(timed, "seconds"), _numbers(timed, "production_seconds"))
     times = table["time"].to_pylist()
     return Shadow(
         start=times[0] if times else None,
@@ -154,7 +159,7 @@ def _compared(window: ShadowWindow) -> Shadow:
         table=counts,
         requests=pc.count_distinct(table["request_id"]).as_py(),
         differences=differences,
-        latency=_latency(table, *seconds),
+        latency=_latency(timed, *seconds),
         disagreements=_largest(table, differences),
         window=window,
         rows=table,
@@ -174,7 +179,7 @@ def _numbers(table: pa.Table, column: str) -> Floats:
 
 
 def _latency(table: pa.Table, candidate: Floats, production: Floats) -> list[Ratio]:
-    if not (len(candidate) and candidate.min() > 0 and production.min() > 0):
+    if not (len(candidate) >= TIMED_MAILS and candidate.min() > 0 and production.min() > 0):
         return []
     groups = table["request_id"].to_numpy()
     return quantile_ratios(candidate, production, groups, QUANTILES, CONFIDENCE)
@@ -245,9 +250,11 @@ def _advice(agreement: Agreement, least: float) -> str:
 def _check_latency(found: Shadow, thresholds: Thresholds) -> list[Check]:
     limits = (thresholds.maximum_latency_ratio, thresholds.maximum_latency_ratio_p99)
     names = ("latency, median", "latency, 99th percentile")
+    timed = len(found.seconds[0])
     if not found.latency:
+        too_few = f"{timed} mails that both had in batches of one size; {TIMED_MAILS} are needed, with times above 0"
         return [
-            Check(name, "refused", "no times, or times of 0", f"upper bound at most {limit:g} times", _LONGER)
+            Check(name, "refused", too_few, f"upper bound at most {limit:g} times", _LONGER)
             for name, limit in zip(names, limits, strict=True)
         ]
     return [
@@ -255,7 +262,7 @@ def _check_latency(found: Shadow, thresholds: Thresholds) -> list[Check]:
             name,
             ratio.interval[1] <= limit,
             f"{ratio.candidate * 1000:.2f} ms against {ratio.production * 1000:.2f} ms, {ratio.ratio:.2f} times"
-            f" (95 % {ratio.interval[0]:.2f} to {ratio.interval[1]:.2f})",
+            f" (95 % {ratio.interval[0]:.2f} to {ratio.interval[1]:.2f}), {timed} mails",
             f"upper bound at most {limit:g} times",
             "compare sizes and limits of both environments' pods first: staging's may be smaller",
         )

@@ -352,7 +352,7 @@ class Coalescer:
 
     async def _deliver(self, batch: list[Job], answer: Answer, seconds: float) -> None:
         """Answer the requests of a batch; while it takes more than a turn, another batch may be under way."""
-        start = 0
+        start, mails = 0, sum(len(job.mails) for job in batch)
         at_once = ANSWERED_AT_ONCE if len(batch) > self._limits.batch_mails else len(batch)
         self._answering += 1
         if len(batch) > at_once:
@@ -363,7 +363,7 @@ class Coalescer:
                     await asyncio.sleep(0)
                 end = start + len(job.mails)
                 probabilities, predictions = answer.probabilities[start:end], answer.predictions[start:end]
-                own = Answer(probabilities, predictions, answer.model_version, answer.model_sha256, seconds)
+                own = Answer(probabilities, predictions, answer.model_version, answer.model_sha256, seconds, mails)
                 self._settle(job, own)
                 start = end
         finally:

@@ -129,6 +129,7 @@ def parts(answer: Answer, sizes: Iterable[int]) -> Iterator[Answer]:
             answer.model_version,
             answer.model_sha256,
             answer.seconds,
+            answer.batch_mails,
         )
         start = end
 

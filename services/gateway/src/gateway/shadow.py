@@ -31,6 +31,8 @@ GATHER_SECONDS = 0.2
 """How long a batch that is not full waits for more mail: a batch of many costs the gateway least, and nobody waits."""
 YIELD_SECONDS = 0.005
 """After this it is looked again whether anybody's mail waits."""
+ALIKE_SECONDS = 0.5
+"""After this a batch has as many mails as production's had: times of batches that differ say nothing of the models."""
 RETRY_SECONDS = (0.25, 5.0)
 """Pause after a batch could not be sent; twice as long after each more, up to the second figure."""
 LONGEST_SECONDS = 60.0
@@ -122,6 +124,7 @@ class Shadow:
         self._running: asyncio.Task[None] | None = None
         self._closing = False
         self._pause = RETRY_SECONDS[0]
+        self._alike_due = monotonic()
         self._numbers = count(1)
         self._counters = {outcome: metrics.SHADOW_MAILS.labels(outcome) for outcome in metrics.SHADOW_OUTCOMES}
         self._counts = dict.fromkeys(metrics.SHADOW_OUTCOMES, 0)
@@ -206,13 +209,22 @@ class Shadow:
     def _take(self) -> list[Piece]:
         batch: list[Piece] = []
         mails = size = 0
+        most = self._most_mails()
         while self._queue:
             piece = self._queue[0]
             mails, size = mails + len(piece.mails), size + piece.size
-            if batch and (mails > self._limits.batch_mails or size > BATCH_BYTES):
+            if batch and (mails > most or size > BATCH_BYTES):
                 break
             batch.append(self._queue.popleft())
         return batch
+
+    def _most_mails(self) -> int:
+        """Of the next batch: now and then as many as production's, whose mails are next to each other in the queue."""
+        alike, now = self._queue[0].answer.batch_mails, monotonic()
+        if not alike or now < self._alike_due:
+            return self._limits.batch_mails
+        self._alike_due = now + ALIKE_SECONDS
+        return min(alike, self._limits.batch_mails)
 
     def _finished(self, _: asyncio.Task[None]) -> None:
         self._running = None

@@ -90,6 +90,8 @@ class Answer:
     """Of the model's file, where the predictor tells it."""
     seconds: float = field(default=0.0, compare=False)
     """From the departure of their batch to its answer."""
+    batch_mails: int = field(default=0, compare=False)
+    """Of that batch, which may have been shared with other requests; 0 where that is not known."""
 
 
 class Answered(Protocol):
@@ -319,6 +321,7 @@ def shadow_request(pieces: Sequence[Answered], batch_id: str) -> bytes:
         ("production_probability", "FP64", [each for answer, _ in answers for each in answer.probabilities]),
         ("production_prediction", "BYTES", [each for answer, _ in answers for each in answer.predictions]),
         ("production_seconds", "FP64", [answer.seconds for answer, n in answers for _ in range(n)]),
+        ("production_batch_mails", "INT32", [answer.batch_mails for answer, n in answers for _ in range(n)]),
     ]
     mails = [mail for piece in pieces for mail in piece.mails]
     return orjson.dumps({"id": batch_id, "inputs": [*_mail_inputs(mails), *(_input(*each) for each in columns)]})

@@ -37,6 +37,8 @@ class Answer:
     prediction: Prediction
     seconds: float
     """From the departure of production's batch to its answer, as the gateway measured it."""
+    batch_mails: int = 0
+    """Of that batch; 0 where the gateway does not tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +91,13 @@ def shadow_schema() -> pa.Schema:
             pa.field("probability", pa.float64()),
             pa.field("prediction", LABEL),
             pa.field("seconds", pa.float64()),
+            pa.field("batch_mails", pa.int32()),
             pa.field("production_version", LABEL),
             pa.field("production_sha256", LABEL),
             pa.field("production_probability", pa.float64()),
             pa.field("production_prediction", LABEL),
             pa.field("production_seconds", pa.float64()),
+            pa.field("production_batch_mails", pa.int32()),
         ]
     )
 
@@ -112,6 +116,10 @@ def _texts() -> dict[str, list[str]]:
     return {name: [] for name in names if name not in ("environment", "feature_schema_version")}
 
 
+def _integers() -> dict[str, array[int]]:
+    return {each.name: array("i") for each in shadow_schema() if each.type == pa.int32()}
+
+
 def _doubles() -> dict[str, array[float]]:
     return {each.name: array("d") for each in shadow_schema() if each.type == pa.float64()}
 
@@ -121,8 +129,8 @@ class ShadowChunk:
     """Shadowed mails on their way to a file, by column; what `Writer` gathers them in."""
 
     times: array[int] = field(default_factory=lambda: array("q"))
-    positions: array[int] = field(default_factory=lambda: array("i"))
     values: array[float] = field(default_factory=lambda: array("f"))
+    integers: dict[str, array[int]] = field(default_factory=_integers)
     texts: dict[str, list[str]] = field(default_factory=_texts)
     doubles: dict[str, array[float]] = field(default_factory=_doubles)
 
@@ -139,9 +147,9 @@ class ShadowChunk:
         _check(rows)
         n = len(rows.request_ids)
         self.times.extend([microseconds] * n)
-        self.positions.extend(rows.positions)
         for values in rows.values:
             self.values.extend(values)
+        _extend(self.integers, _integers_of(rows))
         _extend(self.texts, _texts_of(rows))
         _extend(self.doubles, _doubles_of(rows))
 
@@ -155,11 +163,11 @@ class ShadowChunk:
         columns: dict[str, Any] = {
             "time": pa.array(np.frombuffer(self.times, np.int64), pa.timestamp("us", tz="UTC")),
             "environment": labels([environment], [n]),
-            "position": pa.array(np.frombuffer(self.positions, np.int32)),
             "feature_schema_version": labels([features.SCHEMA_VERSION], [n]),
             **dict(zip(features.NAMES, (pa.array(np.ascontiguousarray(each)) for each in values.T), strict=True)),
             **{name: labels(texts, [1] * n) for name, texts in self.texts.items() if name != "request_id"},
             "request_id": pa.array(self.texts["request_id"], pa.string()),
+            **{name: pa.array(np.frombuffer(numbers, np.int32)) for name, numbers in self.integers.items()},
             **{name: pa.array(np.frombuffer(numbers, np.float64)) for name, numbers in self.doubles.items()},
         }
         return pa.Table.from_arrays([columns[name] for name in shadow_schema().names], schema=shadow_schema())
@@ -184,6 +192,15 @@ def _check(rows: ShadowRows) -> None:
 def _extend(columns: dict[str, Any], more: dict[str, Sequence[Any]]) -> None:
     for name, items in more.items():
         columns[name].extend(items)
+
+
+def _integers_of(rows: ShadowRows) -> dict[str, Sequence[int]]:
+    n = len(rows.request_ids)
+    return {
+        "position": rows.positions,
+        "batch_mails": [n] * n,
+        "production_batch_mails": [each.batch_mails for each in rows.production],
+    }
 
 
 def _texts_of(rows: ShadowRows) -> dict[str, Sequence[str]]:

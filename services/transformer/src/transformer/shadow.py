@@ -1,8 +1,9 @@
 """Shadowed mails: those that another environment has answered, sent here to be compared.
 
 The request brings what was answered there, one value a mail, as the inputs `position` INT32, `production_version`,
-`production_sha256` and `production_prediction` BYTES, `production_probability` and `production_seconds` FP64. Their
-rows lie apart: the drift detector of this environment never sees them.
+`production_sha256` and `production_prediction` BYTES, `production_probability` and `production_seconds` FP64, and
+`production_batch_mails` INT32, which a gateway of before does not send. Their rows lie apart: the drift detector of
+this environment never sees them.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,8 +25,9 @@ INPUTS = {
     "production_seconds": "FP64",
 }
 """Those that make a request a shadow's: all of them or none."""
+BATCH_MAILS = "production_batch_mails"
 READERS: dict[str, Callable[[InferInput], Sequence[Any]]] = {"BYTES": strings, "INT32": integers, "FP64": numbers}
-LARGEST_POSITION = 2**31 - 1
+LARGEST = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,11 @@ def read_shadow_inputs(request: InferRequest, n: int) -> Shadow | None:
         return None
     if missing := [name for name in INPUTS if name not in named]:
         raise InvalidInput(f"a shadowed request also needs the inputs {', '.join(missing)}")
-    columns = {name: _column(request, name, n) for name in INPUTS}
-    positions = [_within("position", each, 0, LARGEST_POSITION) for each in columns.pop("position")]
-    return Shadow(positions, [_answer(*row) for row in zip(*columns.values(), strict=True)])
+    columns = {name: _column(request, name, kind, n) for name, kind in INPUTS.items()}
+    positions = [_within("position", each, 0, LARGEST) for each in columns.pop("position")]
+    told = any(each.name == BATCH_MAILS for each in request.inputs)
+    batch_mails = _column(request, BATCH_MAILS, "INT32", n) if told else [0] * n
+    return Shadow(positions, [_answer(*row) for row in zip(*columns.values(), batch_mails, strict=True)])
 
 
 def shadow_rows(
@@ -75,14 +79,14 @@ def shadow_rows(
     )
 
 
-def _column(request: InferRequest, name: str, n: int) -> Sequence[Any]:
-    values = READERS[INPUTS[name]](tensor(request, name))
+def _column(request: InferRequest, name: str, kind: str, n: int) -> Sequence[Any]:
+    values = READERS[kind](tensor(request, name))
     if len(values) != n:
         raise InvalidInput(f"input '{name}' has {len(values)} rows, 'email_content' has {n}; they must agree")
     return values
 
 
-def _answer(version: str, sha256: str, probability: float, prediction: str, seconds: float) -> Answer:
+def _answer(version: str, sha256: str, probability: float, prediction: str, seconds: float, mails: int) -> Answer:
     if not 0 < len(version) <= LONGEST_VERSION or not version.isprintable():
         raise InvalidInput(f"input 'production_version' holds no text of 1 to {LONGEST_VERSION} printable characters")
     if sha256 and not SHA256.fullmatch(sha256):
@@ -92,7 +96,8 @@ def _answer(version: str, sha256: str, probability: float, prediction: str, seco
         raise InvalidInput(f"input 'production_prediction' holds {prediction[:20]!r}; expected {known}")
     _within("production_probability", probability, 0, 1)
     _within("production_seconds", seconds, 0, float("inf"))
-    return Answer(version, sha256, probability, cast(Prediction, prediction), seconds)
+    _within(BATCH_MAILS, mails, 0, LARGEST)
+    return Answer(version, sha256, probability, cast(Prediction, prediction), seconds, mails)
 
 
 def _within(name: str, value: Any, least: float, most: float) -> Any:
