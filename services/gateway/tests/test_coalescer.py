@@ -116,6 +116,19 @@ async def test_the_next_batch_leaves_while_a_large_one_is_answered(
     assert coalescer._in_flight == 0
 
 
+async def test_it_is_busy_while_one_batch_more_would_wait(coalescer: Coalescer, transformer: FakeTransformer) -> None:
+    assert not coalescer.busy
+    transformer.gate.clear()
+    answer = submit(coalescer, 0.5)
+    assert coalescer.busy, "it waits"
+    await transformer.wait_for_batches(1)
+    assert coalescer.busy, "all that may be under way are"
+    transformer.gate.set()
+    await answer
+    await asyncio.sleep(0.01)
+    assert not coalescer.busy
+
+
 async def test_heads_of_one_turn_keep_room_for_their_mail(
     client: TransformerClient, transformer: FakeTransformer
 ) -> None:

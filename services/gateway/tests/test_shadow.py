@@ -20,9 +20,9 @@ VERSIONS = ("6", "7")
 
 @dataclass
 class Busy:
-    """Production, with mail that waits or none."""
+    """Production, with room for a batch or none."""
 
-    waits: bool = False
+    busy: bool = False
 
 
 @dataclass
@@ -165,15 +165,15 @@ async def test_pieces_of_a_request_keep_their_positions(make: Make, transformer:
     assert positions == [[0, 1], [2, 3], [4]]
 
 
-async def test_it_waits_while_production_has_mail_that_waits(
+async def test_it_waits_while_production_is_busy(
     make: Make, transformer: FakeTransformer, counted: Counted
 ) -> None:
     shadowing = make()
-    shadowing.production.waits = True
+    shadowing.production.busy = True
     shadowing.offer((0.9, 0.8))
     await asyncio.sleep(0.05)
     assert (transformer.batches, counted()) == ([], {})
-    shadowing.production.waits = False
+    shadowing.production.busy = False
     await until(lambda: counted() == {"compared": 1})
 
 
@@ -199,18 +199,18 @@ async def test_now_and_then_a_batch_is_as_large_as_productions(
 ) -> None:
     monkeypatch.setattr(shadow, "ALIKE_SECONDS", 60)
     shadowing = make()
-    shadowing.production.waits = True
+    shadowing.production.busy = True
     for _ in range(8):
         shadowing.offer((0.9, 0.9), batch_mails=2)
-    shadowing.production.waits = False
+    shadowing.production.busy = False
     await until(lambda: counted() == {"compared": 8})
     assert [len(batch) for batch in transformer.batches] == [2, 4, 2]
     monkeypatch.setattr(shadow, "ALIKE_SECONDS", 0)
     shadowing.shadow._alike_due = 0
-    shadowing.production.waits = True
+    shadowing.production.busy = True
     for _ in range(3):
         shadowing.offer((0.9, 0.9), batch_mails=1)
-    shadowing.production.waits = False
+    shadowing.production.busy = False
     await until(lambda: counted() == {"compared": 11})
     assert [len(batch) for batch in transformer.batches[3:]] == [1, 1, 1]
 
@@ -288,7 +288,7 @@ async def test_a_mail_that_is_refused_fails_alone(make: Make, transformer: FakeT
 
 async def test_the_end_sends_what_waits(make: Make, transformer: FakeTransformer, counted: Counted) -> None:
     shadowing = make()
-    shadowing.production.waits = True
+    shadowing.production.busy = True
     for _ in range(9):
         shadowing.offer((0.9, 0.9))
     await shadowing.shadow.close(5)

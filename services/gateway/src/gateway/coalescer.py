@@ -165,9 +165,9 @@ class Coalescer:
         return max(limits.bulk_mails, limits.batch_mails) if is_deep else limits.batch_mails
 
     @property
-    def waits(self) -> bool:
-        """Whether mail waits for a batch."""
-        return self._queued_mails > 0
+    def busy(self) -> bool:
+        """Whether mail waits for a batch, or would: all that may be under way are."""
+        return self._queued_mails > 0 or self._in_flight >= self._slots
 
     def expect(self) -> None:
         """Keep room for a mail whose head is there, until the turn of the event loop in which it may be queued.

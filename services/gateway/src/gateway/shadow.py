@@ -1,7 +1,7 @@
 """A share of production's mail, once it is answered, is sent to the candidate too, and both answers are compared.
 
 Nothing waits for it and nothing fails with it. Its queue is bounded, and when it is full the newest is dropped; it
-leaves only at moments when neither production nor the candidate has mail that waits for a batch; one batch is under way
+leaves only at moments when both production and the candidate could send one more batch of mail; one batch is under way
 at a time, so that a candidate which hangs holds no more than that and the queue. A batch that could not be sent waits
 and is sent again, so that a restart of the candidate loses nothing; the transformer's rows of a mail that arrived twice
 are one by request id and position.
@@ -30,7 +30,7 @@ BATCH_BYTES = MIB
 GATHER_SECONDS = 0.2
 """How long a batch that is not full waits for more mail: a batch of many costs the gateway least, and nobody waits."""
 YIELD_SECONDS = 0.005
-"""After this it is looked again whether anybody's mail waits."""
+"""After this it is looked again whether anybody is busy."""
 ALIKE_SECONDS = 0.5
 """After this a batch has as many mails as production's had: times of batches that differ say nothing of the models."""
 RETRY_SECONDS = (0.25, 5.0)
@@ -43,8 +43,8 @@ class Busy(Protocol):
     """Whose mail goes first."""
 
     @property
-    def waits(self) -> bool:
-        """Whether mail waits for a batch."""
+    def busy(self) -> bool:
+        """Whether mail waits for a batch, or would."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ class Shadow:
         self._give_up_old()
         if not self._queue:
             return
-        if not self._closing and any(each.waits for each in self._before):
+        if not self._closing and any(each.busy for each in self._before):
             self._look_in(YIELD_SECONDS)
             return
         self._running = asyncio.create_task(self._run(self._take()), name="shadow")
