@@ -20,7 +20,8 @@ from trainer.train import train
 
 Labels = NDArray[np.int_]
 
-COARSE = {"svm_c": 1.0, "numbers_weight": 0.02}
+COARSE = {"svm_c": 10.0, "numbers_weight": 0.05}
+"""So much weaker that the difference is significant, and so little that the models agree on 98 mails in 100."""
 SHUFFLED_SHARE = 0.1
 SEED = 0
 
