@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, System
+from conftest import ROOT, System, system
 
 SCRIPT = ROOT / "charts" / "model-serving" / "files" / "smoke.py"
 
@@ -48,3 +48,14 @@ def test_anything_else_fails_and_says_why(shared: System, settings: dict[str, st
     code, said = smoke(shared, **settings)
     assert code == 1
     assert reason in said
+
+
+def test_answers_of_a_canary_neither_count_nor_begin_anew(model: Path, tmp_path: Path) -> None:
+    """Half of the answers are of staging: ten in a row of production's would be one run in a thousand."""
+    bounds = {"CANARY_MAX_ERROR_RATE": "0.1", "CANARY_MAX_LATENCY_SECONDS": "5"}
+    with system(tmp_path, model, {"CANARY_SHARE": "0.5"} | bounds) as running:
+        code, said = smoke(running, TIMEOUT_SECONDS="30", ANSWERS="10")
+        assert (code, said.splitlines()[-1].partition(" by ")[0]) == (0, "ok: 10 answers in a row")
+        code, said = smoke(running, TIMEOUT_SECONDS="3", ANSWERS="1000")
+    assert code == 1
+    assert "came from another environment" in said

@@ -52,6 +52,8 @@ SHARE = 0.2
 CANARY = {"candidate": "staging", "canary": {"share": SHARE}}
 JUDGED = 100
 """Requests of which a canary is judged, by the chart's default."""
+SOUND = 600
+"""Requests of which staging's share is told: its standard deviation is a sixtieth."""
 JUDGED_SECONDS = 90
 STOP_SECONDS = 30
 ALERT_SECONDS = 60
@@ -314,6 +316,7 @@ def test_erring_canary_stops_itself(system: System, figures: Figures, prometheus
         wait_rolled_out(*TIERS["gateway"][:2])
         load.phase("sound")
         pods = until("the candidate can be judged", judged, JUDGED_SECONDS)
+        load.wait_for(SOUND)
         sound = load.phase("erring")
         with scaled_down(MODELS, f"{INFERENCE_SERVICES['staging']}-predictor"):
             until("the candidate errs", errs, JUDGED_SECONDS)

@@ -34,8 +34,8 @@ def detail(problem: bytes) -> str:
         return problem[:200].decode(errors="replace")
 
 
-def fault() -> str:
-    """What is wrong with one answer, if anything."""
+def fault() -> str | None:
+    """What is wrong with one answer, "" where nothing is; None of another environment's, as a canary has some."""
     try:
         answer = ask()
         probability = answer["spam_probability"]
@@ -43,9 +43,10 @@ def fault() -> str:
         return f"{error.code}: {detail(error.read(10_000))}"
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"{type(error).__name__}: {error}"
-    if answer.get("environment") != ENVIRONMENT or answer.get("model_version") != VERSION:
-        found = f"{answer.get('model_version')} of {answer.get('environment')}"
-        return f"expected model {VERSION} of {ENVIRONMENT}, got {found}"
+    if answer.get("environment") != ENVIRONMENT:
+        return None
+    if answer.get("model_version") != VERSION:
+        return f"expected model {VERSION} of {ENVIRONMENT}, got {answer.get('model_version')}"
     if answer["model_sha256"] != SHA256:
         other = answer["model_sha256"]
         return f"expected the file of model {VERSION} with SHA-256 {SHA256}, the one that answers has {other}"
@@ -57,15 +58,19 @@ def fault() -> str:
 def main() -> int:
     """Exit 0 once enough right answers have come in a row, 1 when the time is over."""
     end = time.monotonic() + float(os.environ["TIMEOUT_SECONDS"])
-    wanted, right, said = int(os.environ["ANSWERS"]), 0, ""
+    wanted, right, elsewhere, said = int(os.environ["ANSWERS"]), 0, 0, ""
     while right < wanted:
         found = fault()
-        right = 0 if found else right + 1
-        if found != said:
-            print(found or f"model {VERSION} answers", flush=True)
-        said = found
+        if found is None:
+            elsewhere += 1
+        else:
+            right = 0 if found else right + 1
+            if found != said:
+                print(found or f"model {VERSION} answers", flush=True)
+            said = found
         if time.monotonic() > end:
-            print(f"FAILED: {right} right answers in a row, {wanted} are wanted", flush=True)
+            others = f", and {elsewhere} came from another environment" if elsewhere else ""
+            print(f"FAILED: {right} right answers in a row, {wanted} are wanted{others}", flush=True)
             return 1
         time.sleep(1 if found else 0.2)
     print(f"ok: {wanted} answers in a row by model {VERSION} of {ENVIRONMENT}", flush=True)

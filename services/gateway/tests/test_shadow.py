@@ -165,9 +165,7 @@ async def test_pieces_of_a_request_keep_their_positions(make: Make, transformer:
     assert positions == [[0, 1], [2, 3], [4]]
 
 
-async def test_it_waits_while_production_is_busy(
-    make: Make, transformer: FakeTransformer, counted: Counted
-) -> None:
+async def test_it_waits_while_production_is_busy(make: Make, transformer: FakeTransformer, counted: Counted) -> None:
     shadowing = make()
     shadowing.production.busy = True
     shadowing.offer((0.9, 0.8))
