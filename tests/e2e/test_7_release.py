@@ -193,7 +193,7 @@ def test_a_replaced_object_is_refused_while_its_pin_stays(
     """Somebody puts the sound model of another release into the bucket, manifest and all: only the pin tells."""
     version = ask("/api/v1/predict", HAM, "production").body["model_version"]
     (ours,) = [each for each in system.bundles.values() if each.version == version]
-    (other,) = [each for each in system.bundles.values() if each.version != version]
+    other = next(each for each in system.bundles.values() if each.version != version)
     old = set(predictor_pods("production"))
     with Traffic("production", RATE) as load:
         load.wait_for(BEFORE)
