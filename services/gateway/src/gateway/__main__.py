@@ -18,6 +18,9 @@ from gateway.app import create_app
 from gateway.server import ConnectionLimits, Server, connections
 from gateway.settings import Settings
 
+BACKLOG = 65_535
+"""Connections that wait to be accepted, as many as the kernel allows (net.core.somaxconn): of a flood of them that is
+larger the rest, and whoever else comes then, would ask again only after 1, 3 and 7 s."""
 KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 s that load balancers keep idle connections, so that they never use one we have closed."""
 
@@ -62,6 +65,7 @@ def main() -> None:
         ws="none",
         http=connections(ConnectionLimits.of(settings, KEEP_ALIVE_SECONDS), app.gate.at_once),
         access_log=False,
+        backlog=BACKLOG,
         log_config=None,
         server_header=False,
         proxy_headers=False,
