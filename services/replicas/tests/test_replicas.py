@@ -429,12 +429,17 @@ async def test_answers_are_read_up_to_their_limit() -> None:
         await read_bounded(chunks(), 11)
 
 
-async def test_one_that_hung_is_taken_back_beside_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replicas.replicas.AVOID_SECONDS", (0.05, 0.05))
+async def one_of_two_hung() -> tuple[Replicas, Replica]:
     replicas = of_two()
     hung = await replicas.pick()
     with pytest.raises(TimeoutError), hung:
         raise TimeoutError
+    return replicas, hung
+
+
+async def test_one_that_hung_is_taken_back_beside_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("replicas.replicas.AVOID_SECONDS", (0.05, 0.05))
+    replicas, hung = await one_of_two_hung()
     await asyncio.sleep(0.06)
     copies = 0
 
@@ -452,10 +457,7 @@ async def test_one_that_hung_is_taken_back_beside_another(monkeypatch: pytest.Mo
 
 async def test_nobody_waits_to_find_out_whether_one_still_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("replicas.replicas.AVOID_SECONDS", (0.01, 0.01))
-    replicas = of_two()
-    hung = await replicas.pick()
-    with pytest.raises(TimeoutError), hung:
-        raise TimeoutError
+    replicas, hung = await one_of_two_hung()
     copies = 0
 
     async def send(replica: Replica, seconds: float) -> str:
