@@ -1,15 +1,17 @@
 """How connections end; the server is the real one, with an application that says "ok"."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 import uvicorn
+import uvloop
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from gateway.server import HEAD_BYTES, ConnectionLimits, Server, connections
+from gateway.server import ACCEPTED_AT_ONCE, HEAD_BYTES, ConnectionLimits, Server, connections
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n"
 OLD = 0.2
@@ -112,6 +114,22 @@ async def test_one_server_drains_and_another_does_not() -> None:
         while not ending.config.http_protocol_class.draining:  # type: ignore[union-attr]
             await asyncio.sleep(0.001)
         assert "connection: close" not in await client.ask()
+
+
+def test_a_crowd_is_accepted_in_a_few_turns() -> None:
+    """By uvloop, as in production: it takes one connection a turn for each listening socket."""
+
+    async def accepted(turns: int) -> int:
+        async with serving(60) as (server, port):
+            with ExitStack() as stack:
+                for _ in range(2 * ACCEPTED_AT_ONCE):
+                    stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                return len(server.server_state.connections)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(accepted(turns=4)) == 2 * ACCEPTED_AT_ONCE
 
 
 async def answer_to(port: int, *pieces: bytes) -> str:

@@ -198,6 +198,22 @@ async def test_who_never_asked_makes_room_before_who_is_only_idle(
     assert ended("room") == 1
 
 
+async def test_of_a_crowd_that_asked_nothing_one_makes_room_before_who_is_only_idle(
+    ended: Callable[[str], float],
+) -> None:
+    async with serving(page, replace(LIMITS, connections=6), "off") as port, AsyncExitStack() as stack:
+        known = [await stack.enter_async_context(client_of(port)) for _ in range(2)]
+        for client in known:
+            client.send(GET)
+            assert (await client.answer())[0] == 200
+        strangers = [await stack.enter_async_context(client_of(port)) for _ in range(5)]
+        assert await strangers[0].is_closed()
+        for client in (*known, strangers[-1]):
+            client.send(GET)
+            assert (await client.answer())[0] == 200
+    assert ended("room") == 1
+
+
 async def test_where_no_connection_waits_the_new_one_is_refused(transformer: FakeTransformer) -> None:
     transformer.gate.clear()
     async with serving(gateway(transformer), replace(LIMITS, connections=2)) as port, AsyncExitStack() as stack:

@@ -22,7 +22,7 @@ from tracing import Span
 
 BATCH_WEIGHT = 0.2
 """Of the last batch in the average of what batches take: a few slow ones refuse nobody yet."""
-ANSWERED_AT_ONCE = 8
+ANSWERED_AT_ONCE = 16
 """Requests of a batch larger than others that are answered in one turn of the event loop: what arrives meanwhile, above
 all for another environment, waits for it."""
 

@@ -20,6 +20,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +31,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway import metrics, problems
 from gateway.access_log import new_request_id
+from gateway.paced_refusals import PacedRefusals
 from gateway.problems import Problem
 from gateway.requests import BODY_LATE
 from gateway.settings import Settings
@@ -53,6 +55,9 @@ SPARE_FILES = 500
 SEND_BUFFER_BYTES = 64 * 1024
 """Of the kernel, for each connection (it takes twice as much): by itself it would keep megabytes for a client that does
 not read, and they count as memory of the pod."""
+ACCEPTED_AT_ONCE = 16
+"""New connections in one turn of the event loop. libuv takes one a turn for each listening socket that it knows,
+since 1.45, and a turn is ten milliseconds in a flood: who connects would wait for seconds, behind its connections."""
 RESET = struct.pack("ii", 1, 0)
 """A linger of no time, socket(7)."""
 REASONS = ("head", "body", "idle", "write", "room")
@@ -111,6 +116,8 @@ class Connection(HttpToolsProtocol):
     """Those of the server that have asked nothing yet, the oldest first."""
     idle: "OrderedDict[Connection, None]"
     """Those that have been answered and have no request under way, the longest idle first."""
+    refusals: PacedRefusals
+    """Those that all connections of the server give at once."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Draw how old this connection may become, and make room for it."""
@@ -160,6 +167,7 @@ class Connection(HttpToolsProtocol):
         self._unread = 0
         self._stage, self._since = Stage.BODY, self.loop.time()
         self._forget()
+        self.refusals.flush(self.transport)
         is_last = self.draining or self._since > self._end
         if is_last or not self._refused_at_once():
             self._begin(is_last)
@@ -182,7 +190,7 @@ class Connection(HttpToolsProtocol):
         if answer is None:
             return False
         dated = b"".join(b"%b: %b\r\n" % header for header in self.server_state.default_headers)
-        self.transport.write(b"".join((STATUS_LINE[HTTPStatus.SERVICE_UNAVAILABLE], dated, answer)))
+        self.refusals.write(self.transport, b"".join((STATUS_LINE[HTTPStatus.SERVICE_UNAVAILABLE], dated, answer)))
         self.cycle = ANSWERED
         self.server_state.total_requests += 1
         return True
@@ -254,9 +262,12 @@ class Connection(HttpToolsProtocol):
             self.cycle.message_event.set()
 
     def _make_room(self) -> None:
-        """End a connection that had the time to ask and did not, or else the one that is idle for longest."""
+        """End a connection that had the time to ask and did not, or else the one that is idle for longest.
+
+        Where most have asked nothing it is one of those: an idle one may have a request on its way.
+        """
         stranger, idle = next(iter(self.strangers)), next(iter(self.idle), None)
-        has_had_time = self._since - stranger._since > GRACE_SECONDS
+        has_had_time = self._since - stranger._since > GRACE_SECONDS or 2 * len(self.strangers) > len(self.connections)
         longest = stranger if idle is None or has_had_time else idle
         if longest is self:
             self._refuse(problems.too_many_connections(self.limits.connections), "room")
@@ -271,6 +282,7 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem, reason: str) -> None:
         """Answer in the application's place and close; only close when another answer has begun, or they would mix."""
+        self.refusals.flush(self.transport)
         begun = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
         if not begun and not self.pipeline:
             self.transport.write(_answer(problem))
@@ -279,7 +291,13 @@ class Connection(HttpToolsProtocol):
             self.cycle.message_event.set()
         self._close(reason)
 
+    def shutdown(self) -> None:
+        """The server ends; what the client is owed is written before."""
+        self.refusals.flush(self.transport)
+        super().shutdown()
+
     def _close(self, reason: str) -> None:
+        self.refusals.flush(self.transport)
         metrics.CONNECTIONS_ENDED.labels(reason).inc()
         self._forget()
         self.transport.close()
@@ -324,7 +342,8 @@ def connections(limits: ConnectionLimits, at_once: AtOnce | None = None) -> type
     for reason in REASONS:
         metrics.CONNECTIONS_ENDED.labels(reason)
     own = {"limits": limits, "at_once": staticmethod(at_once) if at_once else None}
-    return type("ServerConnection", (Connection,), own | {"strangers": OrderedDict(), "idle": OrderedDict()})
+    shared = {"strangers": OrderedDict(), "idle": OrderedDict(), "refusals": PacedRefusals()}
+    return type("ServerConnection", (Connection,), own | shared)
 
 
 class Server(uvicorn.Server):
@@ -338,7 +357,17 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start as uvicorn does, and look at the connections from then on."""
         await super().startup(sockets)
+        await self._listen_again()
         self._sweeping = asyncio.create_task(self._sweep(), name="sweep")
+
+    async def _listen_again(self) -> None:
+        """Have the event loop know the listening socket several times: so many connections it accepts in a turn."""
+        config, loop = self.config, asyncio.get_running_loop()
+        protocol: Any = config.http_protocol_class
+        made = partial(protocol, config=config, server_state=self.server_state, app_state=self.lifespan.state)
+        (listening,) = self.servers[0].sockets
+        for _ in range(ACCEPTED_AT_ONCE - 1):
+            self.servers.append(await loop.create_server(made, sock=listening.dup(), backlog=config.backlog))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then end as uvicorn does; a second signal ends the draining."""
