@@ -48,7 +48,8 @@ def write(checks: Sequence[Check], file: Path) -> None:
 
 
 def _figure(value: float, unit: str) -> str:
-    text = f"{value:,.0f}" if value == round(value) or abs(value) >= 1000 else f"{value:,.3g}"
+    is_round = abs(value) >= 1000 or value % 1 == 0
+    text = f"{value:,.0f}" if is_round else f"{value:,.3g}"
     return f"{text} {unit}".strip()
 
 

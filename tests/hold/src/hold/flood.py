@@ -13,7 +13,7 @@ from bench import wrk
 from bench.client import Client
 
 SCRIPT = Path(__file__).with_name("flood.lua")
-NICENESS = 10
+NICENESS = 5
 """Of wrk. The clients of a flood have their own machines in life; here it must not take the servers' cores."""
 SAMPLE = re.compile(r"^http_request_duration_seconds_count\{(.*)\} (\S+)$", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="([^"]*)"')

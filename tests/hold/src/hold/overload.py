@@ -36,7 +36,7 @@ QUEUE_MAILS = 4_000
 QUEUE_SECONDS = 5.0
 """MAX_QUEUED_MAILS and MAX_QUEUE_SECONDS."""
 PAUSE_MS = 50
-OFFERED = 4.5
+OFFERED = 3.8
 """Times the peak: more than the three that are asked for, since the peak changes between two looks."""
 PROBES = 50
 """Requests a second that time refusals."""
