@@ -124,6 +124,18 @@ async def test_both_answers_are_counted_for_each_mail(make: Make, counted: Count
     assert samples["gateway_shadow_seconds_sum", "candidate", None] > 0
 
 
+async def test_no_more_leave_in_a_second_than_a_gateway_can_spare(
+    make: Make, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadow, "MAILS_PER_SECOND", 40)
+    shadowing = make(mails=20)
+    started = asyncio.get_running_loop().time()
+    for _ in range(3):
+        shadowing.offer(*[(0.9, 0.8)] * 4)
+    await until(lambda: counted() == {"compared": 12})
+    assert asyncio.get_running_loop().time() - started > 0.19, "two batches of four after the first"
+
+
 async def test_the_candidate_is_told_what_production_said(make: Make, transformer: FakeTransformer) -> None:
     bodies = []
 

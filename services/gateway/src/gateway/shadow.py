@@ -1,10 +1,10 @@
 """A share of production's mail, once it is answered, is sent to the candidate too, and both answers are compared.
 
 Nothing waits for it and nothing fails with it. Its queue is bounded, and when it is full the newest is dropped; it
-leaves only at moments when both production and the candidate could send one more batch of mail; one batch is under way
-at a time, so that a candidate which hangs holds no more than that and the queue. A batch that could not be sent waits
-and is sent again, so that a restart of the candidate loses nothing; the transformer's rows of a mail that arrived twice
-are one by request id and position.
+leaves only at moments when both production and the candidate could send one more batch of mail, and no faster than
+`MAILS_PER_SECOND`; one batch is under way at a time, so that a candidate which hangs holds no more than that and the
+queue. A batch that could not be sent waits and is sent again, so that a restart of the candidate loses nothing; the
+transformer's rows of a mail that arrived twice are one by request id and position.
 """
 
 import asyncio
@@ -31,6 +31,8 @@ GATHER_SECONDS = 0.2
 """How long a batch that is not full waits for more mail: a batch of many costs the gateway least, and nobody waits."""
 YIELD_SECONDS = 0.005
 """After this it is looked again whether anybody is busy."""
+MAILS_PER_SECOND = 1_000
+"""Of one gateway: some hundredths of a core. One at its limit has little to spare for what nobody waits for."""
 ALIKE_SECONDS = 0.5
 """After this a batch has as many mails as production's had: times of batches that differ say nothing of the models."""
 RETRY_SECONDS = (0.25, 5.0)
@@ -124,7 +126,7 @@ class Shadow:
         self._running: asyncio.Task[None] | None = None
         self._closing = False
         self._pause = RETRY_SECONDS[0]
-        self._alike_due = monotonic()
+        self._alike_due = self._next = monotonic()
         self._numbers = count(1)
         self._counters = {outcome: metrics.SHADOW_MAILS.labels(outcome) for outcome in metrics.SHADOW_OUTCOMES}
         self._counts = dict.fromkeys(metrics.SHADOW_OUTCOMES, 0)
@@ -182,7 +184,7 @@ class Shadow:
         if self._gathers and full:
             self._look_no_more()
         if self._timer is None:
-            self._look_in(YIELD_SECONDS if full else GATHER_SECONDS)
+            self._look_in(max(self._next - monotonic(), YIELD_SECONDS if full else GATHER_SECONDS))
             self._gathers = not full
 
     def _look_in(self, seconds: float) -> None:
@@ -216,6 +218,9 @@ class Shadow:
             if batch and (mails > most or size > BATCH_BYTES):
                 break
             batch.append(self._queue.popleft())
+        sent = sum(len(piece.mails) for piece in batch)
+        # Moments at which it could not leave are made up for, within reason.
+        self._next = max(self._next, monotonic() - GATHER_SECONDS) + sent / MAILS_PER_SECOND
         return batch
 
     def _most_mails(self) -> int:
