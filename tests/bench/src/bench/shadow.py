@@ -33,6 +33,8 @@ STATES = ("up", "slow", "hung", "dead")
 LOADS = ("paced", "full")
 CPU_AT_MOST = 1.10
 P99_AT_MOST = 1.05
+ALIKE = {"PYTHONHASHSEED": "0"}
+"""Of both gateways: two processes whose hash tables differ need not take the same time for the same."""
 OTHER_MAILS = 128
 """Of a batch, as of the shadow's."""
 STOPPED_SECONDS = 0.9
@@ -84,7 +86,7 @@ def run(options: argparse.Namespace, scratch: Path) -> list[Round]:
         urls = {"production": production[-1].url, "staging": staging[-1].url}
         gateways = [
             systems.gateway(
-                servers, f"share-{share}", urls, {"SHADOW_SHARE": share, "DEFAULT_ENVIRONMENT": "production"}
+                servers, f"share-{share}", urls, {"SHADOW_SHARE": share, "DEFAULT_ENVIRONMENT": "production"} | ALIKE
             )
             for share in ("0", "1")
         ]
@@ -138,14 +140,16 @@ class Other:
 def measure_both(
     gateways: list[Server], other: Other, bodies: Path, state: str, load: str, options: argparse.Namespace
 ) -> list[Round]:
-    """All rounds of one state and load."""
+    """All rounds of one state and load, in pairs: without, with; which of a pair is measured first changes."""
     delay_ms = options.delay_ms if load == "paced" else 0
+    pair: dict[int, Round] = {}
     rounds: list[Round] = []
-    for seconds in [options.warm_up, *[options.seconds] * options.rounds]:
-        as_much = rounds[-1].compared * rounds[-1].mails_per_s if rounds else 0
-        with other.sent(as_much):
-            without = measure(gateways[0], bodies, state, load, 0, seconds, delay_ms)
-        rounds += [without, measure(gateways[1], bodies, state, load, 1, seconds, delay_ms)]
+    for n, seconds in enumerate([options.warm_up, *[options.seconds] * options.rounds]):
+        for shadow in (n % 2, 1 - n % 2):
+            as_much = 0 if shadow or not pair else pair[1].compared * pair[1].mails_per_s
+            with other.sent(as_much):
+                pair[shadow] = measure(gateways[shadow], bodies, state, load, shadow, seconds, delay_ms)
+        rounds += [pair[0], pair[1]]
     return rounds[2:]
 
 
