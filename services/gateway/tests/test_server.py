@@ -132,6 +132,23 @@ def test_a_crowd_is_accepted_in_a_few_turns() -> None:
         assert runner.run(accepted(turns=4)) == 2 * ACCEPTED_AT_ONCE
 
 
+async def test_a_host_of_several_addresses_is_served_on_each() -> None:
+    config = uvicorn.Config(
+        ok, host="", port=0, http=connections(ConnectionLimits(60)), lifespan="off", log_config=None
+    )
+    server = Server(config, 0)
+    running = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.001)
+    sockets = server.servers[0].sockets
+    for port in {each.getsockname()[1] for each in sockets if each.family == socket.AF_INET}:
+        async with client_of(port) as client:
+            assert "200 ok" in await client.ask()
+    assert len(server.servers) == 1 + len(sockets) * (ACCEPTED_AT_ONCE - 1)
+    server.should_exit = server.force_exit = True
+    await running
+
+
 async def answer_to(port: int, *pieces: bytes) -> str:
     """All that the server says, in small letters, until it closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

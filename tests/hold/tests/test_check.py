@@ -18,6 +18,11 @@ def test_figures_are_told_with_unit_and_note() -> None:
     assert (found.target, found.measured) == ("<= 50 ms", "12.3 ms (of 3,000 requests)")
 
 
+def test_what_was_never_seen_is_told_and_falls_short() -> None:
+    check = at_most("p99", float("inf"), 50, "ms")
+    assert (check.measured, check.ok) == ("inf ms", False)
+
+
 def test_table_marks_what_falls_short() -> None:
     lines = table([Check("a", "0", "0", True), Check("b", "0", "7", False)]).splitlines()
     assert lines[2:] == ["| a | 0 | 0 | yes |", "| b | 0 | 7 | **NO** |"]

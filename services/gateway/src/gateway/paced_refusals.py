@@ -8,6 +8,7 @@ import asyncio
 from collections import OrderedDict
 
 REFUSED_IN_A_TURN = 128
+"""Of all connections together: milliseconds of work, beside the mail that is served in the same turn."""
 
 
 class PacedRefusals:

@@ -361,13 +361,13 @@ class Server(uvicorn.Server):
         self._sweeping = asyncio.create_task(self._sweep(), name="sweep")
 
     async def _listen_again(self) -> None:
-        """Have the event loop know the listening socket several times: so many connections it accepts in a turn."""
+        """Have the event loop know each listening socket several times: so many connections it accepts in a turn."""
         config, loop = self.config, asyncio.get_running_loop()
         protocol: Any = config.http_protocol_class
         made = partial(protocol, config=config, server_state=self.server_state, app_state=self.lifespan.state)
-        (listening,) = self.servers[0].sockets
-        for _ in range(ACCEPTED_AT_ONCE - 1):
-            self.servers.append(await loop.create_server(made, sock=listening.dup(), backlog=config.backlog))
+        for listening in [each for server in self.servers for each in server.sockets]:
+            for _ in range(ACCEPTED_AT_ONCE - 1):
+                self.servers.append(await loop.create_server(made, sock=listening.dup(), backlog=config.backlog))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then end as uvicorn does; a second signal ends the draining."""

@@ -107,6 +107,19 @@ def run(options: argparse.Namespace, scratch: Path) -> list[Round]:
         return rounds
 
 
+@contextlib.contextmanager
+def beside(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Have this done by a thread while the context is open; the event says when it ends."""
+    ended = threading.Event()
+    thread = threading.Thread(target=work, args=(ended,))
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 class Other:
     """Mail for staging that is no shadow."""
 
@@ -114,17 +127,9 @@ class Other:
         self._gateway = gateway
         self._body = json.dumps({"emails": list(mails[:OTHER_MAILS])})
 
-    @contextlib.contextmanager
-    def sent(self, mails_per_s: float) -> Iterator[None]:
+    def sent(self, mails_per_s: float) -> contextlib.AbstractContextManager[None]:
         """Send so much while the context is open."""
-        ended = threading.Event()
-        thread = threading.Thread(target=self._send, args=(OTHER_MAILS / max(mails_per_s, 1), ended))
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
+        return beside(lambda ended: self._send(OTHER_MAILS / max(mails_per_s, 1), ended))
 
     def _send(self, seconds: float, ended: threading.Event) -> None:
         due = time.monotonic() + seconds
@@ -223,21 +228,14 @@ def _up(_: Servers, __: Pair) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _slow(_: Servers, staging: Pair) -> Iterator[None]:
-    ended = threading.Event()
-
-    def stop_and_go() -> None:
+    def stop_and_go(ended: threading.Event) -> None:
         while not ended.wait(RUNNING_SECONDS):
             _send(staging, signal.SIGSTOP)
             ended.wait(STOPPED_SECONDS)
             _send(staging, signal.SIGCONT)
 
-    thread = threading.Thread(target=stop_and_go)
-    thread.start()
-    try:
+    with beside(stop_and_go):
         yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 @contextlib.contextmanager
