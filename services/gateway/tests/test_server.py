@@ -4,14 +4,23 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 import uvicorn
 import uvloop
 from starlette.responses import PlainTextResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.server import ACCEPTED_AT_ONCE, HEAD_BYTES, ConnectionLimits, Server, connections
+from gateway.server import (
+    ACCEPTED_AT_ONCE,
+    HEAD_BYTES,
+    SWEPT_IN_A_TURN,
+    Connection,
+    ConnectionLimits,
+    Server,
+    connections,
+)
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n"
 OLD = 0.2
@@ -20,6 +29,10 @@ OLD = 0.2
 
 async def ok(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse("ok")(scope, receive, send)
+
+
+async def never(scope: Scope, receive: Receive, send: Send) -> None:
+    await asyncio.Future()
 
 
 class Client:
@@ -44,10 +57,11 @@ class Client:
 
 
 @asynccontextmanager
-async def serving(max_seconds: float, drain_seconds: float = 0) -> AsyncIterator[tuple[Server, int]]:
-    config = uvicorn.Config(
-        ok, port=0, http=connections(ConnectionLimits(max_seconds)), lifespan="off", log_config=None
-    )
+async def serving(
+    max_seconds: float, drain_seconds: float = 0, host: str = "127.0.0.1", app: ASGIApp = ok
+) -> AsyncIterator[tuple[Server, int]]:
+    protocol = connections(ConnectionLimits(max_seconds))
+    config = uvicorn.Config(app, host=host, port=0, http=protocol, lifespan="off", log_config=None)
     server = Server(config, drain_seconds)
     running = asyncio.create_task(server.serve())
     while not server.started:
@@ -133,20 +147,64 @@ def test_a_crowd_is_accepted_in_a_few_turns() -> None:
 
 
 async def test_a_host_of_several_addresses_is_served_on_each() -> None:
-    config = uvicorn.Config(
-        ok, host="", port=0, http=connections(ConnectionLimits(60)), lifespan="off", log_config=None
-    )
-    server = Server(config, 0)
-    running = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.001)
-    sockets = server.servers[0].sockets
-    for port in {each.getsockname()[1] for each in sockets if each.family == socket.AF_INET}:
-        async with client_of(port) as client:
-            assert "200 ok" in await client.ask()
-    assert len(server.servers) == 1 + len(sockets) * (ACCEPTED_AT_ONCE - 1)
-    server.should_exit = server.force_exit = True
-    await running
+    async with serving(60, host="") as (server, _):
+        sockets = server.servers[0].sockets
+        for port in {each.getsockname()[1] for each in sockets if each.family == socket.AF_INET}:
+            async with client_of(port) as client:
+                assert "200 ok" in await client.ask()
+        assert len(server.servers) == 1 + len(sockets) * (ACCEPTED_AT_ONCE - 1)
+
+
+def test_what_a_client_sends_with_its_connection_is_taken_with_it() -> None:
+    """A second request waits for the first, and nothing more is read meanwhile, though uvloop was about to."""
+
+    async def taken() -> None:
+        async with serving(60, app=never) as (server, port):
+            made = noted(server.config.http_protocol_class)
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                client.sendall(2 * REQUEST)
+                while not made:
+                    await asyncio.sleep(0)
+                ((connection, waiting),) = made
+                assert waiting == 1
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                assert not connection.transport.is_reading()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(taken())
+
+
+def noted(protocol: Any) -> list[tuple[Connection, int]]:
+    """Each connection, with how many requests wait for the one before as soon as it is made."""
+    made: list[tuple[Connection, int]] = []
+    original = protocol.connection_made
+
+    def connection_made(self: Connection, transport: asyncio.Transport) -> None:
+        original(self, transport)
+        made.append((self, len(self.pipeline)))
+
+    protocol.connection_made = connection_made
+    return made
+
+
+async def test_a_look_at_many_connections_leaves_turns_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Looked:
+        def sweep(self, now: float) -> None:
+            nonlocal looks
+            looks += 1
+
+    looks, most = 0, 0
+    monkeypatch.setattr("gateway.server.SWEEP_SECONDS", 0)
+    server = Server(uvicorn.Config(ok), 0)
+    server.server_state.connections = {Looked() for _ in range(3 * SWEPT_IN_A_TURN)}  # type: ignore[misc]
+    sweeping = asyncio.create_task(server._sweep())
+    while looks < len(server.server_state.connections):
+        before = looks
+        await asyncio.sleep(0)
+        most = max(most, looks - before)
+    sweeping.cancel()
+    assert most == SWEPT_IN_A_TURN
 
 
 async def answer_to(port: int, *pieces: bytes) -> str:

@@ -12,6 +12,7 @@ one that never asked anything makes room, or the one that is idle for longest.
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import resource
 import socket
@@ -42,6 +43,8 @@ JITTER = 0.5
 """The share of its age by which a connection may end earlier: those opened together do not end together."""
 TICK_SECONDS = 0.1
 SWEEP_SECONDS = 1.0
+SWEPT_IN_A_TURN = 128
+"""Connections: to look at all of a flood's takes longer than a turn of the event loop does by itself."""
 AWAITS = "gateway.awaits"
 """An extension of a request's scope: `Connection.awaits`."""
 AtOnce = Callable[[bytes, bytes, Sequence[tuple[bytes, bytes]]], bytes | None]
@@ -58,6 +61,7 @@ not read, and they count as memory of the pod."""
 ACCEPTED_AT_ONCE = 16
 """New connections in one turn of the event loop. libuv takes one a turn for each listening socket that it knows,
 since 1.45, and a turn is ten milliseconds in a flood: who connects would wait for seconds, behind its connections."""
+READ_BYTES = 64 * 1024
 RESET = struct.pack("ii", 1, 0)
 """A linger of no time, socket(7)."""
 REASONS = ("head", "body", "idle", "write", "room")
@@ -133,6 +137,24 @@ class Connection(HttpToolsProtocol):
         self.strangers[self] = None
         if len(self.connections) > self.limits.connections:
             self._make_room()
+        self._take_what_is_there()
+
+    def _take_what_is_there(self) -> None:
+        """Read what the client sent once it had connected; the event loop would ask for it a turn later."""
+        if self.transport.is_closing():
+            return
+        # What is wrong with the socket, or its end, the transport finds by itself.
+        with contextlib.suppress(OSError):
+            data = os.read(self.transport.get_extra_info("socket").fileno(), READ_BYTES)
+            if data:
+                self.data_received(data)
+        if self.flow.read_paused:
+            # The transport begins to read once this has returned, whatever it was told before.
+            self.loop.call_soon(self._pause_again)
+
+    def _pause_again(self) -> None:
+        if self.flow.read_paused:
+            self.transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it, and what its client waited for."""
@@ -228,9 +250,11 @@ class Connection(HttpToolsProtocol):
             self._end_stage()
 
     def _allowed(self) -> float:
-        limits = self.limits
-        times = {Stage.NEW: limits.head, Stage.IDLE: limits.idle, Stage.HEAD: limits.head, Stage.BODY: limits.body}
-        return times.get(self._stage, float("inf"))
+        if self._stage is Stage.ANSWER:
+            return float("inf")
+        if self._stage is Stage.BODY:
+            return self.limits.body
+        return self.limits.idle if self._stage is Stage.IDLE else self.limits.head
 
     def _is_unread(self, now: float) -> bool:
         if not self.transport.get_write_buffer_size():
@@ -386,9 +410,10 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            now = loop.time()
-            for connection in list(self.server_state.connections):
-                self._look_at(connection, now)
+            for n, connection in enumerate(list(self.server_state.connections), 1):
+                self._look_at(connection, loop.time())
+                if n % SWEPT_IN_A_TURN == 0:
+                    await asyncio.sleep(0)
 
     def _look_at(self, connection: Any, now: float) -> None:
         try:
