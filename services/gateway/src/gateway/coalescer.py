@@ -99,7 +99,7 @@ class Coalescer:
         self._bulk_is_next = False
         self._by_arrival: deque[Job] = deque()
         self._expiry: asyncio.TimerHandle | None = None
-        self._due: asyncio.Handle | None = None
+        self._due: asyncio.Task[None] | asyncio.TimerHandle | None = None
         self._lingers = False
         self._running: set[asyncio.Task[None]] = set()
         self._answering = 0
@@ -237,7 +237,7 @@ class Coalescer:
             self._due, self._lingers = None, False
         # Not at once: what arrives in the same turn of the event loop shares the batch.
         if self._due is None:
-            self._due = asyncio.get_running_loop().call_soon(self._pump)
+            self._due = asyncio.create_task(self._pump())
 
     def _linger(self) -> None:
         """After a batch has returned with others still under way: wait for the clients it has just answered.
@@ -248,18 +248,25 @@ class Coalescer:
         if self._due is not None:
             self._due.cancel()
         self._lingers = True
-        self._due = asyncio.get_running_loop().call_later(self._limits.linger_seconds, self._pump)
+        self._due = asyncio.get_running_loop().call_later(self._limits.linger_seconds, self._pump_soon)
 
-    def _pump(self) -> None:
-        self._due, self._lingers = None, False
-        slots = self._slots
-        while self._in_flight < slots and (batch := self._take()):
-            task = asyncio.create_task(self._run(batch))
-            self._running.add(task)
-            task.add_done_callback(self._finished)
+    async def _pump(self) -> None:
+        """Take a batch, if one may be under way, and see it through: each task of its own would cost it a turn."""
+        self._due = None
+        if self._in_flight >= self._slots or not (batch := self._take()):
+            return
+        task = asyncio.current_task()
+        assert task
+        self._running.add(task)
+        if self._queued_mails:
+            self._pump_soon()
+        try:
+            await self._run(batch)
+        finally:
+            self._running.discard(task)
+            self._pump_after_batch()
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+    def _pump_after_batch(self) -> None:
         if self._running and self._queued_mails < self._limits.batch_mails and self._limits.linger_seconds:
             self._linger()
         else:
