@@ -105,7 +105,7 @@ def fit_to_cluster(repository: Repository, settings: Settings) -> None:
                 "transformer.settings.INFERENCE_LOG_FLUSH_SECONDS": 5,
                 "predictor.resources.requests.cpu": "25m",
                 "drift.resources.requests.cpu": "50m",
-                "smoke.timeoutSeconds": 60,
+                "smoke.timeoutSeconds": 90,
                 "monitoring.predictor.notReadyMinutes": 1,
             },
         )

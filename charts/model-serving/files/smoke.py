@@ -72,7 +72,7 @@ def main() -> int:
             others = f", and {elsewhere} came from another environment" if elsewhere else ""
             print(f"FAILED: {right} right answers in a row, {wanted} are wanted{others}", flush=True)
             return 1
-        time.sleep(1 if found else 0.2)
+        time.sleep(1 if found else 0.05)
     print(f"ok: {wanted} answers in a row by model {VERSION} of {ENVIRONMENT}", flush=True)
     return 0
 
