@@ -188,7 +188,7 @@ bench-tracing: $(foreach s,predictor transformer gateway,$(call ready,services/$
 	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/bench/.venv/bin/python -m bench.tracing --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bench-tracing.json $(BENCH_TRACING)
 
 .PHONY: bench-shadow
-bench-shadow: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(call ready,tests/bench) $(BUILD)/model ## Measure what a shadow of all mail costs production, staging up, slow, hung and dead (10 minutes; needs wrk; BENCH_SHADOW="--states up" for some)
+bench-shadow: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(call ready,tests/bench) $(BUILD)/model ## Measure what a shadow of all mail costs production, staging up, slow, hung and dead (20 minutes; needs wrk; BENCH_SHADOW="--states up" for some)
 	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/bench/.venv/bin/python -m bench.shadow --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bench-shadow.json $(BENCH_SHADOW)
 
 .PHONY: compare-bogofilter

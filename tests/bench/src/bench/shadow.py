@@ -1,12 +1,13 @@
 """What a shadow of all mail costs production: `python -m bench.shadow`.
 
 Two gateways before the same production pair, one of which shadows to a staging pair, are loaded in short rounds in
-turn; each round with a shadow is compared with the one before it without. The gateway's own CPU counts, and what
-clients wait. Staging should be on another machine: here it has CPU only where nobody else wants it (SCHED_IDLE), and
-works as much in the rounds without a shadow, for mail that a third gateway sends it, since it slows its neighbours
-down all the same. It is up, slow (stopped nine tenths of each second), hung (stopped) and dead. At full load little is
-shadowed, since a gateway at its limit has nothing to spare; so there is also a load with pauses, at which the share
-that is compared should be all.
+turn; each round with a shadow is compared with the one beside it without. The gateway's own CPU counts, and what
+clients wait. Two processes of one program differ by some percent, each for as long as it runs, by what lies where in
+memory: so there are several such pairs, new ones for each state. Staging should be on another machine: here it has CPU
+only where nobody else wants it (SCHED_IDLE), and works as much in the rounds without a shadow, for mail that a third
+gateway sends it, since it slows its neighbours down all the same. It is up, slow (stopped nine tenths of each second),
+hung (stopped) and dead. At full load little is shadowed, since a gateway at its limit has nothing to spare; so there is
+also a load with pauses, at which the share that is compared should be all.
 """
 
 import argparse
@@ -78,18 +79,12 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace, scratch: Path) -> list[Round]:
-    """Rounds in turn, without the shadow first, for each state of staging and each load."""
+    """Rounds for each state of staging and each load."""
     with Servers(scratch) as servers:
         model = options.model.resolve()
         production = systems.pair(servers, model, "production", "production")
         staging = systems.pair(servers, model, "staging", "staging")
         urls = {"production": production[-1].url, "staging": staging[-1].url}
-        gateways = [
-            systems.gateway(
-                servers, f"share-{share}", urls, {"SHADOW_SHARE": share, "DEFAULT_ENVIRONMENT": "production"} | ALIKE
-            )
-            for share in ("0", "1")
-        ]
         elsewhere = systems.gateway(servers, "elsewhere", {"staging": urls["staging"]}, {})
         say("waiting until ready")
         servers.wait_ready()
@@ -101,10 +96,37 @@ def run(options: argparse.Namespace, scratch: Path) -> list[Round]:
         rounds = []
         other = Other(elsewhere, mails)
         for state in options.states:
-            with STAGING[state](servers, staging):
-                for load in options.loads:
-                    rounds += measure_both(gateways, other, bodies, state, load, options)
+            with Servers(scratch / state) as own:
+                pairs = [both(own, urls, n) for n in range(options.processes)]
+                own.wait_ready()
+                use(pairs, bodies, options.warm_up)
+                with STAGING[state](servers, staging):
+                    use(pairs, bodies, options.warm_up)
+                    for load in options.loads:
+                        rounds += measure_pairs(pairs, other, bodies, state, load, options)
         return rounds
+
+
+Gateways = tuple[Server, Server]
+"""Without a shadow, and with one."""
+
+
+def both(servers: Servers, urls: dict[str, str], n: int) -> Gateways:
+    """Processes that differ in nothing but the shadow."""
+    without, shadowing = (
+        systems.gateway(
+            servers, f"share-{share}-{n}", urls, {"SHADOW_SHARE": share, "DEFAULT_ENVIRONMENT": "production"} | ALIKE
+        )
+        for share in ("0", "1")
+    )
+    return without, shadowing
+
+
+def use(pairs: Sequence[Gateways], bodies: Path, seconds: int) -> None:
+    """Load each gateway for a while: what counts is not how new processes do, nor what happens as a state begins."""
+    for gateways in pairs:
+        for gateway in gateways:
+            wrk.run(f"{gateway.url}/api/v1/predict", bodies, CONNECTIONS, seconds)
 
 
 @contextlib.contextmanager
@@ -142,20 +164,21 @@ class Other:
             client.close()
 
 
-def measure_both(
-    gateways: list[Server], other: Other, bodies: Path, state: str, load: str, options: argparse.Namespace
+def measure_pairs(
+    pairs: Sequence[Gateways], other: Other, bodies: Path, state: str, load: str, options: argparse.Namespace
 ) -> list[Round]:
-    """All rounds of one state and load, in pairs: without, with; which of a pair is measured first changes."""
+    """All rounds of one state and load, without and with in turn; which of the two is first changes."""
     delay_ms = options.delay_ms if load == "paced" else 0
-    pair: dict[int, Round] = {}
+    last: dict[int, Round] = {}
     rounds: list[Round] = []
-    for n, seconds in enumerate([options.warm_up, *[options.seconds] * options.rounds]):
-        for shadow in (n % 2, 1 - n % 2):
-            as_much = 0 if shadow or not pair else pair[1].compared * pair[1].mails_per_s
+    for n in range(options.rounds):
+        for shadow in (1 - n % 2, n % 2):
+            as_much = 0 if shadow else last[1].compared * last[1].mails_per_s
             with other.sent(as_much):
-                pair[shadow] = measure(gateways[shadow], bodies, state, load, shadow, seconds, delay_ms)
-        rounds += [pair[0], pair[1]]
-    return rounds[2:]
+                gateway = pairs[n % len(pairs)][shadow]
+                last[shadow] = measure(gateway, bodies, state, load, shadow, options.seconds, delay_ms)
+        rounds += [last[0], last[1]]
+    return rounds
 
 
 def measure(gateway: Server, bodies: Path, state: str, load: str, shadow: int, seconds: int, delay_ms: int) -> Round:
@@ -276,9 +299,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, required=True, help="JSON file to write; logs go to bench-shadow/ beside it"
     )
-    parser.add_argument("--rounds", type=int, default=7, help="of each gateway, state and load (%(default)s)")
-    parser.add_argument("--seconds", type=int, default=5, help="of each round (%(default)s)")
-    parser.add_argument("--warm-up", type=int, default=3, help="seconds before the first round (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=12, help="of each state and load, without and with (%(default)s)")
+    parser.add_argument("--processes", type=int, default=4, help="of each gateway, in turn (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=4, help="of each round (%(default)s)")
+    parser.add_argument(
+        "--warm-up", type=int, default=3, help="seconds of each gateway before a state begins, and in it (%(default)s)"
+    )
     parser.add_argument("--delay-ms", type=int, default=60, help="pause of each connection when paced (%(default)s)")
     parser.add_argument("--loads", nargs="+", choices=LOADS, default=list(LOADS), help="to measure (all)")
     parser.add_argument("--states", nargs="+", choices=STATES, default=list(STATES), help="of staging (all)")
