@@ -4,11 +4,13 @@ from bench import shadow
 from bench.shadow import Round
 
 
-def rounds(state: str, load: str, *pairs: tuple[float, float]) -> list[Round]:
+def rounds(state: str, load: str, *pairs: tuple[float, float], slower: float = 1) -> list[Round]:
+    """The machine is slower by a factor in all rounds with a shadow."""
     return [
-        Round(state, load, bool(with_shadow), 1000, cpu, cpu / 10, 0, 0.9 * with_shadow)
+        Round(state, load, bool(with_shadow), 1000, cpu * slow, 300 * slow, cpu * slow / 10, 0, 0.9 * with_shadow)
         for pair in pairs
         for with_shadow, cpu in enumerate(pair)
+        for slow in [slower if with_shadow else 1]
     ]
 
 
@@ -18,6 +20,11 @@ def test_each_round_is_compared_with_the_one_beside_it() -> None:
     found = shadow.ratios(drifting + disturbed)
     assert found["up, paced"] == pytest.approx({"gateway_cpu": 1.08, "p99": 1.08, "compared": 0.9, "errors": 0})
     assert found["dead, full"]["gateway_cpu"] == pytest.approx(1.02)
+
+
+def test_how_fast_the_machine_was_does_not_count() -> None:
+    found = shadow.ratios(rounds("up", "paced", (100, 108), slower=1.25))
+    assert found["up, paced"] == pytest.approx({"gateway_cpu": 1.08, "p99": 1.08, "compared": 0.9, "errors": 0})
 
 
 def test_what_costs_more_is_missed() -> None:

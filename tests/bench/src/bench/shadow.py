@@ -3,7 +3,9 @@
 Two gateways before the same production pair, one of which shadows to a staging pair, are loaded in short rounds in
 turn; each round with a shadow is compared with the one beside it without. The gateway's own CPU counts, and what
 clients wait. Two processes of one program differ by some percent, each for as long as it runs, by what lies where in
-memory: so there are several such pairs, new ones for each state. Staging should be on another machine: here it has CPU
+memory: so there are several such pairs, new ones for each state. And the machine's speed changes by a quarter from one
+round to the next: so CPU and time count in units of the CPU that production's transformer and predictor, whose work is
+the same in both, took for a mail in that round. Staging should be on another machine: here it has CPU
 only where nobody else wants it (SCHED_IDLE), and works as much in the rounds without a shadow, for mail that a third
 gateway sends it, since it slows its neighbours down all the same. It is up, slow (stopped nine tenths of each second),
 hung (stopped) and dead. At full load little is shadowed, since a gateway at its limit has nothing to spare; so there is
@@ -51,6 +53,8 @@ class Round:
     shadow: bool
     mails_per_s: float
     gateway_cpu_us_per_mail: float
+    pair_cpu_us_per_mail: float
+    """Of production's transformer and predictor: a measure of how fast the machine was."""
     p99_ms: float
     errors: int
     compared: float
@@ -103,10 +107,12 @@ def run(options: argparse.Namespace, scratch: Path) -> list[Round]:
                 with STAGING[state](servers, staging):
                     use(pairs, bodies, options.warm_up)
                     for load in options.loads:
-                        rounds += measure_pairs(pairs, other, bodies, state, load, options)
+                        rounds += measure_pairs(pairs, production, other, bodies, state, load, options)
         return rounds
 
 
+Pair = tuple[Server, ...]
+"""A predictor and its transformer."""
 Gateways = tuple[Server, Server]
 """Without a shadow, and with one."""
 
@@ -165,7 +171,13 @@ class Other:
 
 
 def measure_pairs(
-    pairs: Sequence[Gateways], other: Other, bodies: Path, state: str, load: str, options: argparse.Namespace
+    pairs: Sequence[Gateways],
+    behind: Pair,
+    other: Other,
+    bodies: Path,
+    state: str,
+    load: str,
+    options: argparse.Namespace,
 ) -> list[Round]:
     """All rounds of one state and load, without and with in turn; which of the two is first changes."""
     delay_ms = options.delay_ms if load == "paced" else 0
@@ -176,14 +188,18 @@ def measure_pairs(
             as_much = 0 if shadow else last[1].compared * last[1].mails_per_s
             with other.sent(as_much):
                 gateway = pairs[n % len(pairs)][shadow]
-                last[shadow] = measure(gateway, bodies, state, load, shadow, options.seconds, delay_ms)
+                last[shadow] = measure(gateway, behind, bodies, state, load, shadow, options.seconds, delay_ms)
         rounds += [last[0], last[1]]
     return rounds
 
 
-def measure(gateway: Server, bodies: Path, state: str, load: str, shadow: int, seconds: int, delay_ms: int) -> Round:
+def measure(
+    gateway: Server, behind: Pair, bodies: Path, state: str, load: str, shadow: int, seconds: int, delay_ms: int
+) -> Round:
     """One round of one gateway."""
-    cpu_before, compared_before = cpu.seconds([gateway.pid]), compared(gateway)
+    behind_pids = [server.pid for server in behind]
+    compared_before = compared(gateway)
+    cpu_before, behind_before = cpu.seconds([gateway.pid]), cpu.seconds(behind_pids)
     found = wrk.run(f"{gateway.url}/api/v1/predict", bodies, CONNECTIONS, seconds, delay_ms=delay_ms)
     mails = max(found.mails, 1)
     row = Round(
@@ -192,13 +208,15 @@ def measure(gateway: Server, bodies: Path, state: str, load: str, shadow: int, s
         shadow=bool(shadow),
         mails_per_s=found.mails / found.seconds,
         gateway_cpu_us_per_mail=1e6 * (cpu.seconds([gateway.pid]) - cpu_before) / mails,
+        pair_cpu_us_per_mail=1e6 * (cpu.seconds(behind_pids) - behind_before) / mails,
         p99_ms=found.p99_ms,
         errors=found.errors,
         compared=(compared(gateway) - compared_before) / mails,
     )
     say(
         f"staging {state}, {load}, {'with' if shadow else 'without'} shadow: {row.mails_per_s:,.0f} mails/s,"
-        f" gateway {row.gateway_cpu_us_per_mail:.1f} µs CPU/mail, p99 {row.p99_ms:.1f} ms,"
+        f" gateway {row.gateway_cpu_us_per_mail:.1f} µs CPU/mail, behind it {row.pair_cpu_us_per_mail:.1f},"
+        f" p99 {row.p99_ms:.1f} ms,"
         f" {row.compared:.0%} compared, {row.errors} errors"
     )
     return row
@@ -223,13 +241,19 @@ def ratios(rounds: list[Round]) -> dict[str, dict[str, float]]:
         found.setdefault(f"{without.state}, {without.load}", []).append((without, with_shadow))
     return {
         name: {
-            "gateway_cpu": round(median(b.gateway_cpu_us_per_mail / a.gateway_cpu_us_per_mail for a, b in pairs), 3),
-            "p99": round(median(b.p99_ms / a.p99_ms for a, b in pairs), 3),
+            "gateway_cpu": _ratio(pairs, lambda one: one.gateway_cpu_us_per_mail),
+            "p99": _ratio(pairs, lambda one: one.p99_ms),
             "compared": round(median(b.compared for _, b in pairs), 3),
             "errors": sum(b.errors for _, b in pairs),
         }
         for name, pairs in found.items()
     }
+
+
+def _ratio(pairs: list[tuple[Round, Round]], figure: Callable[[Round], float]) -> float:
+    """Of a figure in units of what the machine took for a mail behind the gateway."""
+    in_units = [(figure(a) / a.pair_cpu_us_per_mail, figure(b) / b.pair_cpu_us_per_mail) for a, b in pairs]
+    return round(median(b / a for a, b in in_units), 3)
 
 
 def _verdict(name: str, figures: dict[str, float]) -> str:
@@ -239,9 +263,6 @@ def _verdict(name: str, figures: dict[str, float]) -> str:
         f" {figures['p99']:.3f} (at most {P99_AT_MOST}), {figures['compared']:.0%} compared,"
         f" {figures['errors']:g} errors: {'met' if met else 'MISSED'}"
     )
-
-
-Pair = tuple[Server, ...]
 
 
 @contextlib.contextmanager
@@ -301,7 +322,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=12, help="of each state and load, without and with (%(default)s)")
     parser.add_argument("--processes", type=int, default=4, help="of each gateway, in turn (%(default)s)")
-    parser.add_argument("--seconds", type=int, default=4, help="of each round (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=3, help="of each round (%(default)s)")
     parser.add_argument(
         "--warm-up", type=int, default=3, help="seconds of each gateway before a state begins, and in it (%(default)s)"
     )
