@@ -251,14 +251,14 @@ class Coalescer:
         self._due = asyncio.get_running_loop().call_later(self._limits.linger_seconds, self._pump_soon)
 
     async def _pump(self) -> None:
-        """Take a batch, if one may be under way, and see it through: each task of its own would cost it a turn."""
+        """Take a batch, if one more may be under way, and see it through: a task of its own would cost it a turn."""
         self._due = None
         if self._in_flight >= self._slots or not (batch := self._take()):
             return
         task = asyncio.current_task()
         assert task
         self._running.add(task)
-        if self._queued_mails:
+        if self._queued_mails and self._in_flight < self._slots:
             self._pump_soon()
         try:
             await self._run(batch)

@@ -5,11 +5,12 @@ turn; each round with a shadow is compared with the one beside it without. The g
 clients wait. Two processes of one program differ by some percent, each for as long as it runs, by what lies where in
 memory: so there are several such pairs, new ones for each state. And the machine's speed changes by a quarter from one
 round to the next: so CPU and time count in units of the CPU that production's transformer and predictor, whose work is
-the same in both, took for a mail in that round. Staging should be on another machine: here it has CPU
-only where nobody else wants it (SCHED_IDLE), and works as much in the rounds without a shadow, for mail that a third
-gateway sends it, since it slows its neighbours down all the same. It is up, slow (stopped nine tenths of each second),
-hung (stopped) and dead. At full load little is shadowed, since a gateway at its limit has nothing to spare; so there is
-also a load with pauses, at which the share that is compared should be all.
+the same in both, took for a mail in that round.
+
+Staging should be on another machine: here it has CPU only where nobody else wants it (SCHED_IDLE), and works as much in
+the rounds without a shadow, for mail that a third gateway sends it, since it slows its neighbours down all the same. It
+is up, slow (stopped nine tenths of each second), hung (stopped) and dead. At full load little is shadowed, since a
+gateway at its limit has nothing to spare; so there is also a load with pauses.
 """
 
 import argparse
