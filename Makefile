@@ -176,8 +176,9 @@ state-metrics-image: $(TOOLS)/bin/kube-state-metrics | $(BUILD) ## Build kube-st
 ##@ Measure
 
 .PHONY: bench
-bench: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(call ready,tests/bench) $(call ready,tests/bench/mlserver) $(BUILD)/model ## Measure the serving path beside MLServer and the KServe SDK (needs wrk)
+bench: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(call ready,tests/bench) $(call ready,tests/bench/mlserver) $(BUILD)/model ## Measure the serving path beside MLServer and the KServe SDK, then what a shadow costs it at full load (needs wrk)
 	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/bench/.venv/bin/python -m bench --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bench.json $(BENCH)
+	@$(MAKE) --no-print-directory bench-shadow BENCH_SHADOW="--loads full"
 
 .PHONY: hold
 hold: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(call ready,tests/hold) $(BUILD)/model ## Overload, faults and bad input against the real processes, as checks (45 minutes; HOLD="--parts faults" for some; needs wrk)
@@ -188,7 +189,7 @@ bench-tracing: $(foreach s,predictor transformer gateway,$(call ready,services/$
 	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/bench/.venv/bin/python -m bench.tracing --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bench-tracing.json $(BENCH_TRACING)
 
 .PHONY: bench-shadow
-bench-shadow: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(call ready,tests/bench) $(BUILD)/model ## Measure what a shadow of all mail costs production, staging up, slow, hung and dead (20 minutes; needs wrk; BENCH_SHADOW="--states up" for some)
+bench-shadow: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(call ready,tests/bench) $(BUILD)/model ## Measure what a shadow of all mail costs production, staging up, slow, hung and dead (15 minutes; needs wrk; BENCH_SHADOW="--states up" for some)
 	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/bench/.venv/bin/python -m bench.shadow --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bench-shadow.json $(BENCH_SHADOW)
 
 .PHONY: compare-bogofilter
