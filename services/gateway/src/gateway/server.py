@@ -143,11 +143,12 @@ class Connection(HttpToolsProtocol):
         """Read what the client sent once it had connected; the event loop would ask for it a turn later."""
         if self.transport.is_closing():
             return
+        data = b""
         # What is wrong with the socket, or its end, the transport finds by itself.
         with contextlib.suppress(OSError):
             data = os.read(self.transport.get_extra_info("socket").fileno(), READ_BYTES)
-            if data:
-                self.data_received(data)
+        if data:
+            self.data_received(data)
         if self.flow.read_paused:
             # The transport begins to read once this has returned, whatever it was told before.
             self.loop.call_soon(self._pause_again)
