@@ -88,19 +88,7 @@ TEST_TOOLS := $(if $(shell command -v go),$(addprefix $(TOOLS)/bin/,versitygw pu
 
 .PHONY: test
 test: $(TEST_TOOLS) $(BROWSER)/.ready $(foreach p,$(TESTED),$(call ready,$(p))) $(BUILD)/model ## Run all tests that need no cluster
-	@failed=(); \
-	for project in $(TESTED); do \
-	  printf '\033[1m==> test %s\033[0m\n' "$$project"; \
-	  options=(); if [ "$$project" = tests ]; then options=(--ignore tests/audit --ignore tests/bench --ignore tests/e2e --ignore tests/hold); fi; \
-	  PATH="$$PWD/$(TOOLS)/bin:$$PATH" MODEL_DIR="$$PWD/$$(< $(BUILD)/model)" CORPUS_DIR="$$(realpath "$$(< $(BUILD)/corpus)")" \
-	    "$$project/.venv/bin/python" -m pytest -q -c "$$project/pyproject.toml" --rootdir "$$project" \
-	      "$${options[@]}" "$$project" || failed+=("$$project"); \
-	done; \
-	if [ -x $(TOOLS)/bin/helm-unittest ]; then \
-	  printf '\033[1m==> test charts\033[0m\n'; \
-	  $(TOOLS)/bin/helm-unittest --strict $(CHART) || failed+=($(CHART)); \
-	fi; \
-	if [ "$${#failed[@]}" != 0 ]; then echo "FAILED: $${failed[*]}"; exit 1; fi; echo "all tests passed: $(TESTED) $(CHART)"
+	@$(PYTHON) tests/run.py --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --reports $(BUILD)/tests $(TESTED)
 
 .PHONY: lint
 lint: $(foreach p,$(TESTED),$(call ready,$(p))) $(if $(shell command -v go),$(TOOLS)/bin/actionlint) ## Check style, format, types and workflows

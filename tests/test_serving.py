@@ -275,7 +275,7 @@ async def test_a_dead_environment_leaves_the_other_alone_and_comes_back(
     status, problem, headers = await predict(http, own, mails[0])
     assert (status, problem["type"]) == (503, "urn:problem:upstream-unavailable")
     assert (headers["Retry-After"], headers["Content-Type"]) == ("1", "application/problem+json")
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5, "at once, and not at the deadline of 10 s"
     assert (await predict(http, own, mails[0], X_Environment="production"))[0] == 200
     assert await environments(http, own) == (200, {"staging": "unreachable", "production": "ready"})
     own.start("ps")

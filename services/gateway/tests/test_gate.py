@@ -152,7 +152,8 @@ async def test_of_refusals_in_one_turn_one_has_a_line(full: Full, capsys: pytest
     await asyncio.sleep(0.15)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     refused = [line for line in lines if line.get("problem") == "overloaded"]
-    assert 1 <= len(refused) <= 2
+    # Ten a second, however slow the machine.
+    assert 1 <= len(refused) < 20
 
 
 async def test_of_requests_in_one_turn_those_without_room_are_not_even_parsed(transformer: FakeTransformer) -> None:

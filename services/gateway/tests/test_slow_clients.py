@@ -19,7 +19,7 @@ from gateway.settings import Settings
 
 PREDICT = "/api/v1/predict"
 GET = b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n"
-SHORT, LONG = 0.2, 60.0
+SHORT, LONG = 0.5, 60.0
 """Seconds."""
 LIMITS = ConnectionLimits(LONG, idle=LONG, head=LONG, body=LONG, write=LONG)
 HUGE = b"x" * 2**26

@@ -183,7 +183,7 @@ async def test_an_address_that_nobody_has_is_left_for_another_one(
     transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a pod has gone: the connection is not refused, it hangs."""
-    monkeypatch.setattr("gateway.transformer_client.CONNECT_SECONDS", 0.05)
+    monkeypatch.setattr("gateway.transformer_client.CONNECT_SECONDS", 0.5)
     port = urlsplit(transformer.url).port
 
     async def resolve(_: str) -> list[str]:
@@ -198,7 +198,7 @@ async def test_an_address_that_nobody_has_is_left_for_another_one(
 
 
 async def test_when_nobody_has_any_address_requests_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.transformer_client.CONNECT_SECONDS", 0.05)
+    monkeypatch.setattr("gateway.transformer_client.CONNECT_SECONDS", 0.5)
     with hanging(0) as port:
         async with open_session() as session:
             client = TransformerClient("staging", Replicas(f"http://[::1]:{port}"), "spam-detector", session)

@@ -18,7 +18,7 @@ from transformer.model import FeatureTransformer
 from transformer.predictor_client import PredictorClient
 
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
-TIMEOUT_SECONDS = 0.5
+TIMEOUT_SECONDS = 2.0
 SHA256 = "ab" * 32
 PARAMETERS = {"threshold": 0.9, "feature_schema_version": features.SCHEMA_VERSION, "model_sha256": SHA256}
 
