@@ -40,14 +40,22 @@ async def get(http: aiohttp.ClientSession, system: System, path: str) -> tuple[i
 
 @pytest.mark.parametrize("environment", [None, "staging", "production"])
 async def test_each_environment_answers(
-    http: aiohttp.ClientSession, shared: System, mails: list[str], environment: str | None
+    http: aiohttp.ClientSession, shared: System, mails: list[str], model: Path, environment: str | None
 ) -> None:
     headers = {"X_Environment": environment} if environment else {}
     status, answer, _ = await predict(http, shared, mails[0], **headers)
     assert status == 200
     assert answer["environment"] == (environment or "staging")
     assert answer["prediction"] == "ham"
-    assert answer.keys() == {"prediction", "spam_probability", "environment", "model_version", "request_id"}
+    assert answer["threshold"] == json.loads((model / "model.json").read_text())["threshold"]
+    assert answer.keys() == {
+        "prediction",
+        "spam_probability",
+        "threshold",
+        "environment",
+        "model_version",
+        "request_id",
+    }
 
 
 async def test_raw_spam_and_ham_of_the_corpus_are_told_apart(

@@ -61,6 +61,7 @@ class FakeTransformer:
 
 
 SHA256 = "ab" * 32
+THRESHOLD = 0.5
 
 
 def explanation(mails: list[str], quantiles: list[float] | None) -> list[dict[str, object]]:
@@ -77,10 +78,10 @@ def verdicts(mails: list[str]) -> dict[str, Any]:
     probabilities = [float(mail) for mail in mails]
     return {
         "model_version": "7",
-        "parameters": {"model_sha256": SHA256},
+        "parameters": {"model_sha256": SHA256, "threshold": THRESHOLD},
         "outputs": [
             {"name": "spam_probability", "data": probabilities},
-            {"name": "prediction", "data": ["spam" if p >= 0.5 else "ham" for p in probabilities]},
+            {"name": "prediction", "data": ["spam" if p >= THRESHOLD else "ham" for p in probabilities]},
         ],
     }
 

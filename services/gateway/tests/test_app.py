@@ -4,12 +4,17 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from aiohttp import web
-from conftest import SHA256, FakeTransformer
+from conftest import SHA256, THRESHOLD, FakeTransformer, explanation, verdicts
 
 from gateway.app import create_app
 from gateway.settings import Settings
 
 PREDICT = "/api/v1/predict"
+BODIES = {
+    PREDICT: {"email_content": "0.75"},
+    "/api/v1/explain": {"email_content": "0.75"},
+    "/api/v1/batch-predict": {"emails": ["0.75", "0.25"]},
+}
 
 
 @pytest.fixture
@@ -26,6 +31,7 @@ async def test_predict_answers_as_documented(http: httpx.AsyncClient) -> None:
     assert response.json() == {
         "prediction": "spam",
         "spam_probability": 0.75,
+        "threshold": THRESHOLD,
         "environment": "staging",
         "model_version": "7",
         "request_id": "r-1",
@@ -45,9 +51,39 @@ async def test_batch_predict_answers_as_documented(http: httpx.AsyncClient) -> N
             {"prediction": "ham", "spam_probability": 0.25},
         ],
         "count": 2,
+        "threshold": THRESHOLD,
         "environment": "staging",
         "model_version": "7",
     }
+
+
+@pytest.mark.parametrize("parameters", [None, {}, {"model_sha256": SHA256}, {"threshold": None}])
+async def test_an_older_transformer_is_answered_for_with_a_threshold_of_null(
+    http: httpx.AsyncClient, transformer: FakeTransformer, parameters: object
+) -> None:
+    async def older(_: web.Request, mails: list[str]) -> web.Response:
+        answer = {**verdicts(mails), "parameters": parameters}
+        answer["outputs"] += explanation(mails, None)
+        return web.json_response(answer)
+
+    transformer.fault = older
+    for path, body in BODIES.items():
+        response = await http.post(path, json=body)
+        assert (response.status_code, response.json()["threshold"]) == (200, None), path
+
+
+@pytest.mark.parametrize("threshold", [0, 0.948, 1])
+async def test_every_answer_says_the_threshold_of_its_model(
+    http: httpx.AsyncClient, transformer: FakeTransformer, threshold: float
+) -> None:
+    async def answer(_: web.Request, mails: list[str]) -> web.Response:
+        found = {**verdicts(mails), "parameters": {"threshold": threshold}}
+        found["outputs"] += explanation(mails, None)
+        return web.json_response(found)
+
+    transformer.fault = answer
+    for path, body in BODIES.items():
+        assert (await http.post(path, json=body)).json()["threshold"] == threshold, path
 
 
 async def test_an_unknown_environment_names_the_known_ones(http: httpx.AsyncClient) -> None:

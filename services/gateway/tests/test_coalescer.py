@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 from aiohttp import web
-from conftest import SHA256, FakeTransformer, mail, make_coalescer
+from conftest import SHA256, THRESHOLD, FakeTransformer, mail, make_coalescer
 
 from gateway.coalescer import Coalescer
 from gateway.problems import Problem
@@ -25,7 +25,7 @@ async def test_a_lone_request_leaves_at_once_and_alone(coalescer: Coalescer, tra
     await transformer.wait_for_batches(1)
     assert transformer.batches == [["0.25"]]
     transformer.gate.set()
-    assert await answer == Answer([0.25], ["ham"], "7", SHA256)
+    assert await answer == Answer([0.25], ["ham"], "7", SHA256, threshold=THRESHOLD)
 
 
 async def test_what_waits_for_a_slot_leaves_together(coalescer: Coalescer, transformer: FakeTransformer) -> None:

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from conftest import FakeTransformer, verdicts
+from conftest import THRESHOLD, FakeTransformer, verdicts
 from pydantic import ValidationError
 
 from gateway import metrics
@@ -73,9 +73,8 @@ async def open_gateway() -> AsyncIterator[Open]:
 
 
 async def production_answers(_: web.Request, mails: list[str]) -> web.Response:
-    return web.json_response(
-        verdicts(["0.75" if float(mail) > 0.3 else "0.25" for mail in mails]) | {"model_version": "6"}
-    )
+    own = {"model_version": "6", "parameters": {"threshold": 0.7}}
+    return web.json_response(verdicts(["0.75" if float(mail) > 0.3 else "0.25" for mail in mails]) | own)
 
 
 async def fail(_: web.Request, __: list[str]) -> web.Response:
@@ -96,6 +95,7 @@ async def test_production_is_answered_as_ever_and_staging_sees_its_mail(open_gat
     assert (single["environment"], single["model_version"], single["spam_probability"]) == ("production", "6", 0.75)
     batch = (await gateway.batch("0.1", "0.9")).json()
     assert [each["spam_probability"] for each in batch["predictions"]] == [0.25, 0.75]
+    assert (single["threshold"], batch["threshold"]) == (0.7, 0.7)
     await gateway.staging.wait_for_batches(1)
     async with asyncio.timeout(5):
         while metrics.SHADOW_MAILS.labels("compared")._value.get() < before + 3:
@@ -131,6 +131,7 @@ async def test_a_canary_answers_in_productions_place_and_says_so(open_gateway: O
     before = canary("answered")
     single = (await gateway.predict("0.9")).json()
     assert (single["environment"], single["model_version"], single["spam_probability"]) == ("staging", "7", 0.9)
+    assert single["threshold"] == THRESHOLD, "the threshold is that of the model which answered"
     assert (await gateway.batch("0.1", "0.9")).json()["environment"] == "staging"
     assert canary("answered") == before + 2
     assert gateway.production.batches == []

@@ -50,6 +50,9 @@ def answering(transformer: FakeTransformer, content: object, status: int = 200) 
     transformer.fault = fault
 
 
+NO_THRESHOLDS: list[object] = [-0.1, 1.1, 5, "0.5", "", True, False, [0.5], {"is": 0.5}, 10**30]
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -63,6 +66,7 @@ def answering(transformer: FakeTransformer, content: object, status: int = 200) 
         {**verdicts(["0.5", "1.5"])},
         {**verdicts(["0.5", "-1"])},
         {**verdicts(["0.5", "0.25"]), "parameters": {"model_sha256": "ab\r\nSet-Cookie: x"}},
+        *({**verdicts(["0.5", "0.25"]), "parameters": {"threshold": wrong}} for wrong in NO_THRESHOLDS),
         b'{"model_version":"7","outputs":[{"name":"spam_probability","data":[NaN,0.5]},'
         b'{"name":"prediction","data":["ham","ham"]}]}',
         {**verdicts(["0.5", "0.25"]), "id": "another"},

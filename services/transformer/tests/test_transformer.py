@@ -47,7 +47,7 @@ async def test_mails_are_answered_in_order(model: FeatureTransformer) -> None:
         "prediction": ["spam", "ham"],
     }
     assert (response.id, response.model_version) == ("batch", "7")
-    assert response.parameters == {"model_sha256": SHA256}
+    assert response.parameters == {"model_sha256": SHA256, "threshold": 0.9}
 
 
 QUANTILES = [float(i) for i in range(math.prod(QUANTILES_SHAPE))]
@@ -338,6 +338,7 @@ async def test_a_stock_predictor_needs_a_threshold_from_the_settings(
         await ask(FeatureTransformer("m", client, log.writer), request(SPAM))
     response = await ask(FeatureTransformer("m", client, log.writer, spam_threshold=0.96), request(SPAM))
     assert response.outputs[1].data == ["ham"]
+    assert response.parameters == {"threshold": 0.96}
 
 
 async def test_nested_rows_are_read_too(model: FeatureTransformer, predictor: FakePredictor) -> None:

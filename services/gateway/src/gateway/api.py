@@ -2,7 +2,7 @@
 
 import asyncio
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter
@@ -31,9 +31,22 @@ class Verdict(BaseModel):
     spam_probability: float = Field(ge=0, le=1, examples=[0.9931])
 
 
+Threshold = Annotated[
+    float | None,
+    Field(
+        ge=0,
+        le=1,
+        description="Spam probability from which the model calls a mail spam; null where the environment's transformer "
+        "is too old to send it.",
+        examples=[0.948],
+    ),
+]
+
+
 class PredictResponse(Verdict):
     """Verdict on one mail."""
 
+    threshold: Threshold
     environment: str
     model_version: str
     request_id: str
@@ -44,8 +57,9 @@ class BatchPredictResponse(BaseModel):
 
     predictions: list[Verdict]
     count: int
+    threshold: Threshold
     environment: str
-    model_version: str
+    model_version: str = Field(description="The model of the first mail, should a release change it meanwhile.")
     request_id: str
 
 
@@ -203,9 +217,10 @@ async def _all(pieces: list[asyncio.Future[Answer]]) -> list[Answer]:
     return [outcome for outcome in outcomes if isinstance(outcome, Answer)]
 
 
-def origin(environment: Coalescer, answer: Answer, request_id: str) -> dict[str, str]:
-    """Who answered which request, as each answer says."""
+def origin(environment: Coalescer, answer: Answer, request_id: str) -> dict[str, float | str | None]:
+    """Return what each answer says of its model and its request."""
     return {
+        "threshold": answer.threshold,
         "environment": environment.environment,
         "model_version": answer.model_version,
         "request_id": request_id,

@@ -370,7 +370,8 @@ class Coalescer:
                     await asyncio.sleep(0)
                 end = start + len(job.mails)
                 probabilities, predictions = answer.probabilities[start:end], answer.predictions[start:end]
-                own = Answer(probabilities, predictions, answer.model_version, answer.model_sha256, seconds, mails)
+                version, sha256, threshold = answer.model_version, answer.model_sha256, answer.threshold
+                own = Answer(probabilities, predictions, version, sha256, seconds, mails, threshold)
                 self._settle(job, own)
                 start = end
         finally:

@@ -130,6 +130,7 @@ def parts(answer: Answer, sizes: Iterable[int]) -> Iterator[Answer]:
             answer.model_sha256,
             answer.seconds,
             answer.batch_mails,
+            answer.threshold,
         )
         start = end
 

@@ -93,6 +93,8 @@ class Answer:
     """From the departure of their batch to its answer."""
     batch_mails: int = field(default=0, compare=False)
     """Of that batch, which may have been shared with other requests; 0 where that is not known."""
+    threshold: float | None = None
+    """Spam probability from which the model calls a mail spam; None where an older transformer does not send it."""
 
 
 class Answered(Protocol):
@@ -345,10 +347,12 @@ def read_response(body: bytes, n: int, batch_id: str) -> Answer:
         raise ValueError("a probability is not between 0 and 1")
     if not all(prediction in PREDICTIONS for prediction in predictions):
         raise ValueError("a prediction is neither spam nor ham")
-    sha256 = (answer.get("parameters") or {}).get("model_sha256", "")
+    parameters = answer.get("parameters") or {}
+    sha256 = parameters.get("model_sha256", "")
     if sha256 and not SHA256.fullmatch(sha256):
         raise ValueError("model_sha256 is no SHA-256")
-    return Answer(probabilities, predictions, _version(answer["model_version"]), sha256)
+    version, threshold = _version(answer["model_version"]), _threshold(parameters.get("threshold"))
+    return Answer(probabilities, predictions, version, sha256, threshold=threshold)
 
 
 def _column(answer: dict[str, Any], name: str, n: int) -> list[Any]:
@@ -363,6 +367,13 @@ def _version(version: object) -> str:
     if not isinstance(version, str) or not 0 < len(version) <= LONGEST_VERSION or not version.isprintable():
         raise ValueError(f"model_version is no text of 1 to {LONGEST_VERSION} printable characters")
     return version
+
+
+def _threshold(threshold: Any) -> float | None:
+    # bool is an int to Python, and no threshold.
+    if threshold is not None and not (type(threshold) in (float, int) and 0 <= threshold <= 1):
+        raise ValueError("threshold is not a number between 0 and 1")
+    return None if threshold is None else float(threshold)
 
 
 def _nonsense(error: Exception) -> str:

@@ -45,7 +45,7 @@ class FeatureTransformer(Model):  # type: ignore[misc]
 
     Input `email_content` BYTES [n], optionally `request_id` BYTES [n], which names the client's
     requests in the inference log. Outputs `spam_probability` FP64 [n] and `prediction` BYTES [n],
-    "spam" or "ham". The request parameter
+    "spam" or "ham". The answer's parameters carry the model's `threshold` and `model_sha256`. The request parameter
     `explain`, where it is true, adds what was seen: `features` FP64 [n, k], of these k numbers
     `feature_names` and `feature_descriptions` BYTES [k], and, where the predictor knows it, what
     they are in training mail, `feature_quantiles` FP64 [k, 3, 5] (all, ham, spam; 5, 25, 50, 75,
@@ -114,8 +114,7 @@ class FeatureTransformer(Model):  # type: ignore[misc]
             response_id=result.id,
             model_name=self.name,
             model_version=result.scores.model_version,
-            # Which file that is: of one version there may be two, and a release pins one of them.
-            parameters={"model_sha256": result.scores.model_sha256} if result.scores.model_sha256 else None,
+            parameters=_model(result.scores, threshold),
             infer_outputs=[
                 InferOutput("spam_probability", [len(spam)], "FP64", data=spam),
                 InferOutput("prediction", [len(spam)], "BYTES", data=labels),
@@ -139,6 +138,12 @@ class FeatureTransformer(Model):  # type: ignore[misc]
                 "the predictor does not say its model's threshold: set SPAM_THRESHOLD", HTTPStatus.BAD_GATEWAY
             )
         return threshold
+
+
+def _model(scores: Scores, threshold: float) -> dict[str, float | str]:
+    """Return what belongs to the model and not to a mail: its threshold and, where it is known, its digest."""
+    # Of one version there may be two files, and a release pins one of them.
+    return {"threshold": threshold} | ({"model_sha256": scores.model_sha256} if scores.model_sha256 else {})
 
 
 async def _extract(emails: list[str]) -> list[Features]:
