@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from gateway import metrics, problems
+from gateway import body_hints, metrics, problems
 from gateway.settings import Settings
 
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -143,12 +143,12 @@ def parse(model: type[Body], body: bytes) -> Body:
     try:
         return model.model_validate_json(body)
     except UnknownField as unknown:
-        reason = f"unknown; known: {', '.join(model.model_fields)}"
+        reason = body_hints.unknown_field(_only_field(model), str(unknown))
         raise problems.invalid_body([{"field": str(unknown)[:FIELD_CHARACTERS], "reason": reason}]) from None
     except ValidationError as error:
         if _SURROGATE_ESCAPE.search(body) and (mended := _without_surrogates(body)):
             return parse(model, mended)
-        raise problems.invalid_body(_errors(error)) from None
+        raise problems.invalid_body(_errors(error, body, _only_field(model))) from None
 
 
 def _without_surrogates(body: bytes) -> bytes | None:
@@ -161,9 +161,26 @@ def _without_surrogates(body: bytes) -> bytes | None:
     return mended.encode() if changes else None
 
 
-def _errors(error: ValidationError) -> list[dict[str, str]]:
+def _only_field(model: type[BaseModel]) -> str:
+    """Return the one field that each body of the API has."""
+    (name,) = model.model_fields
+    return name
+
+
+def _errors(error: ValidationError, body: bytes, field: str) -> list[dict[str, str]]:
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    return [{"field": _field(each["loc"]), "reason": each["msg"]} for each in found[:ERROR_LIMIT]]
+    return [
+        {"field": _field(each["loc"]), "reason": _reason(each["type"], each["msg"], body, field)}
+        for each in found[:ERROR_LIMIT]
+    ]
+
+
+def _reason(kind: str, message: str, body: bytes, field: str) -> str:
+    if kind == "json_invalid":
+        return body_hints.not_json(body, field, message)
+    if kind == "model_type":
+        return body_hints.not_an_object(body, field)
+    return body_hints.wrong_field(kind, field, message)
 
 
 def _field(steps: tuple[int | str, ...]) -> str:
