@@ -36,6 +36,7 @@ class FakeTransformer:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
     ready: bool = True
+    probed: int = 0
     quantiles: list[float] | None = field(default_factory=lambda: [float(i) for i in range(30)])
 
     async def infer(self, request: web.Request) -> web.StreamResponse:
@@ -52,6 +53,7 @@ class FakeTransformer:
         return web.json_response(answer)
 
     async def is_ready(self, _: web.Request) -> web.Response:
+        self.probed += 1
         return web.json_response({"ready": self.ready}, status=200 if self.ready else 503)
 
     async def wait_for_batches(self, n: int) -> None:

@@ -3,10 +3,11 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from conftest import FakeTransformer
+from conftest import FakeTransformer, mail
 from prometheus_client import REGISTRY
 
 from gateway.app import create_app
+from gateway.problems import Problem
 from gateway.readiness import Readiness
 from gateway.settings import Settings
 from gateway.transformer_client import TransformerClient
@@ -28,9 +29,12 @@ class Client(TransformerClient):
     def __init__(self) -> None:
         self.asked = 0
         self.answer: bool | Exception = True
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     async def is_ready(self) -> bool:
         self.asked += 1
+        await self.may_answer.wait()
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -48,7 +52,10 @@ async def test_the_application_asks_by_itself_and_stops_when_it_ends(
     assert "readiness" not in {task.get_name() for task in asyncio.all_tasks()}
 
 
-async def test_asking_for_readiness_is_seen_at_once(transformer: FakeTransformer) -> None:
+async def test_asking_for_readiness_is_seen_at_once(
+    transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.app.KEPT_SECONDS", 0.0)
     app = create_app(Settings(environments={"probed": transformer.url}, default_environment="probed"))  # type: ignore[dict-item]
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://gw") as client:
@@ -58,9 +65,45 @@ async def test_asking_for_readiness_is_seen_at_once(transformer: FakeTransformer
         assert gauge("probed") == 0
 
 
+async def test_a_flood_of_questions_is_one_look_behind_the_gateway(transformer: FakeTransformer) -> None:
+    """Each went through a transformer to its predictor, and a few thousand took both environments down."""
+    app = create_app(Settings(environments={"flooded": transformer.url}, default_environment="flooded"))  # type: ignore[dict-item]
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://gw") as client:
+        answers = await asyncio.gather(*(client.get("/ready") for _ in range(200)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert transformer.probed == 1
+
+
+async def test_who_goes_away_does_not_take_the_look_from_the_others() -> None:
+    client = Client()
+    client.may_answer.clear()
+    readiness = Readiness({"asked": client})
+    first, second = (asyncio.create_task(readiness.check()) for _ in range(2))
+    await until(lambda: client.asked == 1)
+    first.cancel()
+    await asyncio.wait([first])
+    client.may_answer.set()
+    assert await second == {"asked": True}
+    assert client.asked == 1
+
+
+async def test_mail_that_hangs_makes_no_environment_unready(
+    client: TransformerClient, transformer: FakeTransformer
+) -> None:
+    """Readiness was judged by the limits of mail, and wrong for as long as they held."""
+    transformer.gate.clear()
+    with pytest.raises(Problem):
+        await client.infer([mail(0.5)], "batch", 0.05)
+    hanging = asyncio.create_task(client.infer([mail(0.5)], "batch", 5))
+    assert await client.is_ready()
+    transformer.gate.set()
+    await asyncio.wait([hanging])
+
+
 async def test_the_gauge_follows_without_traffic_even_after_a_bug(caplog: pytest.LogCaptureFixture) -> None:
     client = Client()
-    async with Readiness({"watched": client}).watched(seconds=0.001):
+    async with Readiness({"watched": client}, kept_seconds=0).watched(seconds=0.001):
         await until(lambda: gauge("watched") == 1)
         client.answer = ValueError("bug")
         await until(lambda: "readiness not checked" in caplog.text)

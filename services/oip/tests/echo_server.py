@@ -1,8 +1,12 @@
-"""A model for tests, and a server of it in a process of its own: `python echo_server.py PORT`."""
+"""A model for tests, and a server of it in a process of its own: `python echo_server.py PORT FILE`.
+
+What the model needs beside itself is ready while there is that file.
+"""
 
 import asyncio
 import logging
 import sys
+from pathlib import Path
 
 from kserve import InferOutput, InferRequest, InferResponse, Model
 
@@ -39,4 +43,8 @@ class Echo(Model):  # type: ignore[misc]
 
 if __name__ == "__main__":
     configure_logging()
-    serve(Echo(), int(sys.argv[1]))
+
+    async def is_ready() -> bool:
+        return Path(sys.argv[2]).exists()
+
+    serve(Echo(), int(sys.argv[1]), is_ready)

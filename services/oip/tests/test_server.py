@@ -27,6 +27,8 @@ class Server:
     process: subprocess.Popen[bytes]
     http: httpx.Client
     output: Path
+    is_ready: Path
+    """What the model needs beside itself is ready while there is this file."""
 
     def ask(self, value: str, **options: Any) -> httpx.Response:
         return self.http.post(INFER, **({"json": body(value)} | options))
@@ -64,11 +66,13 @@ def started(folder: Path) -> Iterator[Server]:
         port = probe.getsockname()[1]
     output = folder / "log"
     with output.open("wb") as out:
-        command = [sys.executable, SERVER, str(port)]
+        is_ready = folder / "ready"
+        is_ready.touch()
+        command = [sys.executable, SERVER, str(port), str(is_ready)]
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=SECONDS) as http:
-            server = Server(process, http, output)
+            server = Server(process, http, output, is_ready)
             server.wait_for("Uvicorn running")
             yield server
     finally:
@@ -158,3 +162,17 @@ def test_requests_under_way_are_finished_at_sigterm(own: Server) -> None:
     assert [answer.status_code for answer in answers] == [200]
     assert own.process.wait(SECONDS) in (0, -signal.SIGTERM)
     assert {line["level"] for line in own.lines()} == {"INFO"}
+
+
+READY = ("/v2/health/ready", "/v2/models/echo/ready", "/v1/models/echo")
+
+
+def test_probes_of_both_protocols_ask_what_the_model_needs(own: Server) -> None:
+    assert [own.http.get(path).status_code for path in READY] == [200, 200, 200]
+    own.is_ready.unlink()
+    assert [own.http.get(path).status_code for path in READY] == [503, 503, 503]
+    assert own.ask("still").status_code == 200
+    assert own.ask("still", headers=CLOUD_EVENT).status_code == 200
+    assert own.http.get("/v2/health/live").status_code == 200
+    assert own.http.get("/v2/models/other/ready").status_code == 404
+    assert not [line for line in own.lines() if "exc_info" in line]

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 from names import ADDRESSES, Names
 
-from replicas import Replicas, read_bounded
+from replicas import Replicas, Unreachable, read_bounded
 
 
 class Servers:
@@ -244,3 +244,23 @@ async def test_answers_are_read_up_to_their_limit() -> None:
     assert await read_bounded(chunks(), 12) == b"abcdabcdabcd"
     with pytest.raises(ValueError, match="longer than 11 bytes"):
         await read_bounded(chunks(), 11)
+
+
+async def test_a_probe_takes_no_place_of_a_request_and_waits_for_none() -> None:
+    replicas = Replicas("http://127.0.0.1:1")
+    hung = await replicas.pick()
+    with pytest.raises(TimeoutError), hung:
+        raise TimeoutError
+    with pytest.raises(Unreachable):
+        await replicas.pick()
+    assert await replicas.ranked() == [hung]
+
+
+async def test_probes_ask_first_who_answers(servers: Servers) -> None:
+    replicas = named(servers, Names(ADDRESSES))
+    first = await replicas.pick()
+    with pytest.raises(TimeoutError), first:
+        raise TimeoutError
+    for _ in range(10):
+        ranked = await replicas.ranked()
+        assert (len(ranked), ranked[-1]) == (3, first)

@@ -31,6 +31,14 @@ class FakePredictor:
     headers: list[dict[str, str]] = field(default_factory=list)
     fault: Fault | None = None
     parameters: dict[str, Any] = field(default_factory=lambda: dict(PARAMETERS))
+    ready: bool = True
+    probed: int = 0
+    may_say: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def is_ready(self, _: web.Request) -> web.Response:
+        self.probed += 1
+        await self.may_say.wait()
+        return web.Response(status=200 if self.ready else 503)
 
     async def infer(self, request: web.Request) -> web.StreamResponse:
         self.bodies.append(orjson.loads(await request.read()))
@@ -81,6 +89,7 @@ def predictor() -> FakePredictor:
 async def client(predictor: FakePredictor) -> AsyncIterator[PredictorClient]:
     app = web.Application(client_max_size=2**26)
     app.router.add_post("/v2/models/spam-detector/infer", predictor.infer)
+    app.router.add_get("/v2/models/spam-detector/ready", predictor.is_ready)
     async with TestServer(app) as server:
         found = PredictorClient(str(server.make_url("/")), "spam-detector", TIMEOUT_SECONDS)
         yield found

@@ -26,7 +26,7 @@ from gateway.openapi import PROBE_STATUSES, described_request_id, metrics_respon
 from gateway.page import page_routes
 from gateway.predict_path import PredictPath
 from gateway.problems import Problem
-from gateway.readiness import Readiness
+from gateway.readiness import KEPT_SECONDS, Readiness
 from gateway.settings import Settings
 from gateway.transformer_client import TransformerClient, open_session
 from replicas import Replicas
@@ -84,7 +84,7 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> GatewayApp:
     access = None if file is None else Access(file, list(settings.environments))
     clients: dict[str, TransformerClient] = {}
     environments: dict[str, Coalescer] = {}
-    readiness = Readiness(clients)
+    readiness = Readiness(clients, KEPT_SECONDS)
     experiment = Experiment(settings) if settings.experiments else None
 
     @asynccontextmanager

@@ -6,11 +6,11 @@ import warnings
 from typing import Any
 
 from fastapi.exceptions import FastAPIDeprecationWarning
-from kserve.errors import InvalidInput, ModelNotFound, ModelNotReady
+from kserve.errors import InvalidInput, ModelNotFound, ModelNotReady, ServerNotReady
 from pythonjsonlogger.core import RESERVED_ATTRS
 
 # What the SDK raises for a request that it cannot serve; the client is told, and may send as many as it likes.
-REFUSALS = (InvalidInput, ModelNotFound, ModelNotReady, NotImplementedError)
+REFUSALS = (InvalidInput, ModelNotFound, ModelNotReady, ServerNotReady, NotImplementedError)
 
 
 class NoRefusals(logging.Filter):

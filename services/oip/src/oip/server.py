@@ -7,17 +7,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from kserve import Model, ModelServer
 from kserve.model_server import app
-from kserve.predictor_config import PredictorConfig
 
 from oip.errors import InvalidInput, Unavailable
 from oip.infer_path import InferPath, invalid, unavailable
 from oip.logs import configure_logging
+from oip.readiness import IsReady, ProbedDataPlane
 from tracing import Tracer
 
 
-def serve(
-    model: Model, port: int, predictor_config: PredictorConfig | None = None, tracer: Tracer | None = None
-) -> None:
+def serve(model: Model, port: int, is_ready: IsReady | None = None, tracer: Tracer | None = None) -> None:
     """Serve one model over REST until SIGTERM or SIGINT; requests in flight are finished.
 
     One worker, no gRPC, no latency log lines: the SDK loses its predictor settings in further
@@ -26,7 +24,7 @@ def serve(
     Args:
         model: A model that is ready.
         port: TCP port of the HTTP server.
-        predictor_config: Where a transformer finds its predictor; used for readiness only.
+        is_ready: Whether what the model needs beside itself is ready, such as a transformer's predictor.
         tracer: Records the requests that a sampled span of the hop before has sent.
     """
     server = ModelServer(
@@ -34,8 +32,9 @@ def serve(
         workers=1,
         enable_grpc=False,
         enable_latency_logging=False,
-        predictor_config=predictor_config,
     )
+    if is_ready is not None:
+        server.dataplane = ProbedDataPlane(server.registered_models, is_ready)
     # Once more, since the server has just put its own configuration in place.
     configure_logging()
     add_error_handlers()

@@ -11,7 +11,8 @@ Pure standard library, so that the gateway can hold it without the KServe SDK.
 """
 
 from replicas.budget import RetryBudget
+from replicas.kept import Kept
 from replicas.reading import read_bounded
 from replicas.replicas import Failures, Replica, Replicas, Unreachable
 
-__all__ = ["Failures", "Replica", "Replicas", "RetryBudget", "Unreachable", "read_bounded"]
+__all__ = ["Failures", "Kept", "Replica", "Replicas", "RetryBudget", "Unreachable", "read_bounded"]

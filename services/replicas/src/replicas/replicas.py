@@ -237,15 +237,22 @@ class Replicas:
         Raises:
             Unreachable: All of them hang, as far as is known.
         """
-        now = monotonic()
-        if self._resolvable and now > self._resolved_at + self._refresh_seconds:
-            await self._refreshed(now - self._resolved_at)
+        await self._resolve_in_time()
         while not (candidates := self._others(tried) or self._others(())):
             if all(replica.hangs for replica in self._known()):
                 raise Unreachable(f"{self._named} has made no connection or given no answer in time lately")
             await self._ended.wait()
         now = monotonic()
         return min(candidates, key=lambda replica: replica.rank(now))
+
+    async def ranked(self) -> list[Replica]:
+        """The replicas that a probe may ask, the most promising first.
+
+        A probe takes no place of a request's and waits for none, so it is answered however many requests wait.
+        """
+        await self._resolve_in_time()
+        now = monotonic()
+        return sorted(self._known(), key=lambda replica: (replica.hangs, *replica.rank(now)))
 
     async def _pick_until(self, end: float, tried: Collection[Replica]) -> Replica:
         try:
@@ -297,6 +304,11 @@ class Replicas:
         now = monotonic()
         others = [replica for replica in self._known() if replica not in tried and replica.may_be_asked(now)]
         return [replica for replica in others if not replica.hangs] or others
+
+    async def _resolve_in_time(self) -> None:
+        age_seconds = monotonic() - self._resolved_at
+        if self._resolvable and age_seconds > self._refresh_seconds:
+            await self._refreshed(age_seconds)
 
     def _request_ended(self) -> None:
         self._ended.set()

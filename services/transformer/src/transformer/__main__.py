@@ -2,8 +2,6 @@
 
 from time import monotonic
 
-from kserve.predictor_config import PredictorConfig
-
 import tracing
 from oip import configure_logging, read_settings, serve
 from transformer.inference_log import open_inference_log, open_shadow_log
@@ -11,7 +9,6 @@ from transformer.model import FeatureTransformer
 from transformer.predictor_client import PredictorClient
 from transformer.settings import Settings
 
-PROBE_TIMEOUT_SECONDS = 2
 TRACES_SECONDS = 2.0
 """How long the last spans may take at the end."""
 
@@ -25,7 +22,7 @@ def main() -> None:
     inference_log, shadow_log = open_inference_log(settings), open_shadow_log(settings)
     model = FeatureTransformer(settings.model_name, predictor, inference_log, settings.spam_threshold, shadow_log)
     try:
-        serve(model, settings.http_port, _probed(settings), tracer)
+        serve(model, settings.http_port, predictor.is_ready, tracer)
     finally:
         if tracer is not None:
             tracer.close(TRACES_SECONDS)
@@ -33,18 +30,6 @@ def main() -> None:
         end = monotonic() + settings.inference_log_close_seconds
         inference_log.close(settings.inference_log_close_seconds)
         shadow_log.close(max(end - monotonic(), 0))
-
-
-def _probed(settings: Settings) -> PredictorConfig:
-    """For readiness, which asks the predictor too; `/v2/health/live` speaks for this process alone."""
-    url = settings.predictor_url
-    return PredictorConfig(
-        predictor_host=f"{url.host}:{url.port}",
-        predictor_protocol="v2",
-        predictor_use_ssl=url.scheme == "https",
-        predictor_request_timeout_seconds=PROBE_TIMEOUT_SECONDS,
-        predictor_health_check=True,
-    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The predictor, asked over the Open Inference Protocol v2."""
 
+import asyncio
 import math
 import re
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import orjson
 import features
 from features import Features
 from oip import Unavailable
-from replicas import Failures, Replica, Replicas, Unreachable, read_bounded
+from replicas import Failures, Kept, Replica, Replicas, Unreachable, read_bounded
 from tracing import part
 
 # Scoring twice does no harm.
@@ -26,6 +27,10 @@ FAILURES = Failures(
 )
 CONNECT_SECONDS = 1.0
 """For one connection: an address that no pod has any more does not refuse."""
+READY_SECONDS = 0.8
+"""Seconds that the predictor has to say whether it is ready; a gateway waits for a second."""
+READY_KEPT_SECONDS = 1.0
+"""Seconds that the predictor's readiness answers whoever asks."""
 
 LONGEST_ID = 256
 """More than a gateway's batch has: a request's own id, of 128 characters at most, behind a number."""
@@ -60,8 +65,10 @@ class PredictorClient:
     def __init__(self, url: str, model_name: str, timeout_seconds: float) -> None:
         self._replicas = Replicas(url)
         self._path = f"/v2/models/{model_name}/infer"
+        self._ready_path = f"/v2/models/{model_name}/ready"
         self._timeout_seconds = timeout_seconds
         self._open_session: aiohttp.ClientSession | None = None
+        self._ready = Kept(self._look_ready, READY_KEPT_SECONDS)
 
     async def score(
         self, mails: Sequence[Features], request_id: str, deadline: float = math.inf, explain: bool = False
@@ -105,6 +112,30 @@ class PredictorClient:
             raise scores
         return scores
 
+    async def is_ready(self) -> bool:
+        """Whether a replica of the predictor says that its model is ready, found out `READY_KEPT_SECONDS` ago at most.
+
+        There is one look at a time, on a connection of its own, so that probes cannot exhaust what mail needs.
+        """
+        return await self._ready()
+
+    async def _look_ready(self) -> bool:
+        try:
+            async with asyncio.timeout(READY_SECONDS), open_session() as session:
+                for replica in await self._replicas.ranked():
+                    if await self._says_ready(session, replica):
+                        return True
+        except TimeoutError:
+            pass
+        return False
+
+    async def _says_ready(self, session: aiohttp.ClientSession, replica: Replica) -> bool:
+        try:
+            async with session.get(replica.url + self._ready_path, headers=replica.headers) as response:
+                return response.status == HTTPStatus.OK
+        except aiohttp.ClientError:
+            return False
+
     async def close(self) -> None:
         """Close the connections."""
         if self._open_session is not None:
@@ -133,9 +164,14 @@ class PredictorClient:
     def _session(self) -> aiohttp.ClientSession:
         # Made at the first request, since the server's event loop does not run before.
         if self._open_session is None:
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
-            self._open_session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout)
+            self._open_session = open_session()
         return self._open_session
+
+
+def open_session() -> aiohttp.ClientSession:
+    """Connections to the predictor: as many as are needed, each made in time."""
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout)
 
 
 def _headers(request_id: str) -> dict[str, str]:

@@ -1,0 +1,46 @@
+"""A costly look that all who ask at about the same time share."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Kept(Generic[T]):
+    """Runs one look at a time and keeps its result for a while, however many ask.
+
+    Args:
+        look: Finds the result; what it raises is raised to all who wait for it, and is not kept.
+        seconds: How long a result is kept once it has been found.
+        clock: Seconds that never go back.
+    """
+
+    def __init__(
+        self, look: Callable[[], Awaitable[T]], seconds: float, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._look = look
+        self._seconds = seconds
+        self._clock = clock
+        self._found: tuple[float, T] | None = None
+        self._looking: asyncio.Task[T] | None = None
+
+    async def __call__(self) -> T:
+        """Return the result that is kept, or that of the look under way, or that of a new one."""
+        if self._looking is None or self._looking.done():
+            if self._found is not None and self._clock() - self._found[0] < self._seconds:
+                return self._found[1]
+            self._looking = asyncio.create_task(self._look_once())
+        # Shielded: whoever goes away must not end the look for the others.
+        return await asyncio.shield(self._looking)
+
+    def cancel(self) -> None:
+        """End the look that is under way, if any."""
+        if self._looking is not None:
+            self._looking.cancel()
+
+    async def _look_once(self) -> T:
+        result = await self._look()
+        self._found = self._clock(), result
+        return result
