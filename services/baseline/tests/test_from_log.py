@@ -67,7 +67,7 @@ def test_a_mixture_of_models_is_refused(
     uri = log(tmp_path / "log", ("1", sha256), ("2", "def"))
     assert run(uri, model, tmp_path / "x.parquet") == 1
     message = said(capsys)
-    assert "mixes models" in message and "30 of 2 (SHA-256 def)" in message
+    assert "mixes 2 models" in message and "30 of 2 (SHA-256 def)" in message
     assert not (tmp_path / "x.parquet").exists()
 
 
@@ -134,3 +134,14 @@ def test_what_is_missing_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["log", "--start", START.isoformat(), "--end", END.isoformat()])
     assert "--inference-log, --environment, --bundle, --out" in capsys.readouterr().err
+
+
+def test_files_of_others_are_refused_by_name(
+    model: Path, sha256: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = log(tmp_path / "log", ("1", sha256))
+    path = tmp_path / "log" / partition("production", START) / "x\n\x1b[31m.parquet"
+    path.write_bytes(b"noise")
+    assert run(uri, model, tmp_path / "x.parquet") == 1
+    message = said(capsys)
+    assert "x ?[31m.parquet: is no whole Parquet file" in message and message.isprintable()

@@ -17,6 +17,7 @@ import features
 from inferencelog import SCORE
 
 OTHER = "b" * 64
+REASONS = ("other_model", "other_schema", "other_environment", "other_hour", "not_finite", "out_of_range")
 
 
 def test_no_drift(world: World) -> None:
@@ -27,7 +28,7 @@ def test_no_drift(world: World) -> None:
     assert (line["message"], line["level"], line["status"]) == ("drift", "INFO", "no drift")
     assert (line["rows"], line["drifted"], line["tested"], line["files"]) == (600, [], 31, 1)
     assert line["window"] == {"start": START.isoformat(), "end": (START + HOUR).isoformat()}
-    assert line["set_aside"] == {"other_model": 0, "other_schema": 0, "other_environment": 0, "not_finite": 0}
+    assert line["set_aside"] == dict.fromkeys(REASONS, 0)
     assert line["report"] == f"{world.root.as_uri()}/log/_drift/{world.partition}/report.html"
     assert line["clock_skew_seconds"] == 0
 
@@ -293,3 +294,72 @@ def test_help_lists_every_setting() -> None:
     done = subprocess.run([command, "--help"], capture_output=True, text=True, timeout=60, check=True)
     for option in ("--environment", "--baseline-uri", "--last", "--start", "--false-alarm-rate", "--pushgateway-url"):
         assert option in done.stdout
+
+
+def test_values_that_no_mail_has_are_set_aside(world: World) -> None:
+    odd = mails(40, seed=3)
+    odd["links"][0], odd["html_share"][1], odd[SCORE][2], odd[SCORE][3] = -1, 1.5, 7.0, -0.1
+    odd["words"][0] = np.nan
+    world.log(mails(300, seed=2))
+    world.file("odd.parquet", log_bytes(odd))
+    line = world.run().line
+    assert (line["rows"], line["set_aside"]["out_of_range"], line["set_aside"]["not_finite"]) == (336, 3, 1)
+    assert line["not_finite_columns"] == {"words": 1, "html_share": 1, "links": 1, SCORE: 2}
+    assert "3 rows with a value that no mail has" in world.report("report.html").read_text()
+
+
+def test_only_values_that_no_mail_has_are_a_failure(world: World) -> None:
+    columns = mails(300, seed=2)
+    columns[SCORE][:] = 2
+    world.file("odd.parquet", log_bytes(columns))
+    run = world.run()
+    assert run.code == 1 and "out of their range, in spam_probability (300)" in run.line["reason"]
+
+
+def test_rows_of_another_hour_are_set_aside(world: World) -> None:
+    world.log(mails(300, seed=2))
+    world.file("odd.parquet", log_bytes(mails(50, seed=3), time=START - timedelta(days=400)))
+    line = world.run().line
+    assert (line["rows"], line["set_aside"]["other_hour"]) == (300, 50)
+    assert "50 rows without a time, or of another hour" in world.report("report.html").read_text()
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("us"), pa.string(), pa.int64()], ids=str)
+def test_a_file_whose_time_is_of_another_kind_is_left_out(world: World, kind: pa.DataType) -> None:
+    world.log(mails(300, seed=2))
+    table = pq.read_table(pa.BufferReader(log_bytes(mails(300, spam=1, seed=3))))
+    place = table.column_names.index("time")
+    column = table["time"].cast(pa.timestamp("us")).cast(kind)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.set_column(place, "time", column), sink)
+    world.file("foreign.parquet", bytes(sink.getvalue()))
+    run = world.run()
+    assert (run.code, run.line["status"], run.line["rows"], run.line["unreadable"]) == (0, "no drift", 300, 1)
+    assert "expected timestamp with a time zone" in run.line["unreadable_files"][f"{world.partition}/foreign.parquet"]
+
+
+def test_more_rows_than_allowed_are_an_error_that_says_what_to_do(world: World) -> None:
+    world.log(mails(300, seed=2))
+    run = world.run("--maximum-rows", "299")
+    assert run.code == 1 and "holds more than 299 rows of production" in run.line["reason"]
+    assert "MAXIMUM_ROWS" in run.line["reason"]
+    assert world.run("--maximum-rows", "300").code == 0
+
+
+def test_many_files_and_models_are_counted_and_some_of_them_named(world: World) -> None:
+    world.log(mails(300, seed=2))
+    for number in range(30):
+        world.file(f"{number:02}\n\x1b[31m.parquet", b"noise")
+    names = [f"v{number:03}\x1b[31m\nSigned-off-by: Eve" for number in range(100)]
+    columns = mails(100, seed=3)
+    for number in range(100):
+        one = {name: values[number : number + 1] for name, values in columns.items()}
+        world.file(f"model{number}.parquet", log_bytes(one, model_version=names[number], model_sha256=OTHER))
+    line = world.run().line
+    assert (line["rows"], line["unreadable"], len(line["unreadable_files"])) == (300, 30, 20)
+    assert (len(line["other_models"]), line["other_models"]["others"]) == (21, 80)
+    assert line["set_aside"]["other_model"] == 100
+    assert all(name.isprintable() for name in [*line["other_models"], *line["unreadable_files"]])
+    page = world.report("report.html").read_text()
+    assert "10 more files that cannot be read" in page and "80 rows of model others" in page
+    assert "\x1b" not in page

@@ -17,7 +17,7 @@ from baseline.from_corpus import from_corpus
 from baseline.from_log import from_log
 from bundle import MANIFEST_NAME, MODEL_NAME, BundleError, load, read_manifest
 from corpus import CorpusError
-from inferencelog import Baseline, LogError, open_store, split_file, write_baseline
+from inferencelog import WINDOW_ROWS, Baseline, LogError, open_store, split_file, write_baseline
 
 LEAST_ROWS = 1000
 """Below that the detector could tell little: what it can see is bounded by the smaller of its two samples."""
@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     log.add_argument("--inference-log", **_default("INFERENCE_LOG_URI"), help="file:///… or s3://…")
     log.add_argument("--environment", **_default("ENVIRONMENT"), help="whose mail")
     log.add_argument("--start", type=_time, required=True, help="such as 2026-11-02T08:00:00Z")
+    log.add_argument("--most-rows", type=int, default=WINDOW_ROWS, help="refuse more, for want of memory (%(default)s)")
     log.add_argument("--end", type=_time, required=True, help="the first moment after the period")
     log.set_defaults(make=_from_log)
     for command in (corpus, log):
@@ -86,7 +87,8 @@ def _from_log(options: argparse.Namespace) -> Baseline:
         _fetch(options.bundle, Path(folder), MANIFEST_NAME)
         manifest = read_manifest(Path(folder))
     period = (options.start, options.end)
-    return from_log(open_store(options.inference_log), options.environment, period, manifest, options.least_rows)
+    store, limits = open_store(options.inference_log), (options.least_rows, options.most_rows)
+    return from_log(store, options.environment, period, manifest, *limits)
 
 
 def _fetch(uri: str, folder: Path, *names: str) -> None:

@@ -3,18 +3,26 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from baseline.errors import GeneratorError
 from bundle import MODEL_NAME, Manifest
-from inferencelog import MEASURES, Baseline, Store, Window, read_window
+from inferencelog import MEASURES, SCORE, WINDOW_ROWS, Baseline, Store, Window, one_line, read_window
 
+NAMED = 5
+"""Models that an error names."""
 MODEL = ("model_version", "model_sha256", "feature_schema_version")
 
 
 def from_log(
-    store: Store, environment: str, period: tuple[datetime, datetime], manifest: Manifest, least_rows: int
+    store: Store,
+    environment: str,
+    period: tuple[datetime, datetime],
+    manifest: Manifest,
+    least_rows: int,
+    most_rows: int = WINDOW_ROWS,
 ) -> Baseline:
     """Features and scores of the answered mails of a period.
 
@@ -23,9 +31,10 @@ def from_log(
 
     Raises:
         StoreError: The log cannot be read.
+        WindowError: The period holds more rows than `most_rows`.
         GeneratorError: Too few rows, files that cannot be read, rows of several models or of another one.
     """
-    window = read_window(store, environment, *period, columns=[*MODEL, *MEASURES])
+    window = read_window(store, environment, *period, columns=[*MODEL, *MEASURES], most_rows=most_rows)
     _check_whole(window)
     if window.table.num_rows < least_rows:
         raise GeneratorError(
@@ -53,22 +62,40 @@ def _check_whole(window: Window) -> None:
         raise GeneratorError(
             f"{len(window.unreadable)} files of the period cannot be read ({named}); remove them or name another period"
         )
-    if window.other_environment:
+    if window.other_environment or window.other_hour:
         raise GeneratorError(
-            f"{window.other_environment} rows of the period say that they are of another environment;"
-            " find out who writes them, or name another period"
+            f"{window.other_environment} rows of the period say that they are of another environment,"
+            f" {window.other_hour} of another hour than their partition's; find out who writes them, or name"
+            " another period"
         )
     holes = [n for n in MEASURES if pc.any(pc.is_null(window.table[n], nan_is_null=True)).as_py()]
     if holes:
         raise GeneratorError(f"rows of the period lack values of {', '.join(holes)}; name another period")
+    odd = [n for n in MEASURES if not _is_in_range(n, window.table[n])]
+    if odd:
+        raise GeneratorError(
+            f"rows of the period have values that no mail has of {', '.join(odd)}; name another period"
+        )
+
+
+def _is_in_range(name: str, column: pa.ChunkedArray) -> bool:
+    if not len(column):
+        return True
+    most = 1.0 if name == SCORE or name.endswith("_share") else float(np.finfo(np.float32).max)
+    found = pc.min_max(column).as_py()
+    return bool(found["min"] >= 0 and found["max"] <= most)
 
 
 def _one_model(table: pa.Table) -> Sequence[str]:
     counts = table.select(MODEL).group_by(MODEL).aggregate([([], "count_all")]).sort_by([("count_all", "descending")])
-    rows = counts.to_pylist()
+    rows = [{**row, **{name: one_line(row[name] or "") for name in MODEL}} for row in counts.to_pylist()]
+    if not rows:
+        raise GeneratorError("the period holds no rows; name another period")
     if len(rows) > 1:
-        named = "; ".join(f"{r['count_all']} of {r['model_version']} (SHA-256 {r['model_sha256'][:12]})" for r in rows)
-        raise GeneratorError(f"the period mixes models: {named}; name a period between two releases")
+        named = "; ".join(
+            f"{r['count_all']} of {r['model_version']} (SHA-256 {r['model_sha256'][:12]})" for r in rows[:NAMED]
+        )
+        raise GeneratorError(f"the period mixes {len(rows)} models: {named}; name a period between two releases")
     return [rows[0][name] for name in MODEL]
 
 

@@ -8,9 +8,20 @@ from drift.errors import DriftError
 from drift.period import Period
 from drift.picture import Picture, picture, share_picture
 from drift.result import Log, Measured, Result, Status
-from drift.sample import IDENTITY, Sample, SetAside, finite_rows, measures, own_rows
+from drift.sample import IDENTITY, Sample, SetAside, measures, own_rows, usable_rows
 from drift.settings import Settings
-from inferencelog import MEASURES, SCORE, Baseline, Store, newest_time, open_store, read_baseline, read_window
+from inferencelog import (
+    MEASURES,
+    SCORE,
+    Baseline,
+    Store,
+    Window,
+    WindowError,
+    newest_time,
+    open_store,
+    read_baseline,
+    read_window,
+)
 
 NEW_BASELINE = "make a new baseline with baseline-generator, from mail that is healthy, and set BASELINE_URI to it"
 
@@ -24,11 +35,11 @@ def detect(settings: Settings, now: datetime) -> Result:
     """
     period = settings.period(now)
     baseline = checked_baseline(settings)
-    old, _, _ = finite_rows(measures(baseline.table))
+    old, _ = usable_rows(measures(baseline.table))
     if old.rows < settings.minimum_rows:
         raise DriftError(
-            f"the baseline {settings.baseline_uri} has {old.rows} rows of finite numbers, fewer than "
-            f"MINIMUM_ROWS={settings.minimum_rows}; {NEW_BASELINE}"
+            f"the baseline {settings.baseline_uri} has {old.rows} rows of finite numbers in their range, fewer "
+            f"than MINIMUM_ROWS={settings.minimum_rows}; {NEW_BASELINE}"
         )
     log, new = read(open_store(settings.inference_log_uri), settings, period, baseline)
     measured = _measure(old, new, baseline, settings) if new.rows >= settings.minimum_rows else []
@@ -76,30 +87,36 @@ def read(store: Store, settings: Settings, period: Period, baseline: Baseline) -
     """What the window holds, and the rows of it that can be compared.
 
     Raises:
-        DriftError: There are rows or files, and none of them can be used.
+        DriftError: There are rows or files, and none of them can be used; or there are too many rows.
         inferencelog.LogError: The store cannot be read.
     """
-    window = read_window(store, settings.environment, period.start, period.end, [*IDENTITY, *MEASURES])
+    window = _window(store, settings, period)
     if window.unreadable and not window.files:
         path, why = next(iter(window.unreadable.items()))
         raise DriftError(
             f"none of the {len(window.unreadable)} files of the window can be read, the first being "
             f"{store.uri(path)}: {why}; look at what writes there, move the files away and run again"
         )
-    rows, files, unreadable, other_environment = (
-        window.table.num_rows,
-        window.files,
-        window.unreadable,
-        window.other_environment,
-    )
+    rows, files, unreadable = window.table.num_rows, window.files, window.unreadable
+    misplaced = (window.other_environment, window.other_hour)
     own = own_rows(window.table, baseline)
     # The columns are all that is needed of it, and are given up one by one.
     del window
-    sample, dropped, columns = finite_rows(own.columns)
-    aside = SetAside(other_environment, own.other_models, own.other_schemas, dropped, columns)
+    sample, unusable = usable_rows(own.columns)
+    aside = SetAside(*misplaced, own.other_models, own.other_schemas, unusable)
     _check(aside, sample.rows, settings, baseline)
     newest = newest_time(store, settings.environment)
     return Log(rows, files, unreadable, aside, newest), sample
+
+
+def _window(store: Store, settings: Settings, period: Period) -> Window:
+    columns = [*IDENTITY, *MEASURES]
+    try:
+        return read_window(
+            store, settings.environment, period.start, period.end, columns, most_rows=settings.maximum_rows
+        )
+    except WindowError as error:
+        raise DriftError(f"{error}: MAXIMUM_ROWS, half a kilobyte each") from error
 
 
 def _check(aside: SetAside, rows: int, settings: Settings, baseline: Baseline) -> None:
@@ -114,10 +131,12 @@ def _check(aside: SetAside, rows: int, settings: Settings, baseline: Baseline) -
             f"the window holds rows of feature schema {', '.join(sorted(aside.other_schemas))} only, and the baseline "
             f"{settings.baseline_uri} is of schema {baseline.feature_schema_version}; {NEW_BASELINE}"
         )
-    if rows < settings.minimum_rows <= rows + aside.not_finite:
-        columns = ", ".join(f"{name} ({count})" for name, count in aside.not_finite_columns.items())
+    unusable = aside.unusable
+    count = unusable.not_finite + unusable.out_of_range
+    if rows < settings.minimum_rows <= rows + count:
+        columns = ", ".join(f"{name} ({number})" for name, number in unusable.columns.items())
         raise DriftError(
-            f"{aside.not_finite} of {rows + aside.not_finite} rows hold values that are missing or no finite numbers, "
+            f"{count} of {rows + count} rows hold values that are missing, no finite numbers or out of their range, "
             f"in {columns}; look at the transformer that writes them"
         )
 

@@ -1,16 +1,19 @@
 """`report.json` and `report.html`."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from importlib.metadata import version
+from itertools import islice
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from drift import words
 from drift.chart import Chart, chart
-from drift.result import Measured, Result
+from drift.result import NAMED_FILES, Measured, Result
+from drift.sample import Unusable
 from inferencelog import open_store
 
 LIBRARIES = ("alibi-detect", "scipy", "numpy", "pyarrow")
@@ -136,8 +139,23 @@ def _notes(result: Result) -> list[str]:
         notes.append(f"{words.plural(count, 'row')} of feature schema {name}")
     if aside.other_environment:
         notes.append(f"{words.plural(aside.other_environment, 'row')} of another environment in this one's partition")
-    if aside.not_finite:
-        columns = ", ".join(f"{name}: {count:,}" for name, count in aside.not_finite_columns.items())
-        notes.append(f"{words.plural(aside.not_finite, 'row')} with a value missing or no finite number ({columns})")
-    notes += [f"the file {path}, which cannot be read: {why}" for path, why in result.log.unreadable.items()]
-    return notes
+    if aside.other_hour:
+        notes.append(
+            f"{words.plural(aside.other_hour, 'row')} without a time, or of another hour than their partition's"
+        )
+    return [*notes, *_unusable(aside.unusable), *_unreadable(result.log.unreadable)]
+
+
+def _unusable(found: Unusable) -> Iterator[str]:
+    columns = ", ".join(f"{name}: {count:,}" for name, count in found.columns.items())
+    if found.not_finite:
+        yield f"{words.plural(found.not_finite, 'row')} with a value missing or no finite number ({columns})"
+    if found.out_of_range:
+        yield f"{words.plural(found.out_of_range, 'row')} with a value that no mail has ({columns})"
+
+
+def _unreadable(found: dict[str, str]) -> Iterator[str]:
+    for path, why in islice(found.items(), NAMED_FILES):
+        yield f"the file {path}, which cannot be read: {why}"
+    if len(found) > NAMED_FILES:
+        yield f"{len(found) - NAMED_FILES:,} more files that cannot be read"

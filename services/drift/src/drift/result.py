@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 from drift.compare import Change
@@ -11,6 +12,8 @@ from drift.picture import Picture
 from drift.sample import SetAside
 from inferencelog import Baseline
 
+NAMED_FILES = 20
+"""Files that cannot be read and are named, in the log line and on the page; all are counted."""
 SKEW_SECONDS = 60.0
 """How far the newest row may lie in the future before clocks are said to differ."""
 
@@ -39,7 +42,7 @@ class Log:
     """Rows of this environment, whoever's."""
     files: int
     unreadable: dict[str, str]
-    """File -> why it is no part of the log."""
+    """File -> why it is no part of the log; both are one printable line."""
     set_aside: SetAside
     newest: datetime | None
     """When the newest row of the environment was written, in the window or later."""
@@ -91,9 +94,10 @@ class Result:
             "set_aside": self.log.set_aside.by_reason,
             "other_models": self.log.set_aside.other_models,
             "other_schemas": self.log.set_aside.other_schemas,
-            "not_finite_columns": self.log.set_aside.not_finite_columns,
+            "not_finite_columns": self.log.set_aside.unusable.columns,
             "files": self.log.files,
-            "unreadable_files": self.log.unreadable,
+            "unreadable": len(self.log.unreadable),
+            "unreadable_files": dict(islice(self.log.unreadable.items(), NAMED_FILES)),
             "data_age_seconds": self.age_seconds,
             "clock_skew_seconds": self.clock_skew_seconds,
             "model_version": self.baseline.model_version,

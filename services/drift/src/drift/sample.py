@@ -9,10 +9,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from drift.compare import Columns, Values
-from inferencelog import MEASURES, SCORE, Baseline
+from inferencelog import MEASURES, SCORE, Baseline, one_line
 
 IDENTITY = ("model_version", "model_sha256", "feature_schema_version")
 """Whose features and scores a row of the log holds."""
+
+
+NAMED = 20
+"""Models, or feature schemas, that are named; rows of further ones are counted together."""
+OTHERS = "others"
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Rows with values that no mail has."""
+
+    not_finite: int = 0
+    """Rows with a value that is missing or no finite number."""
+    out_of_range: int = 0
+    """Other rows with a value below 0, or with a share or probability above 1."""
+    columns: dict[str, int] = field(default_factory=dict)
+    """Column -> rows in which it has such a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +37,13 @@ class SetAside:
     """Rows of the window that were not compared, by the reason."""
 
     other_environment: int = 0
+    other_hour: int = 0
+    """Rows whose time is missing, or not in the hour of their partition."""
     other_models: dict[str, int] = field(default_factory=dict)
     """By model version; with the digest where the version alone would be the baseline's."""
     other_schemas: dict[str, int] = field(default_factory=dict)
     """By feature schema version; rows of the baseline's model all the same."""
-    not_finite: int = 0
-    """Rows with a value that is missing or no finite number."""
-    not_finite_columns: dict[str, int] = field(default_factory=dict)
+    unusable: Unusable = Unusable()
 
     @property
     def by_reason(self) -> dict[str, int]:
@@ -35,7 +52,9 @@ class SetAside:
             "other_model": sum(self.other_models.values()),
             "other_schema": sum(self.other_schemas.values()),
             "other_environment": self.other_environment,
-            "not_finite": self.not_finite,
+            "other_hour": self.other_hour,
+            "not_finite": self.unusable.not_finite,
+            "out_of_range": self.unusable.out_of_range,
         }
 
 
@@ -70,16 +89,23 @@ def own_rows(table: pa.Table, baseline: Baseline) -> Own:
         version, digest, schema = (group[name] or "" for name in IDENTITY)
         if not same_model(baseline, version, digest):
             name = f"{version} (SHA-256 {digest[:12]}…)" if version == baseline.model_version else version
-            others[name or "unknown"] += group["count_all"]
+            others[one_line(name) or "unknown"] += group["count_all"]
         elif schema != baseline.feature_schema_version:
-            schemas[schema or "unknown"] += group["count_all"]
+            schemas[one_line(schema) or "unknown"] += group["count_all"]
         else:
             found = _equal(labels, group)
             keep = found if keep is None else pc.or_(keep, found)
     # Most windows have rows of one model only; they need no copy.
     if others or schemas:
         table = table.filter(keep) if keep is not None else table.slice(0, 0)
-    return Own(measures(table), dict(others), dict(schemas))
+    return Own(measures(table), _named(others), _named(schemas))
+
+
+def _named(counts: Counter[str]) -> dict[str, int]:
+    """The largest counts by name: whoever writes the log may name a thousand models in each file."""
+    found = dict(counts.most_common(NAMED))
+    rest = counts.total() - sum(found.values())
+    return found | ({OTHERS: found.get(OTHERS, 0) + rest} if rest else {})
 
 
 def measures(table: pa.Table) -> dict[str, pa.ChunkedArray]:
@@ -102,27 +128,35 @@ def _equal(labels: pa.Table, group: dict[str, Any]) -> pa.ChunkedArray:
     return pc.and_(pc.and_(masks[0], masks[1]), masks[2])
 
 
-def finite_rows(arrow: dict[str, pa.ChunkedArray]) -> tuple[Sample, int, dict[str, int]]:
-    """The rows in which each of `MEASURES` is a finite number.
+def usable_rows(arrow: dict[str, pa.ChunkedArray]) -> tuple[Sample, Unusable]:
+    """The rows in which each of `MEASURES` is a number that mail can have.
 
     Args:
         arrow: Is emptied column by column, so that an hour of much mail is not held twice.
 
     Returns:
-        The rows; how many were left out; for each column that has such values, in how many rows.
+        The rows, and what was left out.
     """
     columns = {name: _values(arrow.pop(name), name) for name in MEASURES}
     finite = np.ones(len(columns[SCORE]), dtype=bool)
+    usable = finite.copy()
     wrong: dict[str, int] = {}
     for name, values in columns.items():
-        good = np.isfinite(values)
+        # Which holds for no NaN.
+        good = (values >= 0) & (values <= _most(name))
         if not good.all():
             wrong[name] = int((~good).sum())
-            finite &= good
+            usable &= good
+            finite &= np.isfinite(values)
     if wrong:
-        columns = {name: values[finite] for name, values in columns.items()}
-    kept = int(finite.sum())
-    return Sample(columns, kept), len(finite) - kept, wrong
+        columns = {name: values[usable] for name, values in columns.items()}
+    kept, numbers = int(usable.sum()), int(finite.sum())
+    return Sample(columns, kept), Unusable(len(finite) - numbers, numbers - kept, wrong)
+
+
+def _most(name: str) -> float:
+    is_share = name == SCORE or name.endswith("_share")
+    return 1.0 if is_share else float(np.finfo(np.float32).max)
 
 
 def _values(column: pa.ChunkedArray, name: str) -> Values:

@@ -9,6 +9,7 @@ from pydantic import AnyHttpUrl, BaseSettings, Field, validator
 
 from drift.limits import Limits
 from drift.period import Period, parse_period
+from inferencelog import WINDOW_ROWS
 from inferencelog.schema import check_environment
 
 
@@ -21,6 +22,9 @@ class Settings(BaseSettings):
     report_uri: str = Field("", description="where reports go (default: _drift in the log)")
     window: str = Field("", description="60m, 6h, 7d: up to now; START/END (default: the last full hour, UTC)")
     minimum_rows: int = Field(200, ge=1, description="fewer are insufficient data (default: 200)")
+    maximum_rows: int = Field(
+        WINDOW_ROWS, ge=1, description=f"more in one window are an error, for want of memory (default: {WINDOW_ROWS})"
+    )
     false_alarm_rate: float = Field(
         0.001, gt=0, lt=1, description="chance of an alarm without drift in one window (default: 0.001)"
     )

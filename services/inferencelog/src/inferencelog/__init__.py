@@ -5,8 +5,8 @@ Pure pyarrow, so that services whose other libraries exclude each other can shar
 
 from inferencelog.baseline import Baseline, read_baseline, write_baseline
 from inferencelog.chunk import Rows
-from inferencelog.errors import BaselineError, EvaluationError, LogError, StoreError
-from inferencelog.reader import Window, newest_time, read_window
+from inferencelog.errors import BaselineError, EvaluationError, LogError, StoreError, WindowError
+from inferencelog.reader import WINDOW_ROWS, Window, newest_time, read_window
 from inferencelog.schema import ENVIRONMENT_PATTERN, MEASURES, SCORE, schema
 from inferencelog.scored import EVALUATION_NAME, ScoredCorpus, read_scored, write_scored
 from inferencelog.shadow import (
@@ -20,6 +20,7 @@ from inferencelog.shadow import (
     shadow_schema,
 )
 from inferencelog.store import Store, open_store, split_file
+from inferencelog.text import is_plain, one_line
 from inferencelog.writer import Limits, Stats, Writer
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "EVALUATION_NAME",
     "MEASURES",
     "SCORE",
+    "WINDOW_ROWS",
     "Answer",
     "Baseline",
     "BaselineError",
@@ -43,8 +45,11 @@ __all__ = [
     "Store",
     "StoreError",
     "Window",
+    "WindowError",
     "Writer",
+    "is_plain",
     "newest_time",
+    "one_line",
     "open_shadow",
     "open_store",
     "read_baseline",

@@ -1,6 +1,7 @@
 """Baselines: what mail and scores looked like when they were healthy, and whose they are."""
 
 import io
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from inferencelog.errors import BaselineError
+from inferencelog.bounded import read_bounded, read_whole
+from inferencelog.errors import BaselineError, StoreError
 from inferencelog.schema import measures_schema
 from inferencelog.store import split_file
+from inferencelog.text import is_plain, one_line
 
 _TEXTS = ("model_name", "model_version", "model_sha256", "feature_schema_version", "source")
 
@@ -59,11 +62,12 @@ def read_baseline(uri: str) -> Baseline:
         BaselineError: It is none.
     """
     store, name = split_file(uri)
-    data = store.read(name)
     try:
-        return _baseline(pq.read_table(pa.BufferReader(data)))
-    except (pa.ArrowException, OSError, LookupError, ValueError) as error:
-        why = f"{type(error).__name__}: {error}".splitlines()[0]
+        return _baseline(read_bounded(read_whole(store, name), measures_schema()))
+    except StoreError:
+        raise
+    except Exception as error:  # pyarrow tells of a corrupt file in errors of many kinds
+        why = one_line(f"{type(error).__name__}: {error}")
         raise BaselineError(f"{uri} is no baseline: {why}; make one with baseline-generator") from error
 
 
@@ -71,13 +75,31 @@ def _baseline(table: pa.Table) -> Baseline:
     metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
     return Baseline(
         table=table.replace_schema_metadata(None),
-        threshold=float(metadata["threshold"]),
+        threshold=_threshold(metadata["threshold"]),
         period=_period(metadata),
-        **{name: metadata[name] for name in _TEXTS},
+        **{name: _text(name, metadata[name]) for name in _TEXTS},
     )
+
+
+def _text(name: str, text: str) -> str:
+    if name == "source":
+        return one_line(text)  # for people only, so it need not be what was written
+    if text and not is_plain(text):
+        raise ValueError(f"{name} must be one line of printable characters, is {text!r}")
+    return text
+
+
+def _threshold(text: str) -> float:
+    found = float(text)
+    if not (math.isfinite(found) and 0 <= found <= 1):
+        raise ValueError(f"threshold must be 0 to 1, is {found}")
+    return found
 
 
 def _period(metadata: dict[str, Any]) -> tuple[datetime, datetime] | None:
     if "period_start" not in metadata:
         return None
-    return datetime.fromisoformat(metadata["period_start"]), datetime.fromisoformat(metadata["period_end"])
+    start, end = (datetime.fromisoformat(metadata[name]) for name in ("period_start", "period_end"))
+    if start.tzinfo is None or end.tzinfo is None or end <= start:
+        raise ValueError("period_start and period_end must be times with a zone, the end after the start")
+    return start, end

@@ -9,6 +9,10 @@ class StoreError(LogError):
     """The store does not answer, refuses, or has no such file."""
 
 
+class WindowError(LogError):
+    """A window of the log holds more rows than may be read."""
+
+
 class BaselineError(LogError):
     """A file is no baseline, or one of rows that do not belong together."""
 

@@ -1,24 +1,35 @@
 """Reading a stretch of the log."""
 
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import datetime
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from inferencelog.errors import StoreError
-from inferencelog.schema import environment_folder, hours, partition, schema
+from inferencelog.bounded import BoundedFile, ForeignFileError, read_whole
+from inferencelog.errors import StoreError, WindowError
+from inferencelog.schema import HOUR, environment_folder, hour_of, hours, partition, schema
 from inferencelog.store import Store
+from inferencelog.text import one_line
 
 READERS = 8
 """Files read at a time: many are small, and S3 answers each after some milliseconds."""
+SMALL_BYTES, SMALL_UNPACKED_BYTES, SMALL_ROWS = 4 * 1024 * 1024, 16 * 1024 * 1024, 50_000
+"""Files beyond any of these are read one at a time, so that memory holds one of them and not `READERS`."""
+WINDOW_ROWS = 1_000_000
+"""Rows of a window by default; the drift detector needs about half a kilobyte for each."""
 
 SUFFIX = ".parquet"
 _KEYS = ("time", "environment")
+_NO_TIME = np.iinfo(np.int64).min
+_PATH_CHARACTERS = 300
 
 Answer = TypeVar("Answer")
 
@@ -31,24 +42,33 @@ class Window:
     files: int
     """How many files could be read."""
     unreadable: dict[str, str]
-    """Path of a file that is no part of this log -> why."""
+    """Path of a file that is no part of this log -> why; both are one printable line."""
     other_environment: int
     """Rows that lie in this environment's partitions and say that they are of another; not in the table."""
+    other_hour: int
+    """Rows whose time is missing or not in the hour of their partition; not in the table."""
 
 
 def read_window(
-    store: Store, environment: str, start: datetime, end: datetime, columns: Sequence[str] | None = None
+    store: Store,
+    environment: str,
+    start: datetime,
+    end: datetime,
+    columns: Sequence[str] | None = None,
+    most_rows: int = WINDOW_ROWS,
 ) -> Window:
-    """Read the partitions, row groups and columns that the window needs, and no others.
+    """Read the partitions and columns that the window needs, and no others.
 
     Args:
         columns: Of `schema()`; all by default.
+        most_rows: That the window may hold.
 
     Raises:
         StoreError: The store cannot be read.
+        WindowError: The window holds more rows.
         ValueError: No environment, or no window.
     """
-    return read_rows(store, environment, start, end, schema(), columns)
+    return read_rows(store, environment, start, end, schema(), columns, most_rows)
 
 
 def read_rows(
@@ -58,6 +78,7 @@ def read_rows(
     end: datetime,
     whole: pa.Schema,
     columns: Sequence[str] | None = None,
+    most_rows: int = WINDOW_ROWS,
 ) -> Window:
     """Read a window of any rows that are partitioned like the log; see `read_window`.
 
@@ -65,17 +86,23 @@ def read_rows(
         whole: The columns that a file has, with `time` and `environment`.
     """
     wanted = whole if columns is None else pa.schema([whole.field(name) for name in columns])
-    paths = [p for hour in hours(start, end) for p in store.files(partition(environment, hour)) if p.endswith(SUFFIX)]
     keys = [whole.field(key) for key in _KEYS if key not in wanted.names]
-    within = (pc.field("time") >= start) & (pc.field("time") < end)
-    read = _together(lambda path: _read(store, path, wanted, keys, within), paths)
-    tables = [found for found in read if isinstance(found, pa.Table)]
-    unreadable = {path: found for path, found in zip(paths, read, strict=True) if isinstance(found, str)}
-    ours = [_of(table, environment) for table in tables]
-    others = sum(table.num_rows for table in tables) - sum(table.num_rows for table in ours)
-    empty = wanted.empty_table()
-    table = pa.concat_tables([empty, *(rows.select(wanted.names) for rows in ours)]).unify_dictionaries()
-    return Window(table, len(tables), unreadable, others)
+    reading = _Reading(store, environment, start, end, wanted, pa.schema([*wanted, *keys]), most_rows)
+    listed = [each for hour in hours(start, end) for each in _listed(store, partition(environment, hour), hour)]
+    unreadable = _Named()
+    for path, why in ((each.path, each.odd) for each in listed if each.odd):
+        unreadable.add(path, why)
+    files = [each for each in listed if not each.odd]
+    parts: list[_Part] = []
+    for each, found in zip(files, _together(reading.read, files), strict=True):
+        if isinstance(found, str):
+            unreadable.add(each.path, found)
+        elif found is not None:
+            parts.append(found)
+    batches = [batch for part in parts for batch in part.batches]
+    table = pa.Table.from_batches(batches, wanted).unify_dictionaries()
+    others = [(part.other_environment, part.other_hour) for part in parts]
+    return Window(table, len(parts), unreadable.found, *(sum(each) for each in zip((0, 0), *others, strict=True)))
 
 
 def newest_time(store: Store, environment: str) -> datetime | None:
@@ -85,61 +112,181 @@ def newest_time(store: Store, environment: str) -> datetime | None:
         StoreError: The store cannot be read.
     """
     for date in reversed(store.folders(environment_folder(environment))):
-        for hour in reversed(store.folders(date)):
-            paths = [path for path in store.files(hour) if path.endswith(SUFFIX)]
-            times = [time for time in _together(lambda path: _newest(store, path), paths) if time]
+        for folder in reversed(store.folders(date)):
+            hour = hour_of(folder)
+            files = [each for each in _listed(store, folder, hour) if not each.odd] if hour else []
+            times = [time for time in _together(lambda each: _newest(store, each), files) if time]
             if times:
                 return max(times)
     return None
 
 
-def _of(table: pa.Table, environment: str) -> pa.Table:
-    """The rows of the environment; the table itself, not a copy, where that is all of them."""
-    own = pc.equal(table["environment"].cast(pa.string()), environment)
-    return table if pc.all(own).as_py() else table.filter(own)
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A name in a partition that a file of the log could have."""
+
+    path: str
+    hour: datetime
+    odd: str
+    """Why it is no file that could be read."""
 
 
-def _together(work: Callable[[str], Answer], paths: Iterable[str]) -> list[Answer]:
+def _listed(store: Store, folder: str, hour: datetime) -> Iterator[_Listed]:
+    for path, odd in store.entries(folder):
+        if path.endswith(SUFFIX):
+            yield _Listed(path, hour, odd)
+
+
+@dataclass(slots=True)
+class _Named:
+    """Files by names that can be printed, of which no two are the same."""
+
+    found: dict[str, str] = field(default_factory=dict)
+
+    def add(self, path: str, why: str) -> None:
+        name = shown = one_line(path, _PATH_CHARACTERS)
+        number = 1
+        while name in self.found:
+            number += 1
+            name = f"{shown} ({number})"
+        self.found[name] = one_line(why)
+
+
+@dataclass(slots=True)
+class _Part:
+    """The rows of one file."""
+
+    batches: list[pa.RecordBatch] = field(default_factory=list)
+    other_environment: int = 0
+    other_hour: int = 0
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One window's reading; its methods run in several threads."""
+
+    store: Store
+    environment: str
+    start: datetime
+    end: datetime
+    wanted: pa.Schema
+    fields: pa.Schema
+    """The wanted columns, with `time` and `environment`."""
+    most_rows: int
+    _rows: int = 0
+    _largest: tuple[int, str] = (0, "")
+    _counting: threading.Lock = field(default_factory=threading.Lock)
+    _large: threading.Lock = field(default_factory=threading.Lock)
+
+    def read(self, listed: _Listed) -> _Part | str | None:
+        """The file's rows, or why it has none to give, or None when it is gone: somebody expires old files."""
+        with ExitStack() as alone:
+            try:
+                data = self._data(listed.path, alone)
+            except StoreError:
+                if self._is_there(listed.path):
+                    raise
+                return None
+            except ForeignFileError as error:
+                return str(error)
+            try:
+                return self._part(data, listed, alone)
+            except WindowError:
+                raise
+            except ForeignFileError as error:
+                return str(error)
+            except Exception as error:  # pyarrow tells of a corrupt file in errors of many kinds
+                return f"{type(error).__name__}: {error}"
+
+    def _is_there(self, path: str) -> bool:
+        try:
+            return path in self.store.files(path.rpartition("/")[0])
+        except StoreError:
+            return True
+
+    def _data(self, path: str, alone: ExitStack) -> pa.Buffer:
+        def before(size: int) -> None:
+            if size > SMALL_BYTES:
+                alone.enter_context(self._large)
+
+        # Whole: what is checked then is what is read, and S3 is asked once.
+        return read_whole(self.store, path, before)
+
+    def _part(self, data: pa.Buffer, listed: _Listed, alone: ExitStack) -> _Part:
+        file = BoundedFile(data, self.fields)
+        unpacked = file.unpacked_bytes()
+        small = data.size <= SMALL_BYTES
+        if small and (unpacked > SMALL_UNPACKED_BYTES or file.rows > SMALL_ROWS):
+            alone.enter_context(self._large)
+        part = _Part()
+        for batch in file.batches():
+            kept = self._kept(batch, listed.hour, part)
+            self._count(kept.num_rows, listed.path)
+            part.batches.append(kept.select(self.wanted.names))
+        return part
+
+    def _kept(self, batch: pa.RecordBatch, hour: datetime, part: _Part) -> pa.RecordBatch:
+        times = _times(batch.column("time"))
+        placed = _are_in(times, hour)
+        own = pc.equal(batch.column("environment").cast(pa.string()), self.environment).fill_null(False)
+        ours = own.to_numpy(zero_copy_only=False)
+        within = placed & (times >= _micros(self.start)) & (times < _micros(self.end))
+        part.other_hour += int((~placed).sum())
+        part.other_environment += int((within & ~ours).sum())
+        keep = within & ours
+        # Nearly always all of them: they need no copy.
+        return batch if keep.all() else batch.filter(pa.array(keep))
+
+    def _count(self, rows: int, path: str) -> None:
+        with self._counting:
+            self._rows += rows
+            self._largest = max(self._largest, (rows, path))
+            if self._rows <= self.most_rows:
+                return
+        largest = self.store.uri(one_line(self._largest[1], _PATH_CHARACTERS))
+        raise WindowError(
+            f"the window from {self.start.isoformat()} to {self.end.isoformat()} holds more than {self.most_rows:,}"
+            f" rows of {self.environment}, and {largest} has the most of them; take a shorter window, or allow more"
+            " rows where there is memory for them"
+        )
+
+
+def _micros(time: datetime) -> int:
+    return int(np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "us").astype(np.int64))
+
+
+def _together(work: Callable[[Any], Answer], items: Iterable[Any]) -> list[Answer]:
     with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(work, paths))
+        return list(pool.map(work, items))
 
 
-def _read(
-    store: Store, path: str, wanted: pa.Schema, keys: Sequence[pa.Field], within: pc.Expression
-) -> pa.Table | str | None:
-    """The file's rows, or why it has none to give, or None when it is gone: somebody expires old files."""
-    fields = [*wanted, *keys]
+def _newest(store: Store, listed: _Listed) -> datetime | None:
+    """When the newest row of a file was written; rows of another hour than its partition's are none.
+
+    Not by the footer's statistics: wrong ones end the process, within Arrow, where nothing can be caught.
+    """
     try:
-        with store.open(path) as file:
-            # One thread a file: the files are read side by side.
-            table = pq.read_table(file, columns=[f.name for f in fields], filters=within, use_threads=False)
-        return table.select([f.name for f in fields]).cast(pa.schema(fields))
-    except StoreError:
-        if path in store.files(path.rpartition("/")[0]):
-            raise
-        return None
-    except Exception as error:  # pyarrow tells of a corrupt file in errors of many kinds
-        return _why(store, path, error)
-
-
-def _why(store: Store, path: str, error: Exception) -> str:
-    """Why the file cannot be read, once it is sure that it is the file and not the store."""
-    store.read(path)
-    return f"{type(error).__name__}: {error}".splitlines()[0][:300]
-
-
-def _newest(store: Store, path: str) -> datetime | None:
-    try:
-        with store.open(path) as file:
-            return _newest_in(pq.ParquetFile(file).metadata)
+        file = BoundedFile(read_whole(store, listed.path), pa.schema([schema().field("time")]))
+        file.unpacked_bytes()
+        newest = max((_newest_of(batch.column("time"), listed.hour) for batch in file.batches()), default=_NO_TIME)
+        return datetime.fromtimestamp(newest / 1e6, UTC) if newest > _NO_TIME else None
     except StoreError:
         raise
     except Exception:  # a corrupt file has no rows; reading its window says so
         return None
 
 
-def _newest_in(metadata: Any) -> datetime | None:
-    groups = [metadata.row_group(n) for n in range(metadata.num_row_groups)]
-    column = metadata.schema.names.index("time")
-    newest = [group.column(column).statistics.max for group in groups if group.num_rows]
-    return max(newest, default=None)
+def _newest_of(column: pa.Array, hour: datetime) -> int:
+    times = _times(column)
+    return int(times[_are_in(times, hour)].max(initial=_NO_TIME))
+
+
+def _times(column: pa.Array) -> NDArray[np.int64]:
+    """Microseconds since 1970."""
+    found: NDArray[np.int64] = column.cast(pa.int64()).fill_null(_NO_TIME).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _are_in(times: NDArray[np.int64], hour: datetime) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = (times >= _micros(hour)) & (times < _micros(hour + HOUR))
+    return found

@@ -14,6 +14,8 @@ MEASURES: tuple[str, ...] = (*features.NAMES, SCORE)
 
 HOUR = timedelta(hours=1)
 
+_HOUR_FOLDER = re.compile(r"(?s:.*)/date=([0-9]{4}-[0-9]{2}-[0-9]{2})/hour=([0-9]{2})")
+
 ENVIRONMENT_PATTERN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 """Names of environments are part of paths; the same names are good for Kubernetes."""
 
@@ -67,6 +69,15 @@ def environment_folder(environment: str) -> str:
 def partition(environment: str, hour: datetime) -> str:
     """Where an environment's rows of an hour (UTC) lie."""
     return f"{environment_folder(environment)}/date={hour:%Y-%m-%d}/hour={hour:%H}"
+
+
+def hour_of(folder: str) -> datetime | None:
+    """Return the hour (UTC) whose rows a folder holds; None where it is no partition."""
+    found = _HOUR_FOLDER.fullmatch(folder)
+    try:
+        return datetime.fromisoformat(f"{found[1]}T{found[2]}:00:00+00:00") if found else None
+    except ValueError:
+        return None
 
 
 def hours(start: datetime, end: datetime) -> list[datetime]:

@@ -9,7 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from inferencelog.bounded import read_bounded
 from inferencelog.errors import EvaluationError
+from inferencelog.text import is_plain, one_line
 
 EVALUATION_NAME = "evaluation.parquet"
 """Its file in a model's bundle."""
@@ -62,20 +64,28 @@ def read_scored(data: bytes, name: str) -> ScoredCorpus:
         EvaluationError: It holds none.
     """
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        table = read_bounded(pa.py_buffer(data), _SCHEMA)
         metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-        return _scored(table.select(_SCHEMA.names).cast(_SCHEMA), metadata)
-    except (pa.ArrowException, OSError, LookupError, ValueError) as error:
-        why = f"{type(error).__name__}: {error}".splitlines()[0]
+        return _scored(table, metadata)
+    except Exception as error:  # pyarrow tells of a corrupt file in errors of many kinds
+        why = one_line(f"{type(error).__name__}: {error}")
         raise EvaluationError(f"{name} holds no scores of a corpus: {why}; train the bundle anew") from error
 
 
 def _scored(table: pa.Table, metadata: dict[str, Any]) -> ScoredCorpus:
+    if any(column.null_count for column in table.columns):
+        raise ValueError("a column has missing values")
+    scores = table["spam_probability"].to_numpy()
+    if not ((scores >= 0) & (scores <= 1)).all():  # which holds for no NaN
+        raise ValueError("spam_probability must be 0 to 1")
+    for name in ("model_sha256", "corpus_digest"):
+        if metadata[name] and not is_plain(metadata[name]):
+            raise ValueError(f"{name} must be one line of printable characters, is {metadata[name]!r}")
     return ScoredCorpus(
         mails=table["mail_sha256"].to_pylist(),
         spam=table["spam"].to_numpy().astype(np.int_),
         folds=table["fold"].to_numpy().astype(np.int_),
-        scores=table["spam_probability"].to_numpy(),
+        scores=scores,
         model_sha256=metadata["model_sha256"],
         corpus_digest=metadata["corpus_digest"],
     )

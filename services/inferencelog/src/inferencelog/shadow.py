@@ -67,7 +67,9 @@ class ShadowWindow:
     """Rows of `shadow_schema()` in the order of time."""
     files: int
     unreadable: dict[str, str]
-    """Path of a file that is no part of this log -> why."""
+    """Path of a file that is no part of this log -> why; both are one printable line."""
+    misplaced: int
+    """Rows of another environment or hour than their partition's; not in the table."""
     other_models: int
     """Rows of other models than those asked for; not in the table."""
     duplicates: int
@@ -245,6 +247,7 @@ def read_shadow(
 
     Raises:
         StoreError: The store cannot be read.
+        WindowError: The window holds more than `WINDOW_ROWS` rows.
         ValueError: No environment, or no window.
     """
     window = read_rows(store, environment, start, end, shadow_schema())
@@ -255,7 +258,15 @@ def read_shadow(
     once = _firsts(ours)
     again = ours.num_rows - once.num_rows
     contradictions = _contradictions(ours, once) if again else 0
-    return ShadowWindow(once, window.files, window.unreadable, table.num_rows - ours.num_rows, again, contradictions)
+    return ShadowWindow(
+        table=once,
+        files=window.files,
+        unreadable=window.unreadable,
+        misplaced=window.other_environment + window.other_hour,
+        other_models=table.num_rows - ours.num_rows,
+        duplicates=again,
+        contradictions=contradictions,
+    )
 
 
 _MAIL = ["request_id", "position"]

@@ -10,9 +10,11 @@ from uuid import uuid4
 from pyarrow import ArrowException, fs
 
 from inferencelog.errors import LogError, StoreError
+from inferencelog.text import one_line
 
 CONNECT_SECONDS = 3.0
 ATTEMPTS = 2
+ERROR_CHARACTERS = 1_000
 
 
 class Store(Protocol):
@@ -32,6 +34,9 @@ class Store(Protocol):
 
     def folders(self, folder: str) -> list[str]:
         """The paths of the folders in a folder, sorted; none where it is missing."""
+
+    def entries(self, folder: str) -> list[tuple[str, str]]:
+        """The paths of all that is in a folder, sorted, each with why it is no file to read; "" for one that is."""
 
     def uri(self, path: str = "") -> str:
         """What a person can find a file by."""
@@ -64,6 +69,17 @@ def split_file(uri: str) -> tuple[Store, str]:
     return open_store(folder or ("/" if uri.startswith("/") else ".")), name
 
 
+_ODD = {fs.FileType.File: "", fs.FileType.Directory: "is a folder"}
+
+
+def _base_name(info: fs.FileInfo) -> tuple[str, str]:
+    """A name, and why nothing can be read by it; "" where something can."""
+    try:
+        return info.base_name, ""
+    except UnicodeDecodeError as error:
+        return error.object.decode(errors="backslashreplace"), "has a name that is no UTF-8"
+
+
 class _ArrowStore:
     """What both kinds do alike, through Arrow's file systems."""
 
@@ -94,18 +110,26 @@ class _ArrowStore:
     def folders(self, folder: str) -> list[str]:
         return self._list(folder, fs.FileType.Directory)
 
+    def entries(self, folder: str) -> list[tuple[str, str]]:
+        named = [(*_base_name(info), info.type) for info in self._infos(folder)]
+        return sorted((f"{folder}/{name}", odd or _ODD.get(kind, "is no regular file")) for name, odd, kind in named)
+
     def _list(self, folder: str, kind: fs.FileType) -> list[str]:
+        named = [_base_name(info) for info in self._infos(folder) if info.type == kind]
+        return sorted(f"{folder}/{name}" for name, odd in named if not odd)
+
+    def _infos(self, folder: str) -> list[fs.FileInfo]:
         try:
-            found = self._fs.get_file_info(fs.FileSelector(self._path(folder), allow_not_found=True))
+            found: list[fs.FileInfo] = self._fs.get_file_info(fs.FileSelector(self._path(folder), allow_not_found=True))
         except (OSError, ArrowException) as error:
             raise self._error("list", folder, error) from error
-        return sorted(f"{folder}/{info.base_name}" for info in found if info.type == kind)
+        return found
 
     def _path(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root
 
     def _error(self, what: str, path: str, error: Exception) -> StoreError:
-        return StoreError(f"cannot {what} {self.uri(path)}: {error}")
+        return StoreError(one_line(f"cannot {what} {self.uri(path)}: {error}", ERROR_CHARACTERS))
 
 
 class FolderStore(_ArrowStore):
