@@ -29,7 +29,8 @@ SERVED := trainer predictor transformer gateway local
 PROJECTS := $(SERVICES:%=services/%) tests tests/audit tests/bench tests/bench/mlserver tests/hold
 ready = $(1)/.venv/.ready
 
-say = @printf '\033[1m==> %s  %s\033[0m\n' "$$(date +%T)" "$(1)"
+# On standard error: what a target prints may go into a file, as in make render > all.yaml.
+say = @printf '\033[1m==> %s  %s\033[0m\n' "$$(date +%T)" "$(1)" >&2
 
 ##@ Use
 
@@ -387,7 +388,7 @@ $(BUILD):
 $(BUILD)/corpus: $(call ready,services/trainer) FORCE | $(BUILD)
 	@folder="$${CORPUS_DIR:-}"; \
 	if [ -z "$$folder" ]; then \
-	  [ -d $(CORPORA) ] || printf '\033[1m==> %s  corpus\033[0m\n' "$$(date +%T)"; \
+	  [ -d $(CORPORA) ] || printf '\033[1m==> %s  corpus\033[0m\n' "$$(date +%T)" >&2; \
 	  folder="$$(services/trainer/.venv/bin/trainer corpus --cache $(CORPORA))"; \
 	fi; \
 	if [ "$$folder" != "$$(cat $@ 2>/dev/null)" ] || [ -n "$$(find -L "$$folder" -newer $@ -print -quit)" ]; then \

@@ -1,6 +1,7 @@
 """What Dockerfiles and workflows have to have in common, and what a review would miss."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,3 +118,13 @@ def test_credentials_stay_where_something_is_pushed() -> None:
 def test_production_has_owners() -> None:
     owned = re.findall(r"^(/\S+) +@", (ROOT / ".github/CODEOWNERS").read_text(), re.MULTILINE)
     assert {"/environments/production/", "/argocd/", "/.github/"} <= set(owned)
+
+
+@pytest.mark.parametrize("target", ["render", "diff", "pinned-image", "build/corpus"])
+def test_progress_is_no_part_of_what_a_target_prints(target: str) -> None:
+    """As on a fresh clone, where setting up says what it does before the manifests come."""
+    stale = [f"--what-if={path}" for path in ("services/release/uv.lock", "services/trainer/uv.lock")]
+    command = ["make", "--dry-run", "--no-print-directory", *stale, target]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    progress = [line for line in done.stdout.splitlines() if "==>" in line]
+    assert progress and all(">&2" in line for line in progress), progress
