@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import chromium
 import pytest
+from playwright.async_api import Browser
 from s3_server import S3Server, s3_server
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -165,6 +167,15 @@ def s3(tmp_path: Path) -> Iterator[S3Server]:
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         yield session
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    executable = chromium.find()
+    if executable is None:
+        pytest.skip("NO BROWSER, so nothing is known about the pages: install chromium")
+    async with chromium.launched(executable) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -22,15 +22,6 @@ WIDE: ViewportSize = {"width": 1280, "height": 800}
 NARROW: ViewportSize = {"width": 320, "height": 640}
 
 
-@pytest.fixture(scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    executable = chromium.find()
-    if executable is None:
-        pytest.skip("NO BROWSER, so nothing is known about the page: install chromium")
-    async with chromium.launched(executable) as found:
-        yield found
-
-
 class Visit:
     """The page, opened; what it asked for, and what it complained of."""
 

@@ -95,7 +95,8 @@ async def test_probes_metrics_and_documentation(http: aiohttp.ClientSession, sha
     status, ready = await get(http, shared, "/ready")
     assert (status, json.loads(ready)["environments"]) == (200, {"staging": "ready", "production": "ready"})
     assert 'gateway_batch_mails_count{environment="staging"}' in (await get(http, shared, "/metrics"))[1]
-    assert "swagger" in (await get(http, shared, "/docs"))[1]
+    assert "docs/swagger-ui-bundle.js" in (await get(http, shared, "/docs"))[1]
+    assert (await get(http, shared, "/redoc"))[0] == 404
     assert PREDICT in json.loads((await get(http, shared, "/openapi.json"))[1])["paths"]
 
 

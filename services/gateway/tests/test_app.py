@@ -222,10 +222,12 @@ async def test_a_bug_is_a_problem_with_the_request_id(
 
 
 async def test_openapi_describes_bodies_headers_and_problems(http: httpx.AsyncClient) -> None:
-    operation = (await http.get("/openapi.json")).json()["paths"][PREDICT]["post"]
+    document = (await http.get("/openapi.json")).json()
+    operation = document["paths"][PREDICT]["post"]
     assert {"200", "400", "413", "422", "502", "503", "504"} <= operation["responses"].keys()
     assert operation["parameters"][0]["schema"]["enum"] == ["staging", "production"]
-    assert "email_content" in operation["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    assert operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/PredictRequest")
+    assert "email_content" in document["components"]["schemas"]["PredictRequest"]["properties"]
 
 
 async def test_a_hostile_answer_never_reaches_the_client(http: httpx.AsyncClient, transformer: FakeTransformer) -> None:

@@ -1,6 +1,7 @@
 """The HTTP API: predict and batch-predict."""
 
 import asyncio
+from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -24,10 +25,17 @@ PREDICT_PATH = f"{PREFIX}/predict"
 BATCH_PREDICT_PATH = f"{PREFIX}/batch-predict"
 
 
+class Prediction(StrEnum):
+    """What the model calls a mail: spam from its threshold on, else ham."""
+
+    SPAM = "spam"
+    HAM = "ham"
+
+
 class Verdict(BaseModel):
     """What one mail is."""
 
-    prediction: str = Field(description="`spam` or `ham`, by the model's threshold.", examples=["spam"])
+    prediction: Prediction
     spam_probability: float = Field(ge=0, le=1, examples=[0.9931])
 
 
@@ -95,6 +103,7 @@ class Api:
                 path,
                 handler,
                 methods=["POST"],
+                operation_id=handler.__name__,
                 responses={HTTPStatus.OK.value: {"model": response}},
                 openapi_extra=self.documented(body),
             )
@@ -193,7 +202,7 @@ class Api:
     def documented(self, body: type[BaseModel]) -> dict[str, Any]:
         """Headers and body of an endpoint, for OpenAPI."""
         environment = openapi.described_environment(self._known, self._settings.default_environment)
-        content = {"application/json": {"schema": body.model_json_schema()}}
+        content = {"application/json": {"schema": openapi.reference(body)}}
         documented = {
             "parameters": [environment, openapi.described_request_id(), openapi.described_canary_key()],
             "requestBody": {"required": True, "content": content},

@@ -18,11 +18,20 @@ from gateway.access import SECURITY_SCHEMES, Access
 from gateway.access_log import AccessLog, LineBuffer
 from gateway.api import Api
 from gateway.coalescer import Coalescer, Limits
+from gateway.docs import docs_routes
 from gateway.experiment import Experiment
 from gateway.explain import Explain
 from gateway.gate import Gate
 from gateway.metrics import observe_request
-from gateway.openapi import PROBE_STATUSES, described_request_id, metrics_responses, problem_responses, ready_responses
+from gateway.openapi import (
+    PROBE_STATUSES,
+    Alive,
+    described_request_id,
+    metrics_responses,
+    problem_responses,
+    ready_responses,
+    with_components,
+)
 from gateway.page import page_routes
 from gateway.predict_path import PredictPath
 from gateway.problems import Problem
@@ -49,12 +58,15 @@ class GatewayApp(FastAPI):
         tracer: Tracer | None = None,
         experiment: Experiment | None = None,
     ) -> None:
-        super().__init__(title="Spam detector", version="1", lifespan=lifespan, redirect_slashes=False)
+        # FastAPI's own pages load scripts from a CDN; `docs_routes` has all that it needs here.
+        super().__init__(
+            title="Spam detector", version="1", lifespan=lifespan, redirect_slashes=False, docs_url=None, redoc_url=None
+        )
         self._access = access
         api = Api(settings, environments, access, experiment)
         self.include_router(api.router())
         self.include_router(Explain(settings, api).router())
-        self.router.routes.extend(page_routes(settings))
+        self.router.routes.extend([*page_routes(settings), *docs_routes()])
         self._lines = LineBuffer()
         # The order of every request: its id, the gate, and only then its body.
         self.gate = Gate(PredictPath(super().__call__, api), environments, settings)
@@ -68,10 +80,10 @@ class GatewayApp(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """The description of the API; with the ways to send a key where one is needed."""
-        described = super().openapi()
-        if self._access:
-            described["components"]["securitySchemes"] = SECURITY_SCHEMES
-        return described
+        if not self.openapi_schema:
+            with_components(super().openapi(), SECURITY_SCHEMES if self._access else None)
+        assert self.openapi_schema is not None
+        return self.openapi_schema
 
 
 def create_app(settings: Settings, tracer: Tracer | None = None) -> GatewayApp:
@@ -108,14 +120,14 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> GatewayApp:
 
 
 def _add_probes(app: FastAPI, readiness: Readiness) -> None:
-    named = {"parameters": [described_request_id()]}
+    shared: dict[str, Any] = {"tags": ["probes"], "openapi_extra": {"parameters": [described_request_id()]}}
 
-    @app.get("/health", tags=["probes"], responses=problem_responses(PROBE_STATUSES), openapi_extra=named)
-    async def health() -> dict[str, str]:
+    @app.get("/health", operation_id="health", responses=problem_responses(PROBE_STATUSES), **shared)
+    async def health() -> Alive:
         """Whether the process is alive."""
-        return {"status": "alive"}
+        return Alive(status="alive")
 
-    @app.get("/ready", tags=["probes"], responses=ready_responses(), openapi_extra=named)
+    @app.get("/ready", operation_id="ready", responses=ready_responses(), **shared)
     async def ready() -> Response:
         """Which environments can be served; 503 when none can."""
         states = await readiness.check()
@@ -149,6 +161,7 @@ def _instrument(app: FastAPI) -> None:
     instrumentator.add(observe_request).instrument(app).expose(
         app,
         tags=["probes"],
+        operation_id="metrics",
         response_class=PlainTextResponse,
         responses=metrics_responses(),
         openapi_extra={"parameters": [described_request_id()]},

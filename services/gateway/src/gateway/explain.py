@@ -72,6 +72,7 @@ class Explain:
             "/explain",
             self.explain,
             methods=["POST"],
+            operation_id="explain",
             responses={HTTPStatus.OK.value: {"model": ExplainResponse}},
             openapi_extra=self._api.documented(PredictRequest),
         )

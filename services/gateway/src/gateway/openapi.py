@@ -5,11 +5,12 @@ made from the description by schemathesis find no other.
 """
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from gateway.problems import MEDIA_TYPE
+from gateway.requests import BatchPredictRequest, PredictRequest
 
 REQUEST_ID_PATTERN = r"^[\x21-\x7e]{1,128}$"
 PROBE_STATUSES = (
@@ -48,6 +49,13 @@ _WHEN = {
 _SAME_ID = {"schema": {"type": "string"}, "required": True, "description": "The request's id, taken or made."}
 
 
+class FieldError(BaseModel):
+    """What is wrong with a field of the body."""
+
+    field: str = Field(description="`body` for the whole of it.", examples=["email_content"])
+    reason: str
+
+
 class ProblemDetails(BaseModel):
     """Every error (RFC 9457)."""
 
@@ -56,18 +64,46 @@ class ProblemDetails(BaseModel):
     status: int
     detail: str = Field(description="What went wrong and what to do about it.")
     request_id: str
+    errors: list[FieldError] = Field(default_factory=list, description="The body's faults, of `invalid-body`.")
+    known_environments: list[str] = Field(default_factory=list, description="Of `unknown-environment`.")
+    allowed_environments: list[str] = Field(default_factory=list, description="The key's, of `forbidden-environment`.")
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"]
 
 
 class Ready(BaseModel):
     """Which environments can be served."""
 
-    status: str = Field(examples=["ready"])
+    status: Literal["ready", "unready"]
     environments: dict[str, str] = Field(examples=[{"staging": "ready", "production": "unreachable"}])
+
+
+COMPONENTS: tuple[type[BaseModel], ...] = (ProblemDetails, Ready, PredictRequest, BatchPredictRequest)
+"""Models that operations refer to by name; FastAPI adds the others by itself."""
+
+
+def reference(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the schema that stands for one of `COMPONENTS`."""
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def with_components(document: dict[str, Any], security_schemes: dict[str, Any] | None) -> None:
+    """Add to a document what its references name, and the ways to send a key where one is needed."""
+    components = document.setdefault("components", {})
+    for model in COMPONENTS:
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        components.setdefault("schemas", {}).update(schema.pop("$defs", {}) | {model.__name__: schema})
+    if security_schemes:
+        components["securitySchemes"] = security_schemes
 
 
 def problem_responses(statuses: tuple[HTTPStatus, ...]) -> dict[int | str, dict[str, Any]]:
     """FastAPI's `responses` of an operation that can answer with problems of these statuses."""
-    content = {MEDIA_TYPE: {"schema": ProblemDetails.model_json_schema()}}
+    content = {MEDIA_TYPE: {"schema": reference(ProblemDetails)}}
     return {
         status.value: {"description": _WHEN[status], "content": content, "headers": _headers(status)}
         for status in statuses
@@ -76,12 +112,13 @@ def problem_responses(statuses: tuple[HTTPStatus, ...]) -> dict[int | str, dict[
 
 def ready_responses() -> dict[int | str, dict[str, Any]]:
     """FastAPI's `responses` of the readiness probe: the same object with both statuses."""
-    content = {"application/json": {"schema": Ready.model_json_schema()}}
-    return {
-        **problem_responses(PROBE_STATUSES),
-        HTTPStatus.OK.value: {"description": "Some environment can be served", "content": content},
-        HTTPStatus.SERVICE_UNAVAILABLE.value: {"description": "No environment can be served", "content": content},
-    }
+    content = {"application/json": {"schema": reference(Ready)}}
+    responses = problem_responses(PROBE_STATUSES)
+    unready = responses[HTTPStatus.SERVICE_UNAVAILABLE.value]
+    unready["description"] = "No environment can be served; or, as a problem, too many connections"
+    unready["content"] = content | unready["content"]
+    del unready["headers"]["Retry-After"]
+    return responses | {HTTPStatus.OK.value: {"description": "Some environment can be served", "content": content}}
 
 
 def metrics_responses() -> dict[int | str, dict[str, Any]]:

@@ -3,8 +3,11 @@ What clients outside of the cluster may ask for: the API, its description, and w
 is for Prometheus and names the holders of API keys. Lists of [type as in Ingress, type as in HTTPRoute, path].
 */}}
 {{- define "gateway.entrancePaths" -}}
-{{- $paths := list (list "Prefix" "PathPrefix" "/api/v1") -}}
-{{- range list "/docs" "/openapi.json" "/health" "/ready" -}}
+{{- $paths := list -}}
+{{- range list "/api/v1" "/docs" -}}
+{{- $paths = append $paths (list "Prefix" "PathPrefix" .) -}}
+{{- end -}}
+{{- range list "/openapi.json" "/health" "/ready" -}}
 {{- $paths = append $paths (list "Exact" "Exact" .) -}}
 {{- end -}}
 {{- $paths | toJson -}}

@@ -1,0 +1,62 @@
+"""The API's page as a client gets it; tests/test_docs.py has a browser open it."""
+
+import re
+from importlib.resources import files
+
+import httpx
+import pytest
+
+import gateway.docs
+from gateway.app import create_app
+from gateway.settings import Settings
+
+PATHS = ["/docs", "/docs/docs.js", "/docs/docs.css", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"]
+
+
+def client() -> httpx.AsyncClient:
+    app = create_app(Settings(environments={"staging": "http://127.0.0.1:1"}))  # type: ignore[dict-item]
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gw")
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_nothing_is_loaded_from_elsewhere_and_nothing_inline_runs(path: str) -> None:
+    async with client() as http:
+        response = await http.get(path)
+    assert response.status_code == 200
+    policy = dict(each.strip().split(" ", 1) for each in response.headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["referrer-policy"] == "no-referrer"
+
+
+async def test_the_page_names_files_of_this_gateway_only() -> None:
+    async with client() as http:
+        page = (await http.get("/docs")).text
+        named = re.findall(r'(?:src|href)="([^"]*)"', page)
+        for path in set(named) - {"data:,"}:
+            assert (await http.get(f"/{path}")).status_code == 200, path
+    assert not re.search(r"<script>|<style|\son\w+=|//", page.replace("<!doctype html>", ""))
+
+
+async def test_files_are_kept_as_long_as_they_are_the_same() -> None:
+    async with client() as http:
+        first = await http.get("/docs/swagger-ui-bundle.js")
+        again = await http.get("/docs/swagger-ui-bundle.js", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_a_large_file_is_sent_whole_though_in_pieces() -> None:
+    async with client() as http:
+        response = await http.get("/docs/swagger-ui-bundle.js")
+    package, folder = gateway.docs.SWAGGER_UI
+    assert response.content == files(package).joinpath(folder, "swagger-ui-bundle.js").read_bytes()
+    assert int(response.headers["content-length"]) == len(response.content) > 1_000_000
+
+
+@pytest.mark.parametrize("path", ["/redoc", "/docs/oauth2-redirect", "/docs/", "/docs/../app.py", "/docs/LICENSE"])
+async def test_there_is_nothing_else(path: str) -> None:
+    async with client() as http:
+        response = await http.get(path)
+    assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
