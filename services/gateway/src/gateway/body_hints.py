@@ -42,7 +42,10 @@ _FORM = re.compile(rb"[\w.%+\[\]-]{1,100}=")
 _HEADER = re.compile(rb"(?:From \S+ |>?[!-9;-~]{1,76}:(?:\s|$))")
 _YAML = re.compile(rb"(?:---\s+)?(?:email_content|emails):")
 _ESCAPED_QUOTES = re.compile(rb"[{\[]\s*\\+\"")
-_SINGLE_QUOTES = re.compile(rb"[{\[]\s*'")
+_SINGLE_QUOTES = re.compile(rb"[{\[]\s*(?:'|\"\w+\"\s*:\s*\[?\s*')")
+_CURLED_QUOTES = re.compile(rb"[{\[]\s*(?:\"\w+\"\s*:\s*)?\xe2\x80[\x98-\x9f]")
+_OBJECT = b"[object Object]"
+"""What JavaScript makes of an object that nobody turned into JSON."""
 _BARE_NAME = re.compile(rb"\{\s*[A-Za-z_]")
 
 
@@ -131,6 +134,8 @@ def _text_hint(text: bytes, size: int, field: str) -> str | None:
         return f"looks like multipart/form-data (curl -F), not JSON; {send} (curl -d)"
     if size <= _LOOKED_AT and _FILE_NAME.fullmatch(text):
         return "is the name of a file, not its content; curl reads a file with --data-binary @mail.json, not --data-raw"
+    if text.startswith((b"%7B", b"%7b", b"eyJ")):
+        return f"looks like JSON in {'base64' if text[:1] == b'e' else 'URL encoding'}; send it as it is"
     if _YAML.match(text):
         return f"looks like YAML, not JSON; {send}"
     if _FORM.match(text):
@@ -141,7 +146,7 @@ def _text_hint(text: bytes, size: int, field: str) -> str | None:
         return f"looks like a raw mail, not JSON; {wrap}"
     if text.startswith(b"<"):
         return f"looks like HTML or XML, not JSON; {wrap}"
-    return f"is no JSON; {wrap}"
+    return f"is binary data, not JSON; {send}" if b"\0" in text else f"is no JSON; {wrap}"
 
 
 def _json_hint(text: bytes, field: str, error: str) -> str:
@@ -151,6 +156,10 @@ def _json_hint(text: bytes, field: str, error: str) -> str:
         return f"has backslashes before its quotes; {send}"
     if _SINGLE_QUOTES.match(text):
         return f"has single quotes, JSON has double ones; {send} (in Python, json.dumps makes it)"
+    if _CURLED_QUOTES.match(text):
+        return f"has curled quotes, JSON has straight ones; {send}"
+    if text.startswith(_OBJECT):
+        return f"is JavaScript's name of an object; {send} (JSON.stringify makes it)"
     if _BARE_NAME.match(text):
         return f"has a name without double quotes; {send} (a shell may have taken them away: send a file)"
     if "trailing characters" in error:
