@@ -24,7 +24,7 @@ unexport VIRTUAL_ENV
 
 # Ports and corpus may be set on the command line, make run PORT=9000, or in the environment: make hands both on.
 
-SERVICES := features bundle corpus replicas tracing oip inferencelog trainer predictor transformer gateway baseline drift local release evidence
+SERVICES := features bundle corpus replicas runtime tracing oip inferencelog trainer predictor transformer gateway baseline drift local release evidence
 SERVED := trainer predictor transformer gateway local
 PROJECTS := $(SERVICES:%=services/%) tests tests/audit tests/bench tests/bench/mlserver tests/hold
 ready = $(1)/.venv/.ready

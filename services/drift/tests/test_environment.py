@@ -16,7 +16,7 @@ NEVER_IMPORTED = {
 IMPORTED = """
 import importlib.metadata, json, sys
 import drift.__main__, drift.detector, drift.gauges, drift.report
-drift.__main__.configure_logging()
+drift.__main__.configure_batch_logging()
 modules = {name.partition(".")[0] for name in sys.modules}
 packages = importlib.metadata.packages_distributions()
 print(json.dumps(sorted({name for module in modules for name in packages.get(module, [module])})))

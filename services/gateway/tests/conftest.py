@@ -123,3 +123,14 @@ def make_coalescer(
 
 def mail(p: float) -> Mail:
     return Mail(str(p), f"request-{p}")
+
+
+@pytest.fixture(autouse=True)
+def lines_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pytest capture what goes to standard output past `sys.stdout`."""
+
+    class Printed:
+        def add(self, line: bytes) -> None:
+            print(line.decode())
+
+    monkeypatch.setattr("gateway.app.stdout", Printed)

@@ -10,14 +10,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pythonjsonlogger.json import JsonFormatter
-
 from baseline.errors import GeneratorError
 from baseline.from_corpus import from_corpus
 from baseline.from_log import from_log
 from bundle import MANIFEST_NAME, MODEL_NAME, BundleError, load, read_manifest
 from corpus import CorpusError
 from inferencelog import WINDOW_ROWS, Baseline, LogError, open_store, split_file, write_baseline
+from runtime import configure_batch_logging, print_result
 
 LEAST_ROWS = 1000
 """Below that the detector could tell little: what it can see is bounded by the smaller of its two samples."""
@@ -26,14 +25,14 @@ LEAST_ROWS = 1000
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make a baseline; one JSON object a line on standard error, the baseline's place on standard output."""
     options = _parser().parse_args(arguments)
-    _log_json()
+    configure_batch_logging("stderr")
     try:
         baseline = options.make(options)
         _write(baseline, options.out)
     except (GeneratorError, BundleError, CorpusError, LogError, ValueError) as error:
         logging.getLogger("baseline").error(str(error))
         return 1
-    print(options.out)
+    print_result(options.out)
     return 0
 
 
@@ -110,13 +109,6 @@ def _write(baseline: Baseline, uri: str) -> None:
             "source": baseline.source,
         },
     )
-
-
-def _log_json() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    names = {"asctime": "time", "levelname": "level", "name": "logger"}
-    handler.setFormatter(JsonFormatter("{asctime}{levelname}{name}{message}", style="{", rename_fields=names))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from drift.errors import DriftError
-from drift.logs import configure_logging
 from drift.settings import Settings, read_settings
 from inferencelog import LogError
+from runtime import configure_batch_logging
 
 log = logging.getLogger("drift")
 
@@ -19,7 +19,7 @@ DONE, FAILED, REFUSED = 0, 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare once, and say in the exit code whether that could be done: 0 done, 1 failed, 2 wrong settings."""
-    configure_logging()
+    configure_batch_logging()
     try:
         settings = read_settings(arguments)
     except ValidationError as error:

@@ -2,14 +2,11 @@
 
 import gc
 import logging
-import logging.config
 import sys
-from typing import Any
 
 import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
-from pythonjsonlogger.core import RESERVED_ATTRS
 
 import tracing
 from gateway import make_key
@@ -17,6 +14,7 @@ from gateway.api_keys import ApiKeysError
 from gateway.app import create_app
 from gateway.server import ConnectionLimits, Server, connections
 from gateway.settings import Settings
+from runtime import configure_logging, end_at_sigterm
 
 BACKLOG = 65_535
 """Connections that wait to be accepted, as many as the kernel allows (net.core.somaxconn): of a flood of them that is
@@ -24,29 +22,13 @@ larger the rest, and whoever else comes then, would ask again only after 1, 3 an
 KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 s that load balancers keep idle connections, so that they never use one we have closed."""
 
-LOG_CONFIG: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "json": {
-            "()": "pythonjsonlogger.json.JsonFormatter",
-            "fmt": "{asctime}{levelname}{name}{message}",
-            "style": "{",
-            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
-            "reserved_attrs": [*RESERVED_ATTRS, "color_message"],
-        },
-    },
-    "handlers": {"stdout": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}},
-    "root": {"handlers": ["stdout"], "level": "INFO"},
-}
-
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT, requests under way are finished; with arguments, make an API key."""
     if len(sys.argv) > 1:
         make_key.run(sys.argv[1:])
         return
-    logging.config.dictConfig(LOG_CONFIG)
+    configure_logging()
     try:
         settings, traced = Settings(), tracing.Settings()
         app = create_app(settings, tracing.start(traced, "gateway"))
@@ -72,6 +54,7 @@ def main() -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
+    end_at_sigterm()
     Server(config, settings.drain_seconds).run()
 
 

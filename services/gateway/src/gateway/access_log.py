@@ -2,8 +2,6 @@
 
 import logging
 import re
-import sys
-from asyncio import get_running_loop
 from datetime import UTC, datetime
 from http import HTTPStatus
 from random import getrandbits
@@ -15,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import traces
 from gateway.problems import Problem, repeated_header
+from runtime import Lines
 from tracing import Tracer
 
 log = logging.getLogger("gateway")
@@ -23,7 +22,6 @@ REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 LOGGED_CHARACTERS = 200
 """Of a path that a log line has."""
 QUIET_PATHS = frozenset({"/health", "/ready", "/metrics"})
-FLUSH_SECONDS = 0.1
 QUIET = "quiet"
 """In a request's state: it is counted by the line of another."""
 
@@ -33,30 +31,10 @@ def new_request_id() -> str:
     return f"{getrandbits(128):032x}"
 
 
-class LineBuffer:
-    """Lines for stdout, written together: a system call for each would cost as much as the rest of the line."""
-
-    def __init__(self) -> None:
-        self._lines: list[bytes] = []
-
-    def add(self, line: bytes) -> None:
-        """Take a line; it is written within `FLUSH_SECONDS`."""
-        if not self._lines:
-            get_running_loop().call_later(FLUSH_SECONDS, self.flush)
-        self._lines.append(line)
-
-    def flush(self) -> None:
-        """Write what waits."""
-        if self._lines:
-            sys.stdout.write(b"\n".join([*self._lines, b""]).decode())
-            sys.stdout.flush()
-            self._lines.clear()
-
-
 class AccessLog:
     """ASGI middleware: takes or makes the request id, returns it, logs the request, and traces it if it is sampled."""
 
-    def __init__(self, app: ASGIApp, lines: LineBuffer, tracer: Tracer | None = None) -> None:
+    def __init__(self, app: ASGIApp, lines: Lines, tracer: Tracer | None = None) -> None:
         self._app = app
         self._lines = lines
         self._tracer = tracer

@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from gateway.access import SECURITY_SCHEMES, Access
-from gateway.access_log import AccessLog, LineBuffer
+from gateway.access_log import AccessLog
 from gateway.api import Api
 from gateway.coalescer import Coalescer, Limits
 from gateway.docs import docs_routes
@@ -39,6 +39,7 @@ from gateway.readiness import KEPT_SECONDS, Readiness
 from gateway.settings import Settings
 from gateway.transformer_client import TransformerClient, open_session
 from replicas import Replicas
+from runtime import stdout
 from tracing import Tracer
 
 CLIENT_CLOSED_REQUEST = 499
@@ -67,16 +68,13 @@ class GatewayApp(FastAPI):
         self.include_router(api.router())
         self.include_router(Explain(settings, api).router())
         self.router.routes.extend([*page_routes(settings), *docs_routes()])
-        self._lines = LineBuffer()
         # The order of every request: its id, the gate, and only then its body.
         self.gate = Gate(PredictPath(super().__call__, api), environments, settings)
-        self._outermost = AccessLog(self.gate, self._lines, tracer)
+        self._outermost = AccessLog(self.gate, stdout(), tracer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Request ids and log lines first, then the short way for predict requests, then the framework."""
         await self._outermost(scope, receive, send)
-        if scope["type"] == "lifespan":
-            self._lines.flush()
 
     def openapi(self) -> dict[str, Any]:
         """The description of the API; with the ways to send a key where one is needed."""

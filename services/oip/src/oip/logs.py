@@ -1,16 +1,22 @@
-"""One JSON object a line on stdout, for our loggers and for those of KServe and uvicorn."""
+"""The log of a model server: that of our other servers, with fewer lines of KServe's and uvicorn's."""
 
 import logging
-import logging.config
 import warnings
-from typing import Any
 
 from fastapi.exceptions import FastAPIDeprecationWarning
 from kserve.errors import InvalidInput, ModelNotFound, ModelNotReady, ServerNotReady
-from pythonjsonlogger.core import RESERVED_ATTRS
+
+import runtime
 
 # What the SDK raises for a request that it cannot serve; the client is told, and may send as many as it likes.
 REFUSALS = (InvalidInput, ModelNotFound, ModelNotReady, ServerNotReady, NotImplementedError)
+LEVELS = {
+    "httpx": "WARNING",
+    "kserve": "WARNING",
+    "kserve.trace": "WARNING",
+    "uvicorn": "INFO",
+    "uvicorn.access": "CRITICAL",
+}
 
 
 class NoRefusals(logging.Filter):
@@ -21,40 +27,18 @@ class NoRefusals(logging.Filter):
         return not (record.exc_info and isinstance(record.exc_info[1], REFUSALS))
 
 
-LOG_CONFIG: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "json": {
-            "()": "pythonjsonlogger.json.JsonFormatter",
-            "fmt": "{asctime}{levelname}{name}{message}",
-            "style": "{",
-            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
-            "reserved_attrs": [*RESERVED_ATTRS, "color_message"],
-        },
-    },
-    "filters": {"no_refusals": {"()": NoRefusals}},
-    "handlers": {
-        "stdout": {
-            "class": "logging.StreamHandler",
-            "formatter": "json",
-            "filters": ["no_refusals"],
-            "stream": "ext://sys.stdout",
-        }
-    },
-    "root": {"handlers": ["stdout"], "level": "INFO"},
-    "loggers": {
-        "httpx": {"level": "WARNING"},
-        "kserve": {"handlers": [], "level": "WARNING", "propagate": True},
-        "kserve.trace": {"handlers": [], "level": "WARNING", "propagate": True},
-        "uvicorn": {"handlers": [], "level": "INFO", "propagate": True},
-        "uvicorn.access": {"handlers": [], "level": "CRITICAL", "propagate": False},
-    },
-}
+NO_REFUSALS = NoRefusals()
 
 
 def configure_logging() -> None:
-    """Log one JSON object a line on stdout."""
-    logging.config.dictConfig(LOG_CONFIG)
-    # The SDK's use of FastAPI, at its first request; nothing that we could mend.
+    """Log one JSON object a line on stdout, whatever handlers KServe and uvicorn have set up."""
+    runtime.configure_logging().addFilter(NO_REFUSALS)
+    for name, level in LEVELS.items():
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.setLevel(level)
+        logger.propagate = True
+    # uvicorn would format an access line for a logger that has any handler above it.
+    logging.getLogger("uvicorn.access").propagate = False
+    # The SDK's use of FastAPI, at its first request; nothing that we could fix.
     warnings.filterwarnings("ignore", category=FastAPIDeprecationWarning)

@@ -1,0 +1,137 @@
+"""The gateway as a process whose standard output nobody reads, or that is full, closed or gone."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+SECONDS = 60
+REQUESTS = 5_000
+"""Their lines are more than may wait."""
+PIPELINED = 50
+MEBIBYTE = 1024 * 1024
+
+
+def unread() -> tuple[int, int | None]:
+    reader, writer = os.pipe()
+    return writer, reader
+
+
+def gone() -> tuple[int, int | None]:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer, None
+
+
+def full() -> tuple[int, int | None]:
+    return os.open("/dev/full", os.O_WRONLY), None
+
+
+@contextmanager
+def gateway(stdout: int) -> Iterator[tuple[subprocess.Popen[bytes], http.client.HTTPConnection]]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environ = {
+        **os.environ,
+        "PORT": str(port),
+        "HOST": "127.0.0.1",
+        "ENVIRONMENTS": '{"staging": "http://127.0.0.1:9"}',
+    }
+    process = subprocess.Popen([sys.executable, "-m", "gateway"], env=environ, stdout=stdout, stderr=subprocess.STDOUT)
+    os.close(stdout)
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+    try:
+        wait_until_it_listens(port, process)
+        yield process, client
+    finally:
+        client.close()
+        process.kill()
+        process.wait()
+
+
+def wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        assert process.poll() is None
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+        else:
+            return
+    pytest.fail("the gateway does not listen")
+
+
+def send(client: http.client.HTTPConnection, first: int = 0) -> None:
+    """Send requests whose ids are numbers, and have them all answered."""
+    with socket.create_connection((client.host, client.port), SECONDS) as connection:
+        for begin in range(first, first + REQUESTS, PIPELINED):
+            heads = [
+                b"GET /%b HTTP/1.1\r\nHost: x\r\nX-Request-ID: %0128d\r\n\r\n" % (b"x" * 200, begin + n)
+                for n in range(PIPELINED)
+            ]
+            connection.sendall(b"".join(heads))
+            answers = b""
+            while answers.count(b"HTTP/1.1 404") < PIPELINED or not answers.endswith(b"}"):
+                answers += connection.recv(1 << 20)
+
+
+def ask(client: http.client.HTTPConnection, path: str, **headers: str) -> str:
+    client.request("GET", path, headers=headers)
+    answer = client.getresponse()
+    assert answer.status in (200, 404)
+    return answer.read().decode()
+
+
+def dropped(client: http.client.HTTPConnection) -> int:
+    (line,) = [x for x in ask(client, "/metrics").splitlines() if x.startswith("log_lines_dropped_total ")]
+    return int(float(line.split()[1]))
+
+
+def resident(process: subprocess.Popen[bytes]) -> int:
+    with open(f"/proc/{process.pid}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+@pytest.mark.parametrize("output", [unread, gone, full])
+def test_serving_goes_on_memory_is_bounded_and_sigterm_ends_it(output: Callable[[], tuple[int, int | None]]) -> None:
+    stdout, reader = output()
+    with gateway(stdout) as (process, client):
+        send(client)
+        before = resident(process)
+        send(client)
+        assert json.loads(ask(client, "/health")) == {"status": "alive"}
+        assert dropped(client) > REQUESTS / 10
+        assert resident(process) - before < 12 * MEBIBYTE
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(SECONDS) == -signal.SIGTERM
+    if reader is not None:
+        os.close(reader)
+
+
+def test_once_it_is_read_again_every_request_has_a_line_or_is_counted() -> None:
+    stdout, reader = unread()
+    assert reader is not None
+    with gateway(stdout) as (process, client), os.fdopen(reader, "rb") as log:
+        send(client)
+        lost, seen, told = dropped(client), [], 0
+        while not told:
+            line = json.loads(log.readline())
+            told = line.get("lines", 0)
+            seen += [int(line["request_id"])] if "request_id" in line else []
+        assert (told, len(seen) + lost) == (lost, REQUESTS)
+        assert seen == list(range(len(seen)))
+        ask(client, "/after", **{"X-Request-ID": "after"})
+        assert json.loads(log.readline())["request_id"] == "after"
+        process.send_signal(signal.SIGTERM)
+        *_, last = [json.loads(line) for line in log]
+        assert last["message"].startswith("Finished server process")
