@@ -11,8 +11,11 @@ import orjson
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import traces
-from gateway.problems import Problem, repeated_header
+from gateway import metrics, traces
+from gateway.metrics import NO_HANDLER
+from gateway.problems import OVERLOADED, Problem, repeated_header
+from gateway.sampled_lines import SampledLines
+from gateway.turns import Turns
 from runtime import Lines
 from tracing import Tracer
 
@@ -34,9 +37,11 @@ def new_request_id() -> str:
 class AccessLog:
     """ASGI middleware: takes or makes the request id, returns it, logs the request, and traces it if it is sampled."""
 
-    def __init__(self, app: ASGIApp, lines: Lines, tracer: Tracer | None = None) -> None:
+    def __init__(self, app: ASGIApp, lines: Lines, turns: Turns, tracer: Tracer | None = None) -> None:
         self._app = app
         self._lines = lines
+        self._turns = turns
+        self._sampled = SampledLines()
         self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,8 +65,10 @@ class AccessLog:
             await send(message)
 
         try:
-            app = refusal.response(Request(scope)) if refusal else self._app
-            await app(scope, receive, send_with_id)
+            if refusal:
+                await self._refuse(refusal, scope, receive, send_with_id)
+            else:
+                await self._app(scope, receive, send_with_id)
         except Exception:
             log.exception("request failed", extra=state)
             if not status:
@@ -71,8 +78,28 @@ class AccessLog:
         if QUIET not in state:
             self._log(scope, status, perf_counter() - started)
 
+    async def _refuse(self, refusal: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+        started = perf_counter()
+        await self._turns.refused(refusal)
+        await refusal.response(Request(scope))(scope, receive, send)
+        seconds = metrics.seconds_of("", NO_HANDLER, scope["method"], str(refusal.status.value))
+        seconds.observe(perf_counter() - started)
+
+    def _is_left_out(self, scope: Scope, status: int) -> bool:
+        """Whether the line of a refusal or a page stands for this one, too; its own says for how many it stands."""
+        state = scope["state"]
+        is_page = status < HTTPStatus.BAD_REQUEST and scope["method"] == "GET"
+        is_refusal = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+        if not (is_page or is_refusal or state.get("problem") == OVERLOADED) or "refused_before" in state:
+            return False
+        kind = scope["path"] if is_page else (state.get("problem"), state.get("environment"), state.get("key"))
+        left_out = self._sampled.left_out((status, kind))
+        if left_out:
+            state["answered_before" if is_page else "refused_before"] = left_out
+        return left_out is None
+
     def _log(self, scope: Scope, status: int, seconds: float) -> None:
-        if _is_quiet(scope):
+        if _is_quiet(scope) or self._is_left_out(scope, status):
             return
         line = {
             "time": datetime.now(UTC),

@@ -23,6 +23,7 @@ from gateway.experiment import Experiment
 from gateway.explain import Explain
 from gateway.gate import Gate
 from gateway.metrics import observe_request
+from gateway.metrics_page import MetricsPage
 from gateway.openapi import (
     PROBE_STATUSES,
     Alive,
@@ -37,14 +38,19 @@ from gateway.predict_path import PredictPath
 from gateway.problems import Problem
 from gateway.readiness import KEPT_SECONDS, Readiness
 from gateway.settings import Settings
+from gateway.side_path import Answer, SidePath
 from gateway.transformer_client import TransformerClient, open_session
+from gateway.turns import Turns
 from replicas import Replicas
 from runtime import stdout
 from tracing import Tracer
 
 CLIENT_CLOSED_REQUEST = 499
+SIDE_REQUESTS_IN_A_TURN = 8
+"""Requests that are no mail, or refused, that one turn of the event loop answers: less than a millisecond of work."""
 TRACES_SECONDS = 2.0
 """How long the last spans may take at the end."""
+ALIVE = Alive(status="alive").model_dump_json().encode()
 
 
 class GatewayApp(FastAPI):
@@ -55,6 +61,7 @@ class GatewayApp(FastAPI):
         settings: Settings,
         environments: dict[str, Coalescer],
         access: Access | None,
+        answers: dict[str, Answer],
         lifespan: Lifespan[FastAPI],
         tracer: Tracer | None = None,
         experiment: Experiment | None = None,
@@ -68,9 +75,12 @@ class GatewayApp(FastAPI):
         self.include_router(api.router())
         self.include_router(Explain(settings, api).router())
         self.router.routes.extend([*page_routes(settings), *docs_routes()])
+        turns = Turns(SIDE_REQUESTS_IN_A_TURN)
         # The order of every request: its id, the gate, and only then its body.
-        self.gate = Gate(PredictPath(super().__call__, api), environments, settings)
-        self._outermost = AccessLog(self.gate, stdout(), tracer)
+        side_path = SidePath(PredictPath(super().__call__, api, turns), self.router.routes, answers, turns)
+        self.gate = Gate(side_path, environments, settings)
+        self._outermost = AccessLog(self.gate, stdout(), turns, tracer)
+        _add_error_handlers(self, turns)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Request ids and log lines first, then the short way for predict requests, then the framework."""
@@ -110,20 +120,36 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> GatewayApp:
         if tracer is not None:
             await asyncio.to_thread(tracer.close, TRACES_SECONDS)
 
-    app = GatewayApp(settings, environments, access, lifespan, tracer, experiment)
-    _add_probes(app, readiness)
-    _add_error_handlers(app)
+    answers: dict[str, Answer] = {}
+    app = GatewayApp(settings, environments, access, answers, lifespan, tracer, experiment)
+    answers |= _add_probes(app, readiness)
     _instrument(app)
     return app
 
 
-def _add_probes(app: FastAPI, readiness: Readiness) -> None:
+def _add_probes(app: FastAPI, readiness: Readiness) -> dict[str, Answer]:
+    """Add what people and machines look at, documented for OpenAPI; returns how each is answered without FastAPI."""
     shared: dict[str, Any] = {"tags": ["probes"], "openapi_extra": {"parameters": [described_request_id()]}}
+    page = MetricsPage()
 
     @app.get("/health", operation_id="health", responses=problem_responses(PROBE_STATUSES), **shared)
     async def health() -> Alive:
         """Whether the process is alive."""
         return Alive(status="alive")
+
+    async def alive() -> Response:
+        return Response(ALIVE, media_type="application/json")
+
+    @app.get(
+        "/metrics",
+        operation_id="metrics",
+        response_class=PlainTextResponse,
+        responses=metrics_responses(),
+        **shared,
+    )
+    async def metrics() -> Response:
+        """What Prometheus collects."""
+        return await page()
 
     @app.get("/ready", operation_id="ready", responses=ready_responses(), **shared)
     async def ready() -> Response:
@@ -135,10 +161,13 @@ def _add_probes(app: FastAPI, readiness: Readiness) -> None:
         status = HTTPStatus.OK if some else HTTPStatus.SERVICE_UNAVAILABLE
         return Response(orjson.dumps(body), status.value, media_type="application/json")
 
+    return {"/health": alive, "/metrics": metrics, "/ready": ready}
 
-def _add_error_handlers(app: FastAPI) -> None:
+
+def _add_error_handlers(app: FastAPI, turns: Turns) -> None:
     @app.exception_handler(Problem)
     async def problem(request: Request, error: Problem) -> Response:
+        await turns.refused(error)
         return error.response(request)
 
     @app.exception_handler(HTTPException)
@@ -156,11 +185,4 @@ def _instrument(app: FastAPI) -> None:
     instrumentator = Instrumentator(
         should_group_status_codes=False, excluded_handlers=["/metrics", "/health", "/ready"]
     )
-    instrumentator.add(observe_request).instrument(app).expose(
-        app,
-        tags=["probes"],
-        operation_id="metrics",
-        response_class=PlainTextResponse,
-        responses=metrics_responses(),
-        openapi_extra={"parameters": [described_request_id()]},
-    )
+    instrumentator.add(observe_request).instrument(app)

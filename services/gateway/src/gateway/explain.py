@@ -84,6 +84,7 @@ class Explain:
         It is answered, counted and recorded for drift detection as by predict.
         """
         environment = self._api.environment(request)
+        self._check_room(environment.environment)
         body = await self._api.body(request, environment)
         content = parse(PredictRequest, body).email_content
         sizes([content], self._settings.max_mail_bytes)
@@ -104,13 +105,16 @@ class Explain:
 
     @contextmanager
     def _room(self, environment: str) -> Iterator[None]:
-        if self._under_way[environment] >= self._settings.max_explains:
-            raise problems.overloaded(environment)
+        self._check_room(environment)
         self._under_way[environment] += 1
         try:
             yield
         finally:
             self._under_way[environment] -= 1
+
+    def _check_room(self, environment: str) -> None:
+        if self._under_way[environment] >= self._settings.max_explains:
+            raise problems.overloaded(environment)
 
 
 def _described(features: Features) -> list[dict[str, object]]:

@@ -7,6 +7,8 @@ from prometheus_fastapi_instrumentator.metrics import Info
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
+NO_HANDLER = "none"
+"""The handler of requests for paths that there are not, or refused before their path was looked at."""
 HTTP_SECONDS = Histogram(
     "http_request_duration_seconds",
     "Duration of HTTP requests in seconds",

@@ -17,14 +17,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.api import PREDICT_PATH, Api
 from gateway.metrics import observe_request
 from gateway.problems import Problem
+from gateway.turns import Turns
 
 
 class PredictPath:
     """ASGI middleware: predict requests are answered, all others passed on."""
 
-    def __init__(self, app: ASGIApp, api: Api) -> None:
+    def __init__(self, app: ASGIApp, api: Api, turns: Turns) -> None:
         self._app = app
         self._api = api
+        self._turns = turns
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -36,6 +38,7 @@ class PredictPath:
         try:
             response = await self._api.predict(request)
         except Problem as problem:
+            await self._turns.refused(problem)
             response = problem.response(request)
         except ClientDisconnect:
             return

@@ -15,6 +15,8 @@ ENDING = (
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
 )
 """Answers after which nothing more is read from their connections."""
+OVERLOADED = "overloaded"
+"""The kind of problem that a full queue is."""
 REPEATED_CHARACTERS = 100
 """Of a client's own words that an answer repeats."""
 
@@ -152,7 +154,7 @@ def too_many_connections(limit: int) -> Problem:
 def overloaded(environment: str) -> Problem:
     """503: the environment's queue is full."""
     detail = f"{environment} has no room for more mail now; try again in {RETRY_AFTER_SECONDS} s"
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", detail)
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, OVERLOADED, detail)
 
 
 def upstream_down(environment: str, reason: str) -> Problem:

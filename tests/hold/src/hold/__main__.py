@@ -10,7 +10,7 @@ from bench.servers import ended_by_signals
 from hold.check import Check, table, write
 from hold.part import Part, Plan, say
 
-PARTS = {"overload": "hold.overload", "faults": "hold.faults", "input": "hold.bad_input"}
+PARTS = {"overload": "hold.overload", "floods": "hold.path_floods", "faults": "hold.faults", "input": "hold.bad_input"}
 """Name of a part -> the module whose `run` it is."""
 
 

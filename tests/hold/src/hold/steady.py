@@ -42,9 +42,13 @@ class Steady:
 class Sender:
     """Sends the bodies in turn to one environment."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, environment: str, bodies: Sequence[bytes]) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, url: str, environment: str, bodies: Sequence[bytes], key: str = ""
+    ) -> None:
         self._session, self._url, self._bodies = session, f"{url}/api/v1/predict", bodies
         self._headers = {"Content-Type": "application/json", "X-Environment": environment}
+        if key:
+            self._headers["X-API-Key"] = key
         self._sent = 0
         self.seen = Steady()
 
@@ -80,16 +84,18 @@ class Sender:
 
 
 @contextlib.asynccontextmanager
-async def sender(url: str, environment: str, bodies: Sequence[bytes]) -> AsyncIterator[Sender]:
+async def sender(url: str, environment: str, bodies: Sequence[bytes], key: str = "") -> AsyncIterator[Sender]:
     """A sender with connections of its own, as many as it needs."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=TIMEOUT) as session:
-        yield Sender(session, url, environment, bodies)
+        yield Sender(session, url, environment, bodies, key)
 
 
 @contextlib.asynccontextmanager
-async def steadily(url: str, environment: str, bodies: Sequence[bytes], rate: float) -> AsyncIterator[Steady]:
+async def steadily(
+    url: str, environment: str, bodies: Sequence[bytes], rate: float, key: str = ""
+) -> AsyncIterator[Steady]:
     """Send at this rate while the context is open; what was seen is complete after it."""
-    async with sender(url, environment, bodies) as one:
+    async with sender(url, environment, bodies, key) as one:
         task = asyncio.create_task(one.every(1 / rate))
         try:
             yield one.seen

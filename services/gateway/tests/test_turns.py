@@ -1,0 +1,84 @@
+import asyncio
+from http import HTTPStatus
+
+from gateway.problems import Problem, overloaded, upstream_down
+from gateway.turns import Turns
+
+
+class Work:
+    """What has gone on, by kind, in order."""
+
+    def __init__(self, each_turn: int) -> None:
+        self.turns = Turns(each_turn)
+        self.done: list[str] = []
+
+    async def one(self, kind: str, weight: int = 1) -> None:
+        await self.turns.next(kind, weight)
+        self.done.append(kind)
+
+    async def turn(self) -> int:
+        """How much goes on in the next turn of the loop."""
+        before = len(self.done)
+        await asyncio.sleep(0)
+        return len(self.done) - before
+
+    def begin(self, kind: str, times: int, weight: int = 1) -> list[asyncio.Task[None]]:
+        return [asyncio.create_task(self.one(kind, weight)) for _ in range(times)]
+
+
+async def test_no_turn_takes_more_than_it_may() -> None:
+    work = Work(4)
+    tasks = work.begin("flood", 100)
+    turns = [await work.turn() for _ in range(100)]
+    await asyncio.gather(*tasks)
+    assert max(turns) <= 4
+    assert sum(turns) == 100
+
+
+async def test_a_lone_request_waits_for_no_turn() -> None:
+    work = Work(4)
+    tasks = work.begin("lone", 1)
+    assert await work.turn() == 1
+    await asyncio.gather(*tasks)
+
+
+async def test_a_flood_of_one_kind_does_not_delay_another() -> None:
+    work = Work(2)
+    tasks = work.begin("flood", 1000)
+    await work.turn()
+    tasks += work.begin("probe", 1)
+    turns = 0
+    while "probe" not in work.done:
+        await work.turn()
+        turns += 1
+    assert turns < 10
+    await asyncio.gather(*tasks)
+
+
+async def test_heavy_work_fills_a_turn() -> None:
+    work = Work(4)
+    tasks = work.begin("heavy", 6, weight=100)
+    turns = [await work.turn() for _ in range(30)]
+    await asyncio.gather(*tasks)
+    assert max(turns) == 1
+
+
+async def test_who_no_longer_waits_takes_no_room() -> None:
+    work = Work(1)
+    tasks = work.begin("flood", 50)
+    await work.turn()
+    for task in tasks[1:-1]:
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert work.done == ["flood", "flood"]
+    await asyncio.wait_for(work.one("later"), 1)
+
+
+async def test_refusals_are_paced_and_failures_behind_are_not() -> None:
+    refusals = [overloaded("staging"), Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", "no key")]
+    for problem, most in [*((each, 1) for each in refusals), (upstream_down("staging", "gone"), 20)]:
+        turns = Turns(1)
+        tasks = [asyncio.create_task(turns.refused(problem)) for _ in range(20)]
+        await asyncio.sleep(0)
+        assert sum(task.done() for task in tasks) == most
+        await asyncio.gather(*tasks)

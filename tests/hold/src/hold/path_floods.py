@@ -1,0 +1,205 @@
+"""Floods of paths that need no mail, or no key, beside production's mail.
+
+Each path takes turns with a pause: the mail's p99 beside the flood over that without it, in rounds, of which the median
+counts. After the flood of `/ready`, which once took both environments down, the time is taken until both answer.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from bench import corpus, wrk
+from bench.servers import Servers
+from hold.check import Check, at_least, at_most
+from hold.flood import NICENESS
+from hold.part import Plan, say
+from hold.steady import Steady, sender, steadily
+from hold.system import ENVIRONMENTS, System
+
+SCRIPT = Path(__file__).with_name("path_flood.lua")
+ROUNDS = 5
+CONNECTIONS = 512
+RECOVERY_CONNECTIONS, RECOVERY_SECONDS = 800, 5.0
+RATE = 100
+"""Mails a second of the bystander."""
+SHARE_OF_SECONDS = 1 / 15
+"""Of the run's seconds, what each look at the bystander takes: 4 s of 60."""
+LIKE_BEFORE_MS = 100
+"""An answer within this is one of an idle system."""
+PREDICT = "/api/v1/predict"
+BODY = '{"email_content": "See you at ten."}'
+KEYS = {"bystander": ["staging", "production"], "barred": ["staging"]}
+"""Name of a key, which is the key itself here -> the environments that it may ask."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A request that is sent again and again, and what it is answered."""
+
+    name: str
+    status: int
+    method: str
+    target: str
+    body: str = ""
+    headers: tuple[str, ...] = ()
+
+    @property
+    def arguments(self) -> list[str]:
+        """Those of the script."""
+        return [self.method, self.target, self.body, *self.headers]
+
+
+PATHS = (
+    Target("ready", 200, "GET", "/ready"),
+    Target("metrics", 200, "GET", "/metrics"),
+    Target("openapi", 200, "GET", "/openapi.json"),
+    Target("docs", 200, "GET", "/docs"),
+    Target("page", 200, "GET", "/"),
+    Target("explain", 200, "POST", "/api/v1/explain", BODY, ("X-API-Key", "bystander")),
+    Target("401", 401, "POST", PREDICT, BODY),
+    Target("403", 403, "POST", PREDICT, BODY, ("X-API-Key", "barred", "X-Environment", "production")),
+    Target("400", 400, "POST", PREDICT, BODY, ("X-API-Key", "bystander", "X-Environment", "nowhere")),
+    Target("404", 404, "GET", "/nowhere"),
+    Target("405", 405, "GET", PREDICT),
+)
+
+
+@dataclass
+class Seen:
+    """Of one path: the bystander's p99 beside the flood over that without, and what became of its mail."""
+
+    ratios: list[float] = field(default_factory=list)
+    beside: list[float] = field(default_factory=list)
+    answers: Steady = field(default_factory=Steady)
+    flooded: int = 0
+
+
+def run(plan: Plan) -> list[Check]:
+    """Every path in turn, several rounds, then the recovery from a flood of /ready."""
+    folder = plan.folder("floods")
+    bodies = [json.dumps({"email_content": mail}).encode() for mail in corpus.sample(plan.corpus)]
+    with Servers(folder) as servers:
+        system = System(servers, plan.model)
+        system.start({"API_KEYS_FILE": str(_keys(folder))})
+        servers.wait_ready()
+        with wrk_of(system.url, PATHS[0], CONNECTIONS, 60):
+            asyncio.run(_beside(system.url, bodies, 2))
+        seen = _rounds(system.url, bodies, plan.seconds * SHARE_OF_SECONDS)
+        servers.check()
+        checks = [*_judged(seen), *_recovered(system.url, bodies)]
+        servers.check()
+        return checks
+
+
+def _rounds(url: str, bodies: list[bytes], seconds: float) -> dict[str, Seen]:
+    seen = {path.name: Seen() for path in PATHS}
+    for n in range(ROUNDS):
+        for path in PATHS:
+            without = asyncio.run(_beside(url, bodies, seconds))
+            with wrk_of(url, path, CONNECTIONS, 600) as answered:
+                beside = asyncio.run(_beside(url, bodies, seconds))
+            found = seen[path.name]
+            found.ratios.append(beside.p99_ms(200) / without.p99_ms(200))
+            found.beside.append(beside.p99_ms(200))
+            found.answers.answers += beside.answers
+            found.flooded += answered[0]
+            say(
+                f"round {n + 1}: {path.name}: p99 {without.p99_ms(200):.1f} ms, beside {answered[0]:,} requests of the"
+                f" flood {beside.p99_ms(200):.1f} ms; {beside.told()}"
+            )
+    return seen
+
+
+async def _beside(url: str, bodies: list[bytes], seconds: float) -> Steady:
+    async with steadily(url, "production", bodies, RATE, "bystander") as seen:
+        await asyncio.sleep(seconds)
+    return seen
+
+
+def _judged(seen: dict[str, Seen]) -> list[Check]:
+    checks = []
+    for name, found in seen.items():
+        note = f"median of {len(found.ratios)}; {statistics.median(found.beside):.1f} ms"
+        checks.append(
+            at_most(f"floods: {name}: mail's p99 over that without", statistics.median(found.ratios), 2, "x", note)
+        )
+    failed = sum(found.answers.failed(200) for found in seen.values())
+    mails = sum(len(found.answers.answers) for found in seen.values())
+    least = min(seen, key=lambda name: seen[name].flooded)
+    return [
+        *checks,
+        at_most("floods: mails that failed beside a flood", failed, 0, note=f"of {mails:,}"),
+        at_least("floods: requests of the smallest flood", seen[least].flooded, 1_000, note=least),
+    ]
+
+
+def _recovered(url: str, bodies: list[bytes]) -> list[Check]:
+    """How long after a flood of /ready both environments answer mail as before, and /ready says so."""
+    with wrk_of(url, PATHS[0], RECOVERY_CONNECTIONS, 60) as answered:
+        during = asyncio.run(_beside(url, bodies, RECOVERY_SECONDS))
+    seconds, state = asyncio.run(_until_like_before(url, bodies))
+    note = f"after {answered[0]:,} requests in {RECOVERY_SECONDS:g} s; mail meanwhile {during.told()}"
+    wrong = sum(state.get(name) != "ready" for name in ENVIRONMENTS)
+    return [
+        at_most("floods: recovery from /ready", seconds, 2, "s", note),
+        at_most("floods: environments that /ready is wrong about", wrong, 0),
+    ]
+
+
+async def _until_like_before(url: str, bodies: list[bytes]) -> tuple[float, dict[str, str]]:
+    """Seconds, 60 at most, until both environments answer as on an idle system, and what /ready says then."""
+    started = time.monotonic()
+    state: dict[str, str] = {}
+    async with contextlib.AsyncExitStack() as stack:
+        each = [await stack.enter_async_context(sender(url, name, bodies, "bystander")) for name in ENVIRONMENTS]
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        while time.monotonic() - started < 60:
+            statuses = [await one.send() for one in each]
+            async with http.get(f"{url}/ready") as response:
+                state = (await response.json())["environments"]
+            quick = all(one.seen.answers[-1][1] <= LIKE_BEFORE_MS for one in each)
+            if quick and set(statuses) == {200} and set(state.values()) == {"ready"}:
+                break
+            await asyncio.sleep(0.05)
+    return time.monotonic() - started, state
+
+
+@contextlib.contextmanager
+def wrk_of(url: str, path: Target, connections: int, seconds: float) -> Iterator[list[int]]:
+    """Flood a path for so long at most; afterwards the list has the number of answers that wrk has counted."""
+    options = ["--threads", "1", "--connections", str(connections), "--duration", f"{seconds:.0f}s"]
+    command = [wrk.require(), *options, "--timeout", "30s", "--script", str(SCRIPT), url, "--", *path.arguments]
+    process = subprocess.Popen(["nice", "-n", str(NICENESS), *command], stdout=subprocess.PIPE, text=True)
+    found = [0]
+    try:
+        yield found
+        if process.poll() is not None:
+            raise RuntimeError(f"wrk ended early, with status {process.returncode}")
+        # It sums up and ends, as after its time.
+        process.send_signal(2)
+        out, _ = process.communicate(timeout=30)
+        found[0] = json.loads(out.splitlines()[-1])["requests"]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _keys(folder: Path) -> Path:
+    file = folder / "keys.json"
+    entries = [
+        {"name": name, "sha256": hashlib.sha256(name.encode()).hexdigest(), "environments": environments}
+        for name, environments in KEYS.items()
+    ]
+    file.write_text(json.dumps({"keys": entries}))
+    os.chmod(file, 0o600)
+    return file
