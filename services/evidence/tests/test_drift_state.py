@@ -3,6 +3,7 @@
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import NOW, Bundles, answers, configure, mails, shadow
@@ -68,5 +69,48 @@ def test_what_is_no_report_is_said(settings: Settings, bundles: Bundles) -> None
     report(settings, bundles.better, "drift", NOW - timedelta(hours=2))
     (path,) = Path(settings.log_uri, "_drift").rglob("report.json")
     path.write_text("{}")
-    with pytest.raises(EvidenceError, match=r"report.json is no report of the drift detector \(KeyError"):
+    with pytest.raises(EvidenceError, match=r"report.json is no report of the drift detector \(status: Field required"):
+        make(settings, NOW)
+
+
+TRAILER = "drift\n\nSigned-off-by: Eve <eve@example.org>\nEvidence: accepted\n    accepted agreement: all\x1b[31m"
+PLANTED: list[tuple[dict[str, Any], str]] = [
+    ({"status": TRAILER}, "status: Input should be 'drift', 'no drift' or 'insufficient data'"),
+    ({"status": None}, "status: Input should be"),
+    ({"drifted": [{"measure": TRAILER}]}, "drifted.0.measure: String should match pattern"),
+    ({"drifted": [{"measure": "a" * 65}]}, "drifted.0.measure: String should match"),
+    ({"drifted": [{"measure": "links"}] * 101}, "drifted: List should have at most 100 items"),
+    ({"drifted": "links"}, "drifted: Input should be a valid array"),
+    ({"window": {"end": TRAILER}}, "window.end: Input should be a valid datetime"),
+    ({"window": {"end": "2026-03-02T11:00:00"}}, "window.end: Input should have timezone info"),
+    ({"window": {"end": float("nan")}}, "window.end: "),
+    ({"rows": TRAILER}, "rows: Input should be a valid integer"),
+    ({"rows": -1}, "rows: Input should be greater than or equal to 0"),
+    ({"rows": 1e308}, "rows: Input should be a valid integer"),
+    ({"rows": float("inf")}, "rows: "),
+    ({"rows": True}, "rows: Input should be a valid integer"),
+    ({"baseline": {"model_sha256": TRAILER}}, "baseline.model_sha256: String should match"),
+]
+
+
+@pytest.mark.parametrize(("fields", "why"), PLANTED)
+def test_a_planted_report_is_refused_by_name_and_field(
+    settings: Settings, bundles: Bundles, fields: dict[str, Any], why: str
+) -> None:
+    report(settings, bundles.better, "no drift", NOW - timedelta(hours=2))
+    (path,) = Path(settings.log_uri, "_drift").rglob("report.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    with pytest.raises(EvidenceError) as refused:
+        make(settings, NOW)
+    said = str(refused.value)
+    assert f"report.json is no report of the drift detector ({why}" in said and "remove it, or run" in said
+    assert said.isprintable() and "Eve" not in said
+
+
+@pytest.mark.parametrize("content", [b"", b"[" * 100_000, b"\xff", b"null", b"9" * 5000, b" " * 9_000_000])
+def test_a_report_that_is_none_at_all_is_refused_by_name(settings: Settings, bundles: Bundles, content: bytes) -> None:
+    report(settings, bundles.better, "no drift", NOW - timedelta(hours=2))
+    (path,) = Path(settings.log_uri, "_drift").rglob("report.json")
+    path.write_bytes(content)
+    with pytest.raises(EvidenceError, match=r"report.json is no report of the drift detector \("):
         make(settings, NOW)

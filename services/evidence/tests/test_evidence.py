@@ -129,9 +129,9 @@ def test_numbers_that_are_none_are_set_aside(settings: Settings, bundles: Bundle
     rows[3] = dataclasses.replace(rows[3], seconds=float("inf"))
     shadow(settings, rows)
     evidence = make(settings, NOW)
-    assert (evidence.shadow.agreement.mails, evidence.shadow.not_finite) == (3, 2)
+    assert (evidence.shadow.agreement.mails, evidence.shadow.unusable) == (3, 2)
     write(evidence, tmp_path / "out")
-    assert "2 rows with a number that is not finite" in (tmp_path / "out/evidence.md").read_text()
+    assert "2 rows with a value that no mail has" in (tmp_path / "out/evidence.md").read_text()
 
 
 def test_a_model_that_always_says_ham_agrees_nearly_always_and_is_refused(settings: Settings, bundles: Bundles) -> None:

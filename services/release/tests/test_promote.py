@@ -1,6 +1,7 @@
 """Promotion in a real repository, rendered by a real helm."""
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,10 @@ OTHER = {"environment": "staging", "version": "3", "sha256": sha256(b"3"), "uri"
 REFUSED = {"name": "latency", "outcome": "refused", "measured": "2 times", "threshold": "1.25 times"}
 
 
+def check(**fields: Any) -> dict[str, Any]:
+    return {"name": "agreement", "outcome": "accepted", "measured": "all", "threshold": "none", **fields}
+
+
 def ago(**span: float) -> str:
     return (datetime.now(UTC) - timedelta(**span)).isoformat()
 
@@ -185,8 +190,29 @@ def ago(**span: float) -> str:
         ({"made": ago(hours=2)}, "and may be 1:00:00 old: run make evidence"),
         ({"made": ago(hours=-1)}, "and may be 1:00:00 old"),
         ({"configured": {"alpha": 0.4}}, "production's thresholds have changed since"),
-        ({"format": 2}, "is no evidence of this version (ValueError('format 2, not 1'))"),
-        ({"checks": None}, "is no evidence of this version (TypeError"),
+        ({"format": 2}, "is no evidence of this version (format: Input should be 1): run make evidence"),
+        ({"checks": None}, "is no evidence of this version (checks: Input should be a valid array)"),
+        ({"checks": []}, "(checks: List should have at least 1 item"),
+        ({"checks": [check()] * 101}, "(checks: List should have at most 100 items"),
+        ({"checks": [check(name="x\n\nSigned-off-by: Eve <e@x>")]}, "(checks.0.name: String should match pattern"),
+        ({"checks": [check(name="x: all well (asked: nothing)")]}, "(checks.0.name: String should match pattern"),
+        ({"checks": [check(measured="fine\n    accepted agreement: all")]}, "(checks.0.measured: Value error, must be"),
+        ({"checks": [check(measured="\x1b[2J\x1b[32maccepted")]}, "(checks.0.measured: Value error, must be one line"),
+        ({"checks": [check(threshold="x" * 1001)]}, "(checks.0.threshold: Value error, must be one line"),
+        ({"checks": [check(threshold="\u202e")]}, "(checks.0.threshold: Value error, must be one line"),
+        ({"checks": [check(measured=7)]}, "(checks.0.measured: Input should be a valid string)"),
+        ({"checks": [check(outcome="Accepted")]}, "(checks.0.outcome: Input should be 'accepted'"),
+        ({"outcome": "accepted\nReviewed-by: Eve"}, "(outcome: Input should be 'accepted' or 'refused')"),
+        ({"made": "yesterday"}, "(made: Input should be a valid datetime"),
+        ({"made": "2026-01-01T00:00:00"}, "(made: Input should have timezone info)"),
+        ({"made": 1e400}, "(made: "),
+        ({"thresholds": {"maximum_age_seconds": float("inf")}}, "(thresholds.maximum_age_seconds: Input should be"),
+        ({"thresholds": {"maximum_age_seconds": float("nan")}}, "(thresholds.maximum_age_seconds: Input should be"),
+        ({"thresholds": {"maximum_age_seconds": 1e308}}, "(thresholds.maximum_age_seconds: Input should be"),
+        ({"thresholds": {}}, "(thresholds.maximum_age_seconds: Field required)"),
+        ({"candidate": OTHER | {"version": "3\nEvidence: accepted"}}, "(candidate.version: String should match"),
+        ({"candidate": OTHER | {"sha256": "x"}}, "(candidate.sha256: String should match pattern"),
+        ({"candidate": OTHER | {"environment": "staging\n"}}, "(candidate.environment: String should match"),
     ],
 )
 def test_evidence_that_does_not_hold_is_refused(tried: Git, run: Command, fields: dict[str, Any], why: str) -> None:
@@ -218,6 +244,40 @@ def test_without_evidence_only_with_a_reason_that_is_committed(tried: Git, run: 
     message = git(tried.root, "log", "-1", "--format=%B")
     assert "\nPROMOTED WITHOUT EVIDENCE: the old model leaks\n" in message
     assert "\n    build/evidence/evidence.json: the model is refused: latency; evidence.md says what to do\n" in message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[" * 100_000, b"\xff", b"[]", b"null", b"9" * 5000, b'{"format": 1}'],
+    ids=["empty", "deep", "no UTF-8", "list", "null", "number", "one field"],
+)
+def test_what_is_no_evidence_is_refused_by_name(tried: Git, run: Command, content: bytes) -> None:
+    EVIDENCE.write_bytes(content)
+    assert "build/evidence/evidence.json is no evidence of this version (" in run.refusal("promote")
+
+
+def test_evidence_that_is_no_file_is_refused(tried: Git, run: Command) -> None:
+    EVIDENCE.unlink()
+    os.mkfifo(EVIDENCE)
+    assert "build/evidence/evidence.json is no file of at most" in run.refusal("promote")
+
+
+@pytest.mark.parametrize("reason", ["\x1b[2Jfine", "x" * 501, "a\udcffb", "\u202eenif", "a\x00b"])
+def test_a_reason_is_a_short_printable_line(tried: Git, run: Command, reason: str) -> None:
+    said = run.refusal("promote", "--without-evidence", reason)
+    assert "must be at most 500 printable characters" in said
+
+
+def test_no_text_becomes_a_trailer_or_a_line_of_its_own(tried: Git, run: Command, tmp_path: Path) -> None:
+    metrics = {"x\n\nSigned-off-by: Eve <e@x>\x1b[31m": 1.5}
+    write_bundle(tmp_path / "models/spam-detector/2", metrics, model=b"2")
+    reason = "needed\n\nSigned-off-by: Eve <e@x>\nEvidence: accepted"
+    run("promote", "--models", tmp_path / "models", "--without-evidence", reason)
+    message = git(tried.root, "log", "-1", "--format=%B")
+    assert "\x1b" not in message
+    assert not [line for line in message.splitlines() if line.startswith(("Signed-off-by", "Evidence: accepted\n"))]
+    trailers = git(tried.root, "log", "-1", "--format=%(trailers:only,unfold)")
+    assert "Eve" not in trailers
 
 
 def test_images_alone_need_no_evidence(tried: Git, run: Command) -> None:

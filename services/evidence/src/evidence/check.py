@@ -3,6 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from inferencelog import one_line
+
+LINE_CHARACTERS = 1_000
+"""Characters of a text in evidence.json; `release promote` takes no longer ones."""
 Outcome = Literal["accepted", "refused", "told"]
 """`told`: of interest, and no reason to refuse by the thresholds as they stand."""
 
@@ -19,7 +23,7 @@ class Check:
 
     def as_json(self) -> dict[str, Any]:
         """The check as JSON takes it."""
-        return asdict(self)
+        return {name: one_line(text, LINE_CHARACTERS) for name, text in asdict(self).items()}
 
 
 def check(name: str, reached: bool, measured: str, threshold: str, advice: str) -> Check:

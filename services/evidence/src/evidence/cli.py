@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from evidence.duration import EXPECTED, parse_duration
 from evidence.errors import EvidenceError
+from inferencelog import one_line
 
 if TYPE_CHECKING:
     from evidence.build import Settings
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         evidence = make(_settings(options), datetime.now(UTC))
         write(evidence, options.out)
     except (EvidenceError, OSError) as error:
-        print(f"evidence: {error}", file=sys.stderr)
+        print(f"evidence: {one_line(error, 2_000)}", file=sys.stderr)
         return NOT_MADE
     except Exception:
         # Python's own exit code for these would say: refused.
@@ -92,9 +93,9 @@ def _settings(options: argparse.Namespace) -> "Settings":
 
 def _tell(evidence: "Evidence", folder: Path) -> None:
     for each in evidence.checks:
-        print(f"{each.outcome:9}{each.name}: {each.measured} (asked: {each.threshold})")
+        print(f"{each.outcome:9}{each.name}: {one_line(each.measured, 500)} (asked: {each.threshold})")
         if each.outcome == "refused":
-            print(f"{'':9}  {each.advice}")
+            print(f"{'':9}  {one_line(each.advice, 1_000)}")
     print(f"{evidence.outcome}: model {evidence.candidate.version} of {evidence.candidate.environment}; see {folder}")
 
 

@@ -1,21 +1,56 @@
 """What the newest drift report of an environment says."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import pyarrow as pa
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from evidence.check import Check, check, unproven
 from evidence.errors import EvidenceError
 from evidence.models import Side
 from evidence.thresholds import Thresholds
-from inferencelog import LogError, Store, open_store
+from inferencelog import LogError, Store, one_line, open_store
+from inferencelog.bounded import ForeignFileError, read_whole
 from inferencelog.schema import environment_folder
 
 FOLDER = "_drift"
 REPORT = "report.json"
 DRIFT, NO_DRIFT = "drift", "no drift"
+
+
+MEASURES = 100
+"""Measures that a report may name."""
+REPORT_BYTES = 8 * 1024 * 1024
+"""Bytes of a report; the detector's own has some 50 kB."""
+
+
+class _Part(BaseModel):
+    """What is read of a report. Whoever can write to the log can put one there, so each field has its bounds."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _Window(_Part):
+    end: AwareDatetime
+
+
+class _Measure(_Part):
+    measure: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
+
+
+class _Baseline(_Part):
+    model_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+
+
+class _Report(_Part):
+    status: Literal["drift", "no drift", "insufficient data"]
+    window: _Window
+    rows: Annotated[int, Field(ge=0, le=10**12)]
+    drifted: Annotated[list[_Measure], Field(max_length=MEASURES)]
+    baseline: _Baseline
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,27 +101,43 @@ def _states(store: Store, side: Side, date: str) -> Iterator[DriftState]:
     for hour in store.folders(date):
         for path in store.files(hour):
             if path.endswith(f"/{REPORT}"):
-                state = _state(side.environment, store.read(path), store.uri(path))
+                state = _state(side.environment, store, path)
                 if state.model_sha256 == side.sha256:
                     yield state
 
 
-def _state(environment: str, data: bytes, uri: str) -> DriftState:
+def _state(environment: str, store: Store, path: str) -> DriftState:
+    uri = one_line(store.uri(path), 500)
     try:
-        content = json.loads(data)
-        return DriftState(
-            environment=environment,
-            status=content["status"],
-            end=content["window"]["end"],
-            rows=content["rows"],
-            drifted=[each["measure"] for each in content["drifted"]],
-            model_sha256=content["baseline"]["model_sha256"],
-            uri=uri,
-        )
-    except (ValueError, LookupError, TypeError) as error:
-        raise EvidenceError(
-            f"{uri} is no report of the drift detector ({error!r}); remove it, or run it again"
-        ) from None
+        found = _Report.model_validate_json(_content(store, path))
+    except ForeignFileError as error:
+        raise EvidenceError(f"{uri} is no report of the drift detector ({error}); {_REMOVE}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        why = one_line(f"{where}: {first['msg']}")
+        raise EvidenceError(f"{uri} is no report of the drift detector ({why}); {_REMOVE}") from None
+    return DriftState(
+        environment=environment,
+        status=found.status,
+        end=found.window.end.isoformat(),
+        rows=found.rows,
+        drifted=[each.measure for each in found.drifted],
+        model_sha256=found.baseline.model_sha256,
+        uri=uri,
+    )
+
+
+_REMOVE = "remove it, or run the detector again"
+
+
+def _content(store: Store, path: str) -> bytes:
+    def before(size: int) -> None:
+        if size > REPORT_BYTES:
+            raise ForeignFileError(f"has {size:,} bytes; at most {REPORT_BYTES:,} are read")
+
+    found: pa.Buffer = read_whole(store, path, before)
+    return bytes(found)
 
 
 _ASKED = "the newest report says no drift"

@@ -93,7 +93,7 @@ def _counts(
     seconds = math.ceil((end - start).total_seconds())
     outcomes = prometheus.at(outcomes_query(seconds), end)
     restarted = prometheus.at(restarts_query(environment, namespace, seconds), end)
-    counted = {labels.get("outcome", ""): value for labels, value in outcomes}
+    counted = {labels["outcome"]: value for labels, value in outcomes if labels.get("outcome") in OUTCOMES}
     return counted, restarted[0][1] if restarted else None
 
 

@@ -1,18 +1,43 @@
 """The part of Prometheus's HTTP API that is needed (https://prometheus.io/docs/prometheus/latest/querying/api/)."""
 
-import json
+import math
 from datetime import datetime
 from http.client import HTTPException
-from typing import Any
+from typing import Annotated, Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import urlopen
 
+from pydantic import BaseModel, Field, ValidationError
+
 from evidence.errors import EvidenceError
+from inferencelog import one_line
 
 TIMEOUT_SECONDS = 30.0
+ANSWER_BYTES = 32 * 1024 * 1024
+"""Bytes of an answer; 11,000 points have less than one megabyte."""
+SERIES = 1_000
+"""Series of an answer."""
 
 Labels = dict[str, str]
+
+
+Sample = tuple[float, Annotated[str, Field(max_length=64)]]
+"""Time and value."""
+
+
+class _Series(BaseModel):
+    metric: dict[str, str]
+    value: Sample = (0.0, "nan")
+    values: list[Sample] = []
+
+
+class _Data(BaseModel):
+    result: Annotated[list[_Series], Field(max_length=SERIES)]
+
+
+class _Answer(BaseModel):
+    data: _Data
 
 
 class PrometheusError(Exception):
@@ -34,7 +59,10 @@ class Prometheus:
             PrometheusError: There is no answer.
         """
         found = self._ask("query", query=query, time=f"{time.timestamp():.3f}")
-        return [(each["metric"], float(each["value"][1])) for each in found]
+        series = [(each.metric, _number(each.value[1])) for each in found]
+        if not all(math.isfinite(value) and value >= 0 for _, value in series):
+            raise PrometheusError(f"{self._url} answers with a count that is negative or no finite number")
+        return series
 
     def over(self, query: str, start: datetime, end: datetime, step: int) -> list[dict[float, float]]:
         """For each series, time (seconds since 1970) -> value, at every step of seconds that has one.
@@ -44,16 +72,35 @@ class Prometheus:
         """
         times = {"start": f"{start.timestamp():.3f}", "end": f"{end.timestamp():.3f}"}
         found = self._ask("query_range", query=query, step=str(step), **times)
-        return [{float(time): float(value) for time, value in each["values"]} for each in found]
+        series = [{time: _number(value) for time, value in each.values} for each in found]
+        # What is no finite number says nothing: it is as a sample that is missing.
+        return [{time: value for time, value in each.items() if math.isfinite(value)} for each in series]
 
-    def _ask(self, what: str, **parameters: str) -> list[dict[str, Any]]:
+    def _ask(self, what: str, **parameters: str) -> list[_Series]:
         url = f"{self._url}/api/v1/{what}?{urlencode(parameters)}"
         try:
             with urlopen(url, timeout=TIMEOUT_SECONDS) as response:
-                result: list[dict[str, Any]] = json.load(response)["data"]["result"]
-                return result
+                content = response.read(ANSWER_BYTES + 1)
+            if len(content) > ANSWER_BYTES:
+                raise PrometheusError(f"{self._url} answers with more than {ANSWER_BYTES:,} bytes")
+            return _Answer.model_validate_json(content).data.result
         except HTTPError as error:
-            said = error.read(500).decode(errors="replace")
+            said = one_line(error.read(500).decode(errors="replace"))
             raise PrometheusError(f"{self._url} refuses the query: HTTP {error.code} {said}") from error
-        except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
-            raise PrometheusError(f"{self._url} does not answer: {error}") from error
+        except ValidationError as error:
+            why = _first(error)
+            raise PrometheusError(f"{self._url} does not answer as Prometheus does: {why}") from error
+        except (OSError, HTTPException) as error:
+            raise PrometheusError(f"{self._url} does not answer: {one_line(error)}") from error
+
+
+def _first(error: ValidationError) -> str:
+    found: Any = error.errors(include_url=False, include_input=False)[0]
+    return one_line(f"{'.'.join(map(str, found['loc'])) or 'it'}: {found['msg']}")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

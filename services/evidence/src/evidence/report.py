@@ -8,6 +8,7 @@ from pathlib import Path
 from evidence import pictures
 from evidence.result import Evidence
 from evidence.shadow import KINDS, Disagreement, Shadow
+from inferencelog import one_line
 
 JSON_NAME, MARKDOWN_NAME = "evidence.json", "evidence.md"
 _CAPTIONS = {
@@ -53,7 +54,7 @@ def _head(evidence: Evidence) -> Iterator[str]:
     yield f"# Evidence: {_code(candidate.version)} is {evidence.outcome}"
     yield ""
     for name, side in (("Candidate", candidate), ("Production", production)):
-        yield f"{name}: {_code(side.version)} of {side.environment}, SHA-256 `{side.sha256}`  "
+        yield f"{name}: {_code(side.version)} of {side.environment}, SHA-256 {_code(side.sha256)}  "
     yield f"Period: {evidence.start:%Y-%m-%d %H:%M} to {evidence.made:%Y-%m-%d %H:%M} UTC"
 
 
@@ -85,7 +86,8 @@ def _shadow(shadow: Shadow) -> Iterator[str]:
         f"{shadow.agreement.mails} mails of {shadow.requests} requests, each counted once;"
         f" set aside: {window.duplicates} rows of a mail that is counted already"
         f" ({window.contradictions} with another prediction), {window.other_models} rows of other models,"
-        f" {shadow.not_finite} rows with a number that is not finite,"
+        f" {shadow.unusable} rows with a value that no mail has, {window.misplaced} rows of another"
+        f" environment or hour,"
         f" {len(window.unreadable)} files that cannot be read."
     )
 
@@ -134,10 +136,22 @@ def _notes(evidence: Evidence) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    """What others wrote, so that it stays in its cell and is nothing but text."""
-    return re.sub(r"([|<>\[\]`*\\])", r"\\\1", " ".join(text.split()))
+    """What others wrote, so that it stays in its cell and is nothing but text.
+
+    Words that GitHub would make links or mentions of are shown as code: no backslash keeps them from that.
+    """
+    return " ".join(
+        _code(word, 300) if _LINKED.search(word) else _escaped(word) for word in one_line(text, 2_000).split()
+    )
 
 
-def _code(text: str) -> str:
+_LINKED = re.compile(r"[@#]|://|www\.", re.IGNORECASE)
+
+
+def _escaped(word: str) -> str:
+    return re.sub(r"([|<>\[\]`*_~&\\])", r"\\\1", word)
+
+
+def _code(text: str, limit: int = 100) -> str:
     """A name that others chose, such as a request's, as code."""
-    return f"`{re.sub(r'[^A-Za-z0-9._:/+=@-]', '?', text)[:100]}`"
+    return f"`{re.sub(r'[^A-Za-z0-9._:/+=@#-]', '?', text)[:limit]}`"

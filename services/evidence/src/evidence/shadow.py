@@ -3,11 +3,13 @@
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 import features
 from evidence.check import Check, check
@@ -15,11 +17,13 @@ from evidence.errors import EvidenceError
 from evidence.models import Side
 from evidence.pairs import Floats, Interval, Ratio, quantile_ratios, wilson
 from evidence.thresholds import Thresholds
-from inferencelog import LogError, Prediction, ShadowWindow, open_shadow, read_shadow
+from inferencelog import LogError, Prediction, ShadowWindow, open_shadow, printable, read_shadow
 
 CONFIDENCE = 0.95
 QUANTILES = (0.5, 0.99)
 DISAGREEMENTS = 20
+NAMED_FILES = 20
+"""Files that cannot be read and are named; all are counted."""
 TIMED_MAILS = 100
 """Of fewer, the 99th percentile is one mail's."""
 KINDS: tuple[Prediction, Prediction] = ("spam", "ham")
@@ -87,8 +91,8 @@ class Shadow:
     window: ShadowWindow
     rows: pa.Table
     """The rows that were compared [n]."""
-    not_finite: int
-    """Rows with a probability or time that is no finite number; not compared."""
+    unusable: int
+    """Rows with a value that no mail has, such as a probability that is not 0 to 1; not compared."""
     seconds: tuple[Floats, Floats]
     """Of the candidate and of production, for the timed mails [m]: those that both had in batches of one size. A
     shadow gathers many mails for a batch, and production sends one as soon as it comes."""
@@ -110,10 +114,12 @@ class Shadow:
             "largest_disagreements": [asdict(each) for each in self.disagreements],
             "rows_of_other_models": self.window.other_models,
             "duplicate_rows": self.window.duplicates,
-            "not_finite_rows": self.not_finite,
+            "unusable_rows": self.unusable,
+            "misplaced_rows": self.window.misplaced,
             "contradicting_duplicates": self.window.contradictions,
             "files": self.window.files,
-            "unreadable_files": self.window.unreadable,
+            "unreadable": len(self.window.unreadable),
+            "unreadable_files": dict(islice(self.window.unreadable.items(), NAMED_FILES)),
         }
 
 
@@ -138,12 +144,32 @@ def read_agreement(log_uri: str, candidate: Side, production: Side, start: datet
     return _compared(window)
 
 
-_NUMBERS = ("probability", "production_probability", "seconds", "production_seconds")
+_PROBABILITIES = ("probability", "production_probability")
+_AMOUNTS = ("seconds", "production_seconds", "position", "batch_mails", "production_batch_mails", *features.NAMES)
+
+
+def _usable(table: pa.Table) -> NDArray[np.bool_]:
+    """Which rows have in each column a value that a mail can have: anybody may have written them."""
+    large = float(np.finfo(np.float32).max)
+    # Comparisons hold for no NaN, which is also what a missing number becomes.
+    checks = [_is_within(table, name, 1.0) for name in _PROBABILITIES]
+    checks += [_is_within(table, name, large) for name in _AMOUNTS]
+    for name in ("prediction", "production_prediction"):
+        found = pc.is_in(table[name].cast(pa.string()), pa.array(KINDS))
+        checks.append(found.to_numpy())
+    checks.append(pc.is_valid(table["request_id"]).to_numpy())
+    usable: NDArray[np.bool_] = np.logical_and.reduce(checks)
+    return usable
+
+
+def _is_within(table: pa.Table, name: str, most: float) -> NDArray[np.bool_]:
+    values = _numbers(table, name)
+    found: NDArray[np.bool_] = (values >= 0) & (values <= most)
+    return found
 
 
 def _compared(window: ShadowWindow) -> Shadow:
-    finite = np.logical_and.reduce([np.isfinite(_numbers(window.table, name)) for name in _NUMBERS])
-    table = window.table.filter(pa.array(finite))
+    table = window.table.filter(pa.array(_usable(window.table)))
     ours, theirs = (_texts(table, f"{side}prediction") for side in ("", "production_"))
     pairs = Counter(zip(theirs, ours, strict=True))
     counts: dict[str, dict[str, int]] = {kind: {other: pairs[kind, other] for other in KINDS} for kind in KINDS}
@@ -163,7 +189,7 @@ def _compared(window: ShadowWindow) -> Shadow:
         disagreements=_largest(table, differences),
         window=window,
         rows=table,
-        not_finite=window.table.num_rows - table.num_rows,
+        unusable=window.table.num_rows - table.num_rows,
         seconds=seconds,
     )
 
@@ -197,7 +223,7 @@ def _largest(table: pa.Table, differences: Floats) -> list[Disagreement]:
 
 def _disagreement(row: dict[str, Any]) -> Disagreement:
     return Disagreement(
-        request_id=row["request_id"],
+        request_id=printable(row["request_id"], 256),
         position=row["position"],
         time=row["time"].isoformat(),
         candidate_probability=row["probability"],

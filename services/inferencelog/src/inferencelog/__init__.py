@@ -20,7 +20,7 @@ from inferencelog.shadow import (
     shadow_schema,
 )
 from inferencelog.store import Store, open_store, split_file
-from inferencelog.text import is_plain, one_line
+from inferencelog.text import is_plain, one_line, printable
 from inferencelog.writer import Limits, Stats, Writer
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "one_line",
     "open_shadow",
     "open_store",
+    "printable",
     "read_baseline",
     "read_scored",
     "read_shadow",

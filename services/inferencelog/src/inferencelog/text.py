@@ -25,3 +25,9 @@ def one_line(text: object, limit: int = TEXT_CHARACTERS) -> str:
 def is_plain(text: object, limit: int = TEXT_CHARACTERS) -> bool:
     """Return whether a text is one line of 1 to `limit` printable characters, without spaces at its ends."""
     return isinstance(text, str) and 0 < len(text) <= limit and text.isprintable() and text == text.strip()
+
+
+def printable(text: object, limit: int) -> str:
+    """Return a text as `one_line` does, but with its spaces as they are: for lines that are aligned by them."""
+    shown = "".join(character if character.isprintable() else "?" for character in str(text)[: limit + 1])
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from inferencelog import printable
 from release import chart, promote, report
 from release.changes import compare
 from release.errors import ReleaseError
@@ -14,6 +15,7 @@ from release.images import read_digests
 from release.model import check_place, read_bundle, read_manifest
 from release.releasefile import IMAGES, MODEL_SHA256, MODEL_URI, Place, ReleaseFile
 
+LINE_CHARACTERS = 2_000
 COMMENT_LIMIT = 60_000
 """Characters: a comment on GitHub holds 65,536."""
 
@@ -24,7 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options, Git.around(Path.cwd())))
     except ReleaseError as error:
-        print(f"release: {error}", file=sys.stderr)
+        # Of several lines where helm or git says several.
+        said = "\n".join(printable(line, LINE_CHARACTERS) for line in str(error).split("\n"))
+        print(f"release: {said}", file=sys.stderr)
         return 1
 
 

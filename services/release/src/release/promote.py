@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from inferencelog import printable
 from release import chart, report
 from release import evidence as evidence_file
 from release.changes import compare
@@ -16,6 +17,7 @@ from release.releasefile import IMAGES, Pins, ReleaseFile
 DIFF_LIMIT = 20_000
 """Characters of the rendered diff in the commit's message; `git log` stays readable."""
 SUBJECT_LIMIT = 72
+LINE_CHARACTERS = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,9 @@ def prepare(
     shown = evidence_file.summary(evidence, asked, without_evidence)
     changes = _rendered(git.root, target, paths[source])
     summary = list(_summary(before, pins, models))
-    message = "\n".join([_subject(target, before, pins), "", *summary, "", *shown, "", changes, ""])
+    # Whatever a bundle, evidence or a release file says, each of these is one line of the message.
+    lines = [printable(line, LINE_CHARACTERS) for line in [_subject(target, before, pins), "", *summary, "", *shown]]
+    message = "\n".join([*lines, "", changes, ""])
     return Promotion(paths[target], release.text, message)
 
 
@@ -93,7 +97,7 @@ def _rendered(root: Path, target: str, release: Path) -> str:
     try:
         before = chart.parse(chart.render(helm, root, target))
     except chart.RenderError as error:
-        return f"{target} did not render before:\n    {error}"
+        return "\n".join([f"{target} did not render before:", *(f"    {line}" for line in str(error).splitlines())])
     return report.as_text(compare(before, after), DIFF_LIMIT)
 
 

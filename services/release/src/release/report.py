@@ -1,11 +1,16 @@
 """Changes as a person reads them: on a pull request, and in a commit's message."""
 
+import html
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from inferencelog import printable
 from release.changes import Change, count
+
+KEY_CHARACTERS = 300
+"""Characters of an object's kind, namespace and name together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +37,15 @@ def as_markdown(results: Mapping[str, Result], limit: int) -> str:
     for environment, result in results.items():
         if isinstance(result, NotCompared):
             where = "on this branch" if result.ours else "before this branch"
-            parts += ["", f"**{environment} does not render {where}**", "", *_fenced(result.reason, "text")]
+            parts += ["", f"**{_plain(environment)} does not render {where}**", "", *_fenced(result.reason, "text")]
         elif result:
-            parts += ["", f"#### {environment}"]
+            parts += ["", f"#### {_plain(environment)}"]
             for change in result:
                 part = _section(change)
                 used += len(part)
-                parts.append(part if used <= limit else f"- {change.what}: `{change.key}` (too long to show here)")
+                parts.append(
+                    part if used <= limit else f"- {change.what}: `{_plain(change.key)}` (too long to show here)"
+                )
     if used > limit:
         parts += ["", "Not all fits here: `make diff LIMIT=0` shows it on a clone."]
     return "\n".join(parts) + "\n"
@@ -49,13 +56,19 @@ def _table(results: Mapping[str, Result]) -> list[str]:
     for environment, result in results.items():
         counts = None if isinstance(result, NotCompared) else Counter(change.what for change in result)
         cells = ["?" if counts is None else str(counts[what]) for what in ("added", "changed", "removed")]
-        rows.append(f"| {environment} | {' | '.join(cells)} |")
+        rows.append(f"| {_plain(environment)} | {' | '.join(cells)} |")
     return rows
 
 
 def _section(change: Change) -> str:
-    summary = f"<details><summary>{change.what}: <code>{change.key}</code></summary>"
+    key = html.escape(printable(change.key, KEY_CHARACTERS))
+    summary = f"<details><summary>{change.what}: <code>{key}</code></summary>"
     return "\n".join([summary, "", *_fenced(change.diff, "diff"), "", "</details>"])
+
+
+def _plain(name: object) -> str:
+    """A name that a branch has chosen, so that it is nothing but text."""
+    return re.sub(r"[^A-Za-z0-9 ._:/-]", "?", printable(name, KEY_CHARACTERS))
 
 
 def _fenced(text: str, language: str) -> list[str]:
@@ -68,7 +81,7 @@ def as_text(changes: Sequence[Change], limit: int) -> str:
     """Changes for a commit's message: indented, so that no line of a diff is taken for one of the message."""
     lines = [f"Rendered objects: {count(changes)}"]
     for change in changes:
-        lines += ["", f"{change.what}: {change.key}"]
+        lines += ["", f"{change.what}: {printable(change.key, KEY_CHARACTERS)}"]
         lines += [f"    {line}" for line in change.diff.splitlines()]
     text = "\n".join(lines)
     if limit and len(text) > limit:
