@@ -24,7 +24,7 @@ unexport VIRTUAL_ENV
 
 # Ports and corpus may be set on the command line, make run PORT=9000, or in the environment: make hands both on.
 
-SERVICES := features bundle corpus replicas runtime tracing oip inferencelog trainer predictor transformer gateway baseline drift local release evidence
+SERVICES := features manifest bundle corpus replicas runtime tracing oip inferencelog trainer predictor transformer gateway baseline drift local release evidence
 SERVED := trainer predictor transformer gateway local
 PROJECTS := $(SERVICES:%=services/%) tests tests/audit tests/bench tests/bench/mlserver tests/hold
 ready = $(1)/.venv/.ready
@@ -123,7 +123,7 @@ format: $(call ready,tests) ## Format the Python code
 
 ##@ Prove on a cluster
 
-TRAINING := $(shell find $(foreach s,trainer features bundle corpus inferencelog,services/$(s)/src) -name '*.py')
+TRAINING := $(shell find $(foreach s,trainer features manifest bundle corpus inferencelog,services/$(s)/src) -name '*.py')
 E2E := $(BUILD)/e2e
 
 .PHONY: e2e

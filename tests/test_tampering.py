@@ -18,6 +18,11 @@ from inferencelog import open_store
 PREDICTOR = ROOT / "services" / "predictor" / ".venv" / "bin" / "predictor"
 MODEL = "model.joblib"
 MANIFEST = "model.json"
+BASELINE = "baseline.parquet"
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 class Payload:
@@ -49,7 +54,7 @@ def released(s3: S3Server, model: Path) -> tuple[str, str]:
     uri = f"{s3.uri}/models/{model.name}"
     for file in model.iterdir():
         open_store(uri).write(file.name, file.read_bytes())
-    return uri, json.loads((model / MANIFEST).read_text())["files"][MODEL]
+    return uri, digest((model / MANIFEST).read_bytes())
 
 
 def download(uri: str, folder: Path) -> Path:
@@ -63,9 +68,12 @@ def download(uri: str, folder: Path) -> Path:
 
 def recorded(manifest: bytes, content: bytes) -> bytes:
     """The manifest of a bundle that has this model in it."""
-    found = json.loads(manifest)
-    found["files"][MODEL] = hashlib.sha256(content).hexdigest()
-    return json.dumps(found).encode()
+    return changed(manifest, files=json.loads(manifest)["files"] | {MODEL: digest(content)})
+
+
+def changed(manifest: bytes, **fields: Any) -> bytes:
+    """A manifest with other fields."""
+    return json.dumps(json.loads(manifest) | fields, indent=2).encode()
 
 
 def refusal(folder: Path, pinned: str) -> str:
@@ -84,9 +92,8 @@ def test_an_object_replaced_after_the_pin(
     uri, pinned = released
     open_store(uri).write(MODEL, payload)
     reason = refusal(download(uri, tmp_path / "volume"), pinned)
-    assert (
-        f"has SHA-256 {hashlib.sha256(payload).hexdigest()}, the release pins {pinned}; it was not unpickled" in reason
-    )
+    listed = json.loads(open_store(uri).read(MANIFEST))["files"][MODEL]
+    assert f"has SHA-256 {digest(payload)}, model.json says {listed}; it was not unpickled" in reason
     assert not mark.exists()
 
 
@@ -126,27 +133,69 @@ def link(folder: Path, payload: bytes) -> None:
     (folder / MODEL).symlink_to(folder.parent / "elsewhere")
 
 
-def pipe(folder: Path, _: bytes) -> None:
-    (folder / MODEL).unlink()
-    os.mkfifo(folder / MODEL)
-
-
 def add_model(folder: Path, payload: bytes) -> None:
     (folder / "another.pkl").write_bytes(payload)
 
 
-@pytest.mark.parametrize(
-    ("tamper", "reason"),
-    [
-        (replace, "the release pins"),
-        (replace_with_manifest, "the release pins"),
-        (append, "the release pins"),
-        (truncate, "the release pins"),
-        (link, "the release pins"),
-        (pipe, "is no regular file"),
-        (add_model, "must hold exactly one model file"),
-    ],
-)
+def all_ham(folder: Path, _: bytes) -> None:
+    """No mail reaches this threshold, and every mail is ham."""
+    (folder / MANIFEST).write_bytes(changed((folder / MANIFEST).read_bytes(), threshold=1.0))
+
+
+def nearly_all_ham(folder: Path, _: bytes) -> None:
+    (folder / MANIFEST).write_bytes(changed((folder / MANIFEST).read_bytes(), threshold=0.999999))
+
+
+def other_baseline(folder: Path, _: bytes) -> None:
+    (folder / BASELINE).write_bytes(b"rows by which nothing is drift")
+
+
+def no_baseline(folder: Path, _: bytes) -> None:
+    (folder / BASELINE).unlink()
+
+
+def piped(name: str) -> Callable[[Path, bytes], None]:
+    def put(folder: Path, _: bytes) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return put
+
+
+def foldered(folder: Path, _: bytes) -> None:
+    (folder / MANIFEST).unlink()
+    (folder / MANIFEST).mkdir()
+
+
+def deep(folder: Path, _: bytes) -> None:
+    (folder / MANIFEST).write_bytes(b'{"name": ' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+
+
+def large(folder: Path, _: bytes) -> None:
+    os.truncate(folder / MANIFEST, 2**40)
+
+
+TAMPERED: list[tuple[Callable[[Path, bytes], None], str]] = [
+    (replace, "model.json says"),
+    (replace_with_manifest, "the release pins"),
+    (append, "model.json says"),
+    (truncate, "model.json says"),
+    (link, "is no regular file"),
+    (piped(MODEL), "is no regular file"),
+    (piped(MANIFEST), "is no regular file"),
+    (piped(BASELINE), "is no regular file"),
+    (foldered, "cannot be read (it is a folder)"),
+    (add_model, "must hold exactly one model file"),
+    (all_ham, "the release pins"),
+    (nearly_all_ham, "the release pins"),
+    (other_baseline, "model.json says"),
+    (no_baseline, "baseline.parquet is missing, model.json names it"),
+    (deep, "the release pins"),
+    (large, "is larger than 1,048,576 bytes"),
+]
+
+
+@pytest.mark.parametrize(("tamper", "reason"), TAMPERED)
 def test_a_volume_changed_before_the_start(
     released: tuple[str, str],
     tmp_path: Path,
@@ -162,15 +211,29 @@ def test_a_volume_changed_before_the_start(
     assert not mark.exists()
 
 
+def test_a_pin_of_the_model_file_alone_says_what_to_run(released: tuple[str, str], tmp_path: Path) -> None:
+    uri, _ = released
+    folder = download(uri, tmp_path / "volume")
+    reason = refusal(folder, digest((folder / MODEL).read_bytes()))
+    assert "as releases once pinned model.joblib" in reason and "run make pin-model" in reason
+
+
+@pytest.mark.parametrize("threshold", [1.0, 0, "0.9", 10**17])
+def test_a_threshold_that_calls_all_mail_the_same_is_refused_though_it_is_pinned(
+    released: tuple[str, str], tmp_path: Path, threshold: object
+) -> None:
+    folder = download(released[0], tmp_path / "volume")
+    content = changed((folder / MANIFEST).read_bytes(), threshold=threshold)
+    (folder / MANIFEST).write_bytes(content)
+    assert "field 'threshold' must be " in refusal(folder, digest(content))
+
+
 def test_code_beside_the_model_is_never_imported(released: tuple[str, str], tmp_path: Path, mark: Path) -> None:
     """The model itself is sound here; the check of its libraries ends the start, well after all imports."""
-    uri, pinned = released
-    folder = download(uri, tmp_path / "volume")
+    folder = download(released[0], tmp_path / "volume")
     for name in ("joblib.py", "sklearn.py", "kserve.py", "sitecustomize.py", "usercustomize.py"):
         (folder / name).write_text(f"import os; os.mkdir({str(mark)!r})\n")
-    manifest = json.loads((folder / MANIFEST).read_text())
-    manifest["columns"] = ["text"]
-    manifest["feature_quantiles"] = None
-    (folder / MANIFEST).write_text(json.dumps(manifest))
-    assert "the model's columns" in refusal(folder, pinned)
+    content = changed((folder / MANIFEST).read_bytes(), columns=["text"], feature_quantiles=None)
+    (folder / MANIFEST).write_bytes(content)
+    assert "the model's columns" in refusal(folder, digest(content))
     assert not mark.exists()

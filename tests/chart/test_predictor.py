@@ -82,6 +82,7 @@ def test_drift_is_measured_for_the_pinned_model(case: Case) -> None:
     assert found["drift-detector"]["MODEL_SHA256"] == pinned["sha256"]
     assert found["drift-detector"]["BASELINE_URI"].startswith(pinned["uri"] + "/")
     assert found["baseline-generator"]["MODEL_URI"] == pinned["uri"]
+    assert found["baseline-generator"]["MODEL_SHA256"] == pinned["sha256"]
     assert found["smoke"]["MODEL_SHA256"] == pinned["sha256"]
     assert found["smoke"]["MODEL_VERSION"] == pinned["uri"].rpartition("/")[2]
 

@@ -31,7 +31,7 @@ REFUSED = {
     "an image by nothing": ('drift: {image: {digest: ""}}', ["drift.image has no digest", "write: drift.image.digest"]),
     "a model without digest": (
         'global: {model: {sha256: ""}}',
-        ["global.model.sha256", "write: global.model.sha256: <sha256sum of the bundle's model.joblib>"],
+        ["global.model.sha256", "write: global.model.sha256: <sha256sum of the bundle's model.json>"],
     ),
     "a model without place": ('global: {model: {uri: ""}}', ["global.model.uri", "write: global.model.uri: s3://"]),
     "minimum above maximum": (

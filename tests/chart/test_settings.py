@@ -28,7 +28,7 @@ BESIDE = {
 FIXED = {
     "api-gateway": {"MODEL_NAME"},
     "feature-transformer": {"MODEL_NAME"},
-    "baseline-generator": {"CORPUS_DIR", "MODEL_SHA256"},
+    "baseline-generator": {"CORPUS_DIR"},
 }
 READ = """
 import json, os, sys

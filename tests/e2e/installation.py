@@ -1,6 +1,7 @@
 """What a platform team does once: images pinned, models uploaded, Secrets made, `argocd/` applied."""
 
 import base64
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ class Bundle:
     folder: Path
     uri: str
     sha256: str
+    """Of `model.json`, as a release pins it."""
 
     @property
     def version(self) -> str:
@@ -62,8 +64,7 @@ def upload(settings: Settings, models: Path) -> Bundle:
     store = open_store(uri)
     for file in folder.iterdir():
         store.write(file.name, file.read_bytes())
-    manifest = json.loads((folder / "model.json").read_text())
-    return Bundle(folder, uri, manifest["files"]["model.joblib"])
+    return Bundle(folder, uri, hashlib.sha256((folder / "model.json").read_bytes()).hexdigest())
 
 
 def read_images(settings: Settings) -> dict[str, str]:

@@ -15,7 +15,7 @@ MAIL = "Subject: You have won\n\nClaim your free prize now, click here!!!"
 
 
 def ask() -> dict[str, Any]:
-    """The gateway's answer to one mail, with the digest of the model's file, which not every predictor tells."""
+    """The gateway's answer to one mail, with the digest of the model's bundle, which not every predictor tells."""
     headers = {"Content-Type": "application/json", "X-Environment": ENVIRONMENT, "Connection": "close"}
     if key := os.environ.get("API_KEY"):
         headers["Authorization"] = f"Bearer {key.strip()}"
@@ -49,7 +49,7 @@ def fault() -> str | None:
         return f"expected model {VERSION} of {ENVIRONMENT}, got {answer.get('model_version')}"
     if answer["model_sha256"] != SHA256:
         other = answer["model_sha256"]
-        return f"expected the file of model {VERSION} with SHA-256 {SHA256}, the one that answers has {other}"
+        return f"expected the bundle of model {VERSION} with SHA-256 {SHA256}, the one that answers has {other}"
     if answer.get("prediction") not in ("spam", "ham") or not 0 <= probability <= 1:
         return f"no verdict: {answer}"
     return ""

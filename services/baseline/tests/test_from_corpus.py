@@ -1,5 +1,8 @@
 import json
+import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import write_bundle
@@ -59,7 +62,7 @@ def test_a_model_of_another_feature_schema_is_refused(
     mails: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tmp_path / "spam-detector" / "1"
-    write_bundle(other, (model / "model.joblib").read_bytes(), "", schema="0")
+    write_bundle(other, (model / "model.joblib").read_bytes(), "0" * 64, schema="0")
     assert run(mails, other, tmp_path / "x.parquet") == 1
     assert "trained on feature schema 0" in str(said(capsys)[-1]["message"])
 
@@ -84,5 +87,42 @@ def test_too_few_mails_are_refused(
 
 def test_a_missing_bundle_is_said(mails: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(mails, tmp_path / "none", tmp_path / "x.parquet") == 1
-    assert "cannot read" in str(said(capsys)[-1]["message"])
+    assert "model folder" in str(said(capsys)[-1]["message"])
     assert not list(tmp_path.iterdir())
+
+
+def changed(model: Path, target: Path, **fields: Any) -> Path:
+    """A copy of a bundle with other fields in its `model.json`."""
+    shutil.copytree(model, target)
+    path = target / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    return target
+
+
+@pytest.mark.parametrize("threshold", [1.0, 0.99])
+def test_a_threshold_changed_after_the_pin_is_refused(
+    mails: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], threshold: float
+) -> None:
+    pin = bundle.read_manifest(model).sha256
+    other = changed(model, tmp_path / "1", threshold=threshold)
+    assert run(mails, other, tmp_path / "x.parquet", "--model-sha256", pin) == 1
+    assert f"the release pins {pin}; it was not unpickled" in str(said(capsys)[-1]["message"])
+    assert not (tmp_path / "x.parquet").exists()
+
+
+def test_a_threshold_of_one_is_refused(
+    mails: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(mails, changed(model, tmp_path / "1", threshold=1.0), tmp_path / "x.parquet") == 1
+    assert "'threshold' must be greater than 0 and less than 1, is 1.0" in str(said(capsys)[-1]["message"])
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.joblib"])
+def test_a_pipe_in_the_bundle_is_refused_and_never_waited_for(
+    mails: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    other = changed(model, tmp_path / "1")
+    (other / name).unlink()
+    os.mkfifo(other / name)
+    assert run(mails, other, tmp_path / "x.parquet") == 1
+    assert f"{name} is no regular file" in str(said(capsys)[-1]["message"])

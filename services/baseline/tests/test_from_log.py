@@ -16,7 +16,7 @@ from inferencelog.schema import partition
 
 @pytest.fixture
 def sha256(model: Path) -> str:
-    return bundle.read_manifest(model).files["model.joblib"]
+    return bundle.read_manifest(model).sha256
 
 
 def run(uri: str, model: Path | str, out: Path | str, *more: str) -> int:
@@ -145,3 +145,31 @@ def test_files_of_others_are_refused_by_name(
     assert run(uri, model, tmp_path / "x.parquet") == 1
     message = said(capsys)
     assert "x ?[31m.parquet: is no whole Parquet file" in message and message.isprintable()
+
+
+@pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "not pinned"])
+@pytest.mark.parametrize("threshold", [1.0, 0.99])
+def test_another_threshold_than_the_mail_was_judged_by_is_refused(
+    model: Path, sha256: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], threshold: float, pinned: bool
+) -> None:
+    """Whoever writes the bucket would have a baseline in which no mail is spam."""
+    other = tmp_path / "other"
+    other.mkdir()
+    content = json.loads((model / "model.json").read_text()) | {"threshold": threshold}
+    (other / "model.json").write_text(json.dumps(content))
+    options = ["--model-sha256", sha256] if pinned else []
+    assert run(log(tmp_path / "log", ("1", sha256)), other, tmp_path / "x.parquet", *options) == 1
+    why = said(capsys)
+    if pinned:
+        assert f"the release pins {sha256}" in why
+    else:
+        assert "'threshold' must be" in why or "name the bundle that served them" in why
+    assert not (tmp_path / "x.parquet").exists()
+
+
+def test_rows_that_name_the_models_file_alone_are_of_before(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = bundle.read_manifest(model).files["model.joblib"]
+    assert run(log(tmp_path / "log", ("1", old)), model, tmp_path / "x.parquet") == 1
+    assert "they name model.joblib alone, as older predictors did: name a period after the upgrade" in said(capsys)

@@ -1,4 +1,4 @@
-"""Whatever is done to a bundle, at whatever time: what was not released is never unpickled."""
+"""Whatever is done to a bundle, at whatever time: what was not released is never unpickled, and never judges mail."""
 
 import hashlib
 import json
@@ -15,8 +15,9 @@ from conftest import COLUMNS
 
 import bundle
 from bundle import store
+from manifest import read_listed
 
-MODEL = "model.joblib"
+MODEL, MANIFEST, CARD = "model.joblib", "model.json", "model-card.md"
 
 
 class Payload:
@@ -48,12 +49,22 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def record(folder: Path, content: bytes) -> None:
-    """Have `model.json` say that this is the model."""
-    path = folder / "model.json"
-    manifest = json.loads(path.read_text())
-    manifest["files"][MODEL] = digest(content)
-    path.write_text(json.dumps(manifest))
+@pytest.fixture
+def pinned(folder: Path) -> str:
+    """What a release pins of the bundle."""
+    return digest((folder / MANIFEST).read_bytes())
+
+
+def rewrite(folder: Path, **fields: Any) -> None:
+    """Change fields of `model.json`, as whoever writes the bucket can."""
+    path = folder / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields, indent=2) + "\n")
+
+
+def record(folder: Path, name: str, content: bytes) -> None:
+    """Have `model.json` say that this is a file's content."""
+    listed = json.loads((folder / MANIFEST).read_text())["files"]
+    rewrite(folder, files=listed | {name: digest(content)})
 
 
 def refused(folder: Path, pinned: str, mark: Path, message: str) -> None:
@@ -62,11 +73,13 @@ def refused(folder: Path, pinned: str, mark: Path, message: str) -> None:
     assert not mark.exists()
 
 
-def test_a_replaced_model_with_its_manifest_is_caught_by_the_pin(folder: Path, mark: Path, payload: bytes) -> None:
-    pinned = digest((folder / MODEL).read_bytes())
+def test_a_replaced_model_with_its_manifest_is_caught_by_the_pin(
+    folder: Path, pinned: str, mark: Path, payload: bytes
+) -> None:
     (folder / MODEL).write_bytes(payload)
-    record(folder, payload)
-    refused(folder, pinned, mark, f"has SHA-256 {digest(payload)}, the release pins {pinned}; it was not unpickled")
+    record(folder, MODEL, payload)
+    found = digest((folder / MANIFEST).read_bytes())
+    refused(folder, pinned, mark, f"has SHA-256 {found}, the release pins {pinned}; it was not unpickled")
 
 
 def test_a_replaced_model_without_a_pin_is_caught_by_the_manifest(folder: Path, mark: Path, payload: bytes) -> None:
@@ -76,71 +89,120 @@ def test_a_replaced_model_without_a_pin_is_caught_by_the_manifest(folder: Path, 
     assert not mark.exists()
 
 
-def test_what_is_appended_is_never_reached(folder: Path, mark: Path, payload: bytes) -> None:
+def test_what_is_appended_is_never_reached(folder: Path, pinned: str, mark: Path, payload: bytes) -> None:
     """A pickle ends before its file does: an unpickler would not notice."""
-    pinned = digest((folder / MODEL).read_bytes())
     with (folder / MODEL).open("ab") as model:
         model.write(payload)
-    refused(folder, pinned, mark, "the release pins")
+    refused(folder, pinned, mark, r"model\.json says")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 0.5])
-def test_a_truncated_model_is_refused(folder: Path, mark: Path, kept: float) -> None:
+def test_a_truncated_model_is_refused(folder: Path, pinned: str, mark: Path, kept: float) -> None:
     content = (folder / MODEL).read_bytes()
     (folder / MODEL).write_bytes(content[: kept if isinstance(kept, int) else int(len(content) * kept)])
-    refused(folder, digest(content), mark, "the release pins")
+    refused(folder, pinned, mark, r"model\.json says")
 
 
-def test_one_changed_bit_is_refused(folder: Path, mark: Path) -> None:
+def test_one_changed_bit_is_refused(folder: Path, pinned: str, mark: Path) -> None:
     content = bytearray((folder / MODEL).read_bytes())
-    pinned = digest(bytes(content))
     content[len(content) // 2] ^= 1
     (folder / MODEL).write_bytes(content)
-    refused(folder, pinned, mark, "the release pins")
+    refused(folder, pinned, mark, r"model\.json says")
 
 
-def test_a_link_to_another_model_is_refused(folder: Path, tmp_path: Path, mark: Path, payload: bytes) -> None:
-    pinned = digest((folder / MODEL).read_bytes())
+def test_a_link_to_another_model_is_refused(
+    folder: Path, pinned: str, tmp_path: Path, mark: Path, payload: bytes
+) -> None:
     (tmp_path / "elsewhere").write_bytes(payload)
     (folder / MODEL).unlink()
     (folder / MODEL).symlink_to(tmp_path / "elsewhere")
-    record(folder, payload)
+    record(folder, MODEL, payload)
     refused(folder, pinned, mark, "the release pins")
 
 
-def test_a_link_to_the_model_that_was_released_is_that_model(folder: Path, tmp_path: Path) -> None:
+def test_a_link_within_the_folder_is_the_model_that_was_released(folder: Path, pinned: str) -> None:
     """Some volumes are made of links; only the content counts."""
-    pinned = digest((folder / MODEL).read_bytes())
-    (folder / MODEL).rename(tmp_path / "elsewhere")
-    (folder / MODEL).symlink_to(tmp_path / "elsewhere")
+    (folder / "..data").mkdir()
+    (folder / MODEL).rename(folder / "..data" / MODEL)
+    (folder / MODEL).symlink_to(Path("..data") / MODEL)
     assert bundle.load(folder, pinned).sha256 == pinned
 
 
+@pytest.mark.parametrize("name", [MODEL, MANIFEST, CARD])
+def test_a_link_out_of_the_folder_is_no_part_of_the_bundle(
+    folder: Path, pinned: str, tmp_path: Path, mark: Path, name: str
+) -> None:
+    (folder / name).rename(tmp_path / "elsewhere")
+    (folder / name).symlink_to(tmp_path / "elsewhere")
+    refused(folder, pinned, mark, f"{name} is no regular file; it was not read: it links to {tmp_path}/elsewhere")
+
+
+@pytest.mark.parametrize("name", [MODEL, MANIFEST, CARD])
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("/dev/zero", path)], ids=["pipe", "device"])
-def test_what_is_no_file_is_refused_at_once(folder: Path, mark: Path, make: Callable[[Path], None]) -> None:
-    pinned = digest((folder / MODEL).read_bytes())
-    (folder / MODEL).unlink()
-    make(folder / MODEL)
-    refused(folder, pinned, mark, "is no regular file; it was not read")
+def test_what_is_no_file_is_refused_at_once(
+    folder: Path, pinned: str, mark: Path, make: Callable[[Path], None], name: str
+) -> None:
+    (folder / name).unlink()
+    make(folder / name)
+    refused(folder, pinned, mark, f"{name} is no regular file; it was not read")
 
 
+@pytest.mark.parametrize("name", [MODEL, MANIFEST, CARD])
 @pytest.mark.parametrize("make", [os.mkdir, lambda path: os.symlink("nowhere", path)], ids=["folder", "dangling link"])
-def test_what_cannot_be_read_is_refused(folder: Path, mark: Path, make: Callable[[Path], None]) -> None:
-    pinned = digest((folder / MODEL).read_bytes())
-    (folder / MODEL).unlink()
-    make(folder / MODEL)
-    refused(folder, pinned, mark, "cannot be read .*; copy the bundle again")
+def test_what_cannot_be_read_is_refused(
+    folder: Path, pinned: str, mark: Path, make: Callable[[Path], None], name: str
+) -> None:
+    (folder / name).unlink()
+    make(folder / name)
+    refused(folder, pinned, mark, f"{name} cannot be read .*; copy the bundle again")
+
+
+HARMFUL: dict[str, Any] = {
+    "threshold": 1.0,
+    "columns": ["text", "capitals_share", "links", "always_one"],
+    "version": "v2",
+    "name": "ham-detector",
+    "feature_schema_version": "2",
+    "libraries": {},
+    "metrics": {"one_minus_auc": 0},
+    "corpus": {},
+    "feature_quantiles": {},
+    "later": "field",
+}
+
+
+@pytest.mark.parametrize("field", HARMFUL)
+def test_a_field_of_the_manifest_that_is_changed_is_refused(folder: Path, pinned: str, mark: Path, field: str) -> None:
+    """Above all a threshold of 1.0, by which all mail is ham."""
+    rewrite(folder, **{field: HARMFUL[field]})
+    refused(folder, pinned, mark, f"the release pins {pinned}; it was not unpickled")
+
+
+def test_a_threshold_of_one_is_refused_without_a_pin_too(folder: Path) -> None:
+    rewrite(folder, threshold=1.0)
+    with pytest.raises(bundle.BundleError, match="'threshold' must be greater than 0 and less than 1, is 1.0"):
+        bundle.load(folder)
+
+
+def test_a_listed_file_that_is_missing_or_changed_is_refused(folder: Path, pinned: str, mark: Path) -> None:
+    (folder / CARD).write_bytes(b"# another")
+    refused(folder, pinned, mark, f"{CARD} has SHA-256 .*, model.json says")
+    (folder / CARD).unlink()
+    refused(folder, pinned, mark, f"{CARD} is missing, model.json names it; copy the bundle again")
+
+
+def test_a_pin_of_the_model_file_alone_is_refused_and_says_what_to_run(folder: Path, mark: Path) -> None:
+    old = digest((folder / MODEL).read_bytes())
+    refused(folder, old, mark, f"the release pins {old}; .*as releases once pinned model.joblib; .*run make pin-model")
 
 
 @pytest.mark.parametrize("name", ["joblib.pkl", "a.joblib", "model.pickle"])
-def test_another_model_beside_it_is_refused(folder: Path, mark: Path, payload: bytes, name: str) -> None:
-    pinned = digest((folder / MODEL).read_bytes())
+def test_another_model_beside_it_is_refused(folder: Path, pinned: str, mark: Path, payload: bytes, name: str) -> None:
     (folder / name).write_bytes(payload)
     refused(folder, pinned, mark, rf"exactly one model file .*{name}")
 
 
-def test_what_else_lies_there_is_never_opened(folder: Path, mark: Path, payload: bytes) -> None:
-    pinned = digest((folder / MODEL).read_bytes())
+def test_what_else_lies_there_is_never_opened(folder: Path, pinned: str, mark: Path, payload: bytes) -> None:
     for name in ("model", "model.joblib.bak", "joblib.py", "sklearn.py"):
         (folder / name).write_bytes(payload)
     assert bundle.load(folder, pinned).sha256 == pinned
@@ -148,18 +210,18 @@ def test_what_else_lies_there_is_never_opened(folder: Path, mark: Path, payload:
 
 
 def test_what_was_checked_is_what_is_unpickled(
-    folder: Path, mark: Path, payload: bytes, monkeypatch: pytest.MonkeyPatch
+    folder: Path, pinned: str, mark: Path, payload: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file is replaced in the moment after the check and before the model is opened."""
-    pinned = digest((folder / MODEL).read_bytes())
-    check = store._check_digest
+    check = read_listed
 
-    def then_replace(*arguments: Any) -> None:
-        check(*arguments)
+    def then_replace(*arguments: Any) -> bytes:
+        content = check(*arguments)
         (folder / "new").write_bytes(payload)
         (folder / "new").replace(folder / MODEL)
+        return content
 
-    monkeypatch.setattr(store, "_check_digest", then_replace)
+    monkeypatch.setattr(store, "read_listed", then_replace)
     assert bundle.load(folder, pinned).columns == COLUMNS
     assert (folder / MODEL).read_bytes() == payload
     assert not mark.exists()
@@ -171,7 +233,6 @@ from pathlib import Path
 folder, pinned = sys.argv[1:]
 events = []
 def watch(event, arguments):
-    # Twice for one opening: by open(), and by the os.open() that it calls.
     if event == "open" and str(arguments[0]).endswith("model.joblib"):
         events.append("read")
     if event == "import" and arguments[0] in ("joblib", "sklearn"):
@@ -194,7 +255,6 @@ def watched(folder: Path, pinned: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_nothing_that_unpickles_is_imported_before_the_check(folder: Path) -> None:
-    pinned = digest((folder / MODEL).read_bytes())
-    assert watched(folder, pinned) == "joblib sklearn unpickle 2"
-    assert watched(folder, "0" * 64) == "refused 2"
+def test_nothing_that_unpickles_is_imported_before_the_check(folder: Path, pinned: str) -> None:
+    assert watched(folder, pinned) == "joblib sklearn unpickle 1"
+    assert watched(folder, "0" * 64) == "refused 0"

@@ -162,9 +162,9 @@ def answers(
             probabilities=[score[new]],
             predictions=[new],
             model_version=ours.version,
-            model_sha256=ours.files["model.joblib"],
+            model_sha256=ours.sha256,
             seconds=seconds[0],
-            production=[Answer(theirs.version, theirs.files["model.joblib"], score[old], old, seconds[1], batch_mails)],
+            production=[Answer(theirs.version, theirs.sha256, score[old], old, seconds[1], batch_mails)],
         )
         for number, (request, old, new) in enumerate(said)
     ]

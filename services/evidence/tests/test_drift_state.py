@@ -22,7 +22,7 @@ def report(settings: Settings, folder: Path, status: str, end: datetime, environ
         "window": {"start": (end - timedelta(hours=1)).isoformat(), "end": end.isoformat()},
         "rows": 500,
         "drifted": [{"measure": "links"}] if status == "drift" else [],
-        "baseline": {"model_sha256": bundle.read_manifest(folder).files["model.joblib"]},
+        "baseline": {"model_sha256": bundle.read_manifest(folder).sha256},
     }
     path = Path(settings.log_uri, "_drift", partition(environment, end - timedelta(hours=1)), "report.json")
     path.parent.mkdir(parents=True, exist_ok=True)

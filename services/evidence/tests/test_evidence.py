@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import re
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def test_errors_are_counted_at_each_models_own_threshold(settings: Settings, bun
     folders = []
     for name, pickled, values in (("first", b"1", scored.scores), ("second", b"2", scores)):
         sha256 = hashlib.sha256(pickled).hexdigest()
-        found = dataclasses.replace(scored, scores=values, model_sha256=sha256)
+        found = dataclasses.replace(scored, scores=values, model_file_sha256=sha256)
         folders.append(write_bundle(tmp_path / name, pickled, found, threshold))
     evidence = make(dataclasses.replace(settings, production=folders[0], candidate=folders[1]), NOW)
     assert not isinstance(evidence.offline, str)
@@ -218,7 +219,7 @@ def test_bundles_without_scores_or_of_another_corpus_are_not_compared(
         ({"folds": scored.folds[::-1].copy()}, "other folds"),
         ({"mails": scored.mails[::-1]}, "other mails"),
     ):
-        other = dataclasses.replace(scored, model_sha256=sha256, **change)
+        other = dataclasses.replace(scored, model_file_sha256=sha256, **change)
         folder = write_bundle(tmp_path / "other", b"y", other)
         assert why in the(make(dataclasses.replace(settings, production=folder), NOW), "offline").measured
     configure(settings.root, require_offline=False, **WITHOUT_HEALTH)
@@ -267,7 +268,7 @@ def test_pinned_bundles_are_fetched_and_checked(settings: Settings, bundles: Bun
         store = open_store(f"{s3}/spam-detector/{folder.name}")
         for file in folder.iterdir():
             store.write(file.name, file.read_bytes())
-        pin(pinned, environment, store.uri(), read_manifest(folder).files["model.joblib"])
+        pin(pinned, environment, store.uri(), read_manifest(folder).sha256)
     configure(settings.root, **WITHOUT_HEALTH)
     shadow(settings, answers(bundles, mails(1200)))
     evidence = make(pinned, NOW)
@@ -278,8 +279,38 @@ def test_pinned_bundles_are_fetched_and_checked(settings: Settings, bundles: Bun
         make(pinned, NOW)
     pin(pinned, "staging", evidence.candidate.uri, evidence.candidate.sha256)
     open_store(f"{s3}/spam-detector/better").write("evaluation.parquet", b"tampered with")
-    with pytest.raises(EvidenceError, match="evaluation.parquet is not the file that model.json names"):
+    with pytest.raises(EvidenceError, match="evaluation.parquet has SHA-256 .*, model.json says"):
         make(pinned, NOW)
+
+
+def test_a_manifest_that_was_changed_after_the_pin_is_no_evidence(
+    settings: Settings, bundles: Bundles, s3: str
+) -> None:
+    """Whoever writes the bucket could have all mail called ham by the candidate, or by production."""
+    pinned = dataclasses.replace(settings, candidate=None)
+    store, folder = open_store(f"{s3}/spam-detector/changed"), bundles.better
+    for file in folder.iterdir():
+        store.write(file.name, file.read_bytes())
+    manifest = read_manifest(folder)
+    pin(pinned, "staging", store.uri(), manifest.files["model.joblib"])
+    with pytest.raises(EvidenceError, match="staging: .*as releases once pinned model.joblib; .*run make pin-model"):
+        make(pinned, NOW)
+    pin(pinned, "staging", store.uri(), manifest.sha256)
+    for threshold in (1.0, 0.99):
+        changed = json.loads((folder / "model.json").read_text()) | {"threshold": threshold}
+        store.write("model.json", json.dumps(changed).encode())
+        with pytest.raises(EvidenceError, match=f"model.json has SHA-256 .*, the release pins {manifest.sha256}"):
+            make(pinned, NOW)
+
+
+def test_a_folder_whose_threshold_calls_all_mail_ham_is_no_evidence(
+    settings: Settings, bundles: Bundles, tmp_path: Path
+) -> None:
+    shutil.copytree(bundles.better, tmp_path / "changed")
+    path = tmp_path / "changed" / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"threshold": 1.0}))
+    with pytest.raises(EvidenceError, match="'threshold' must be greater than 0 and less than 1, is 1.0"):
+        make(dataclasses.replace(settings, candidate=tmp_path / "changed"), NOW)
 
 
 def test_what_cannot_be_evidence_is_said(settings: Settings, bundles: Bundles, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ async def test_the_answer_is_the_bundles(model: SpamModel, loaded: Bundle) -> No
     assert response.parameters == {
         "threshold": 0.9,
         "feature_schema_version": "1",
-        "model_sha256": loaded.manifest.files["model.joblib"],
+        "model_sha256": loaded.sha256,
     }
 
 

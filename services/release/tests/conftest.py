@@ -77,7 +77,7 @@ def release(version: str = "1", **digests: str) -> str:
     services = ("gateway", "transformer", "predictor", "drift", "baseline")
     return RELEASE.format(
         version=version,
-        sha256=sha256(version.encode()),
+        sha256=pinned(version),
         **{service: digests.get(service, digest(service)) for service in services},
     )
 
@@ -134,22 +134,43 @@ def helm() -> str:
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     """A bundle of version 2 as the trainer writes it; what is pickled in it does not matter here."""
-    return write_bundle(tmp_path / "models" / "spam-detector" / "2", {"one_minus_auc": 0.0003, "spam_caught": 0.95})
+    return write_bundle(tmp_path / "models" / "spam-detector" / "2", METRICS)
 
 
 def write_bundle(folder: Path, metrics: dict[str, float], model: bytes | None = None) -> Path:
-    files = {"model.joblib": folder.name.encode() if model is None else model, "baseline.parquet": b"rows"}
+    files = model_files(folder.name, model)
     folder.mkdir(parents=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    manifest = {
+    (folder / "model.json").write_bytes(manifest(folder.name, metrics, files))
+    return folder
+
+
+def manifest(version: str, metrics: dict[str, float], files: dict[str, bytes]) -> bytes:
+    content = {
         "name": "spam-detector",
-        "version": folder.name,
+        "version": version,
+        "feature_schema_version": "1",
+        "columns": ["text", "links"],
+        "threshold": 0.9,
         "metrics": {**metrics, "by_fold": [1.0]},
+        "libraries": {},
+        "corpus": {},
         "files": {name: sha256(content) for name, content in files.items()},
     }
-    (folder / "model.json").write_text(json.dumps(manifest))
-    return folder
+    return json.dumps(content).encode()
+
+
+METRICS = {"one_minus_auc": 0.0003, "spam_caught": 0.95}
+
+
+def model_files(version: str, model: bytes | None = None) -> dict[str, bytes]:
+    return {"model.joblib": version.encode() if model is None else model, "baseline.parquet": b"rows"}
+
+
+def pinned(version: str) -> str:
+    """What `RELEASE` pins of a version: the digest of the `model.json` of its bundle."""
+    return sha256(manifest(version, METRICS, model_files(version)))
 
 
 class Command:

@@ -1,11 +1,13 @@
 """Pins: what is written into a release file, and what is not."""
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, Command, digest, release, sha256, write, write_bundle
+from conftest import ROOT, Command, digest, pinned, release, sha256, write, write_bundle
 
 from release.chart import environments, parse, render
 from release.errors import ReleaseError
@@ -135,7 +137,8 @@ def test_another_file_than_the_manifest_says_is_refused(repository: Git, run: Co
     why = run.refusal(*PIN_MODEL, "--bundle", bundle, "--uri", URI)
     assert f"{name} has SHA-256 {sha256(b'changed')}, model.json says" in why
     (bundle / name).unlink()
-    assert f"{name} is missing" in run.refusal(*PIN_MODEL, "--bundle", bundle, "--uri", URI)
+    why = run.refusal(*PIN_MODEL, "--bundle", bundle, "--uri", URI)
+    assert f"{name} is missing" in why or f"exactly one model file (*.joblib, *.pkl, *.pickle), {name}" in why
     assert repository.changes() == []
 
 
@@ -144,7 +147,7 @@ def test_a_broken_manifest_is_refused(repository: Git, run: Command, bundle: Pat
     (bundle / "model.json").write_text(content)
     run.refusal(*PIN_MODEL, "--bundle", bundle, "--uri", URI)
     (bundle / "model.json").unlink()
-    assert "name what make train has written" in run.refusal(*PIN_MODEL, "--bundle", bundle, "--uri", URI)
+    assert "point to a folder that `trainer train` wrote" in run.refusal(*PIN_MODEL, "--bundle", bundle, "--uri", URI)
     assert repository.changes() == []
 
 
@@ -152,7 +155,7 @@ def test_a_broken_manifest_is_refused(repository: Git, run: Command, bundle: Pat
     ("text", "why"),
     [
         (release().replace(digest("drift"), '""'), "drift.image.digest: '' is no digest"),
-        (release().replace(sha256(b"1"), "0" * 64), "global.model.sha256"),
+        (release().replace(pinned("1"), "0" * 64), "global.model.sha256"),
         (release("000000000000"), "is the example that the file came with"),
         (release().replace("s3://models/spam-detector/1", "file:///tmp"), "global.model.uri"),
         ("", "gateway.image.digest: ''"),
@@ -187,10 +190,53 @@ def test_each_pin_reaches_the_manifests_of_the_real_chart(environment: str, helm
     assert [place for place, value in values.items() if value not in manifests] == []
 
 
-def test_a_bundle_of_the_trainer_has_what_is_read(run: Command, repository: Git, tmp_path: Path) -> None:
-    # The same fields as services/bundle writes; that package is not installed here.
-    source = (ROOT / "services/bundle/src/bundle/manifest.py").read_text()
-    assert all(f"    {field}: " in source for field in ("name", "version", "metrics", "files"))
+def test_what_is_pinned_is_the_manifest_that_lists_all_files(run: Command, repository: Git, tmp_path: Path) -> None:
     folder = write_bundle(tmp_path / "3", {}, model=b"another")
-    run(*PIN_MODEL, "--bundle", folder, "--uri", "s3://models/spam-detector/3")
-    assert sha256(b"another") in STAGING.read_text()
+    said = run(*PIN_MODEL, "--bundle", folder, "--uri", "s3://models/spam-detector/3")
+    assert sha256((folder / "model.json").read_bytes()) in STAGING.read_text()
+    assert "model 3: a mail is spam from 0.9 on" in said
+
+
+def rewrite(bundle: Path, **fields: object) -> None:
+    path = bundle / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+@pytest.mark.parametrize("how", ["--bundle", "--manifest"])
+@pytest.mark.parametrize("threshold", [1.0, 0, 1, -1, 10**17, "0.5", None])
+def test_a_threshold_that_calls_all_mail_the_same_is_not_pinned(
+    repository: Git, run: Command, bundle: Path, how: str, threshold: object
+) -> None:
+    rewrite(bundle, threshold=threshold)
+    place = bundle if how == "--bundle" else bundle / "model.json"
+    assert "field 'threshold' must be " in run.refusal(*PIN_MODEL, how, place, "--uri", URI)
+    assert repository.changes() == []
+
+
+BROKEN: dict[str, Callable[[str], str]] = {
+    "deep": lambda content: content.replace("0.9", "[" * 200_000 + "]" * 200_000),
+    "digits": lambda content: content.replace("0.9", "9" * 400),
+    "large": lambda content: content + " " * 2**20,
+}
+
+
+@pytest.mark.parametrize("how", ["--bundle", "--manifest"])
+@pytest.mark.parametrize("name", ["pipe", "folder", *BROKEN])
+def test_what_is_no_manifest_is_a_clear_error(repository: Git, run: Command, bundle: Path, how: str, name: str) -> None:
+    path = bundle / "model.json"
+    content = path.read_text()
+    path.unlink()
+    if name == "pipe":
+        os.mkfifo(path)
+    elif name == "folder":
+        path.mkdir()
+    else:
+        path.write_text(BROKEN[name](content))
+    why = run.refusal(*PIN_MODEL, how, bundle if how == "--bundle" else path, "--uri", URI)
+    assert why.startswith("release: ") and "model.json" in why and len(why.splitlines()) == 1
+    assert repository.changes() == []
+
+
+def test_names_of_metrics_cannot_be_lines_of_a_commit(repository: Git, run: Command, bundle: Path) -> None:
+    rewrite(bundle, metrics={"a\n\nSigned-off-by: another": 1.0})
+    assert "cannot be printed" in run.refusal(*PIN_MODEL, "--bundle", bundle, "--uri", URI)

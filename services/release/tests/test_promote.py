@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command, commit_all, digest, git, release, sha256, write, write_bundle
+from conftest import METRICS, Command, commit_all, digest, git, pinned, release, sha256, write, write_bundle
 
 from release.git import Git
 
@@ -42,7 +42,7 @@ def write_evidence(**fields: Any) -> None:
             {"name": "drift, candidate", "outcome": "told", "measured": "no report", "threshold": "no drift"},
         ],
         **{
-            side: {"environment": environment, "version": version, "sha256": sha256(version.encode()), "uri": ""}
+            side: {"environment": environment, "version": version, "sha256": pinned(version), "uri": ""}
             for side, environment, version in sides
         },
         **fields,
@@ -62,7 +62,7 @@ def test_one_commit_copies_the_file_and_nothing_else(tried: Git, run: Command) -
 
 
 def test_the_message_shows_what_changes(tried: Git, run: Command, bundle: Path) -> None:
-    write_bundle(bundle.parent / "1", {"one_minus_auc": 0.0004}, model=b"1")
+    write_bundle(bundle.parent / "1", METRICS)
     printed = run("promote", "--models", bundle.parents[1])
     message = git(tried.root, "log", "-1", "--format=%B")
     lines = message.splitlines()
@@ -70,9 +70,9 @@ def test_the_message_shows_what_changes(tried: Git, run: Command, bundle: Path) 
     assert f"gateway     {digest('gateway')[:19]} -> {digest('new')[:19]}" in lines
     assert "drift       unchanged" in lines
     assert "model       s3://models/spam-detector/1 -> s3://models/spam-detector/2" in lines
-    assert f"            SHA-256 {sha256(b'1')} -> {sha256(b'2')}" in lines
-    assert "            one_minus_auc 0.0004 -> 0.0003" in lines
-    assert "            spam_caught 0.95" in lines
+    assert f"            SHA-256 {pinned('1')} -> {pinned('2')}" in lines
+    assert "            threshold 0.9 -> 0.9" in lines
+    assert "            one_minus_auc 0.0003 -> 0.0003" in lines
     assert "Rendered objects: 0 added, 2 changed, 0 removed" in lines
     assert "changed: Deployment serving/api-gateway" in lines
     assert f"    +  image: gateway@{digest('new')}" in lines
@@ -167,7 +167,7 @@ def test_the_evidence_is_part_of_the_message(tried: Git, run: Command) -> None:
     assert "\n    told     drift, candidate: no report (asked: no drift)\n" in message
 
 
-OTHER = {"environment": "staging", "version": "3", "sha256": sha256(b"3"), "uri": ""}
+OTHER = {"environment": "staging", "version": "3", "sha256": pinned("3"), "uri": ""}
 REFUSED = {"name": "latency", "outcome": "refused", "measured": "2 times", "threshold": "1.25 times"}
 
 
@@ -182,9 +182,9 @@ def ago(**span: float) -> str:
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
-        ({"candidate": OTHER}, "of staging's model 3 (4e07408562be) as candidate, and staging pins 2"),
+        ({"candidate": OTHER}, f"of staging's model 3 ({pinned('3')[:12]}) as candidate, and staging pins 2"),
         ({"production": OTHER | {"environment": "production"}}, "as production, and production pins 1"),
-        ({"candidate": OTHER | {"environment": "canary", "sha256": sha256(b"2")}}, "it is of canary's model"),
+        ({"candidate": OTHER | {"environment": "canary", "sha256": pinned("2")}}, "it is of canary's model"),
         ({"outcome": "refused", "checks": [REFUSED]}, "the model is refused: latency; evidence.md says what to do"),
         ({"checks": [REFUSED]}, "the model is refused: latency"),
         ({"made": ago(hours=2)}, "and may be 1:00:00 old: run make evidence"),
@@ -286,3 +286,18 @@ def test_images_alone_need_no_evidence(tried: Git, run: Command) -> None:
     EVIDENCE.unlink()
     run("promote")
     assert "\nEvidence: none needed, the model is unchanged\n" in git(tried.root, "log", "-1", "--format=%B")
+
+
+def test_a_pin_of_before_is_refused_and_says_what_to_run(tried: Git, run: Command, bundle: Path) -> None:
+    """Releases once pinned the digest of model.joblib, which left the threshold to whoever writes the bucket."""
+    STAGING.write_text(STAGING.read_text().replace(pinned("2"), sha256(b"2")))
+    commit_all(tried.root, "Pin as before")
+    why = run.refusal("promote", "--models", bundle.parents[1], "--without-evidence", "x")
+    assert f"staging pins {sha256(b'2')}, the SHA-256 of model.joblib alone; a release pins model.json" in why
+    assert f"run make pin-model ENV=staging URI=s3://models/spam-detector/2 BUNDLE={bundle}" in why
+
+
+def test_a_manifest_that_is_not_the_one_pinned_is_not_shown(tried: Git, run: Command, bundle: Path) -> None:
+    path = bundle / "model.json"
+    path.write_text(path.read_text().replace("0.9", "0.99"))
+    assert "metrics: its model.json is not at hand" in run("promote", "--models", bundle.parents[1])

@@ -5,7 +5,8 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from typing import Any
 from baseline.errors import GeneratorError
 from baseline.from_corpus import from_corpus
 from baseline.from_log import from_log
-from bundle import MANIFEST_NAME, MODEL_NAME, BundleError, load, read_manifest
+from bundle import BundleError, load
 from corpus import CorpusError
 from inferencelog import WINDOW_ROWS, Baseline, LogError, open_store, split_file, write_baseline
+from inferencelog.store import FolderStore
+from manifest import download, read_stored
 from runtime import configure_batch_logging, print_result
 
 LEAST_ROWS = 1000
@@ -43,7 +46,6 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     corpus = commands.add_parser("corpus", help="from a corpus of mails and a model")
     corpus.add_argument("--corpus", type=Path, **_default("CORPUS_DIR"), help="folder with ham*/ and spam*/")
-    corpus.add_argument("--model-sha256", default=os.environ.get("MODEL_SHA256"), help="digest that the release pins")
     corpus.set_defaults(make=_from_corpus)
     log = commands.add_parser("log", help="from a healthy stretch of the inference log")
     log.add_argument("--inference-log", **_default("INFERENCE_LOG_URI"), help="file:///… or s3://…")
@@ -54,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     log.set_defaults(make=_from_log)
     for command in (corpus, log):
         command.add_argument("--bundle", **_default("MODEL_URI"), help="folder of the model: a path, file:// or s3://")
+        command.add_argument(
+            "--model-sha256", default=os.environ.get("MODEL_SHA256"), help="of its model.json, as the release pins it"
+        )
         command.add_argument("--out", **_default("BASELINE_URI"), help="the baseline's file: a path, file:// or s3://")
         command.add_argument("--least-rows", type=int, default=LEAST_ROWS, help="refuse fewer mails (%(default)s)")
     return parser
@@ -76,24 +81,27 @@ def _time(text: str) -> datetime:
 
 
 def _from_corpus(options: argparse.Namespace) -> Baseline:
-    with tempfile.TemporaryDirectory() as folder:
-        _fetch(options.bundle, Path(folder), MANIFEST_NAME, MODEL_NAME)
-        return from_corpus(options.corpus, load(Path(folder), options.model_sha256), options.least_rows)
+    with _folder(options.bundle, options.model_sha256) as folder:
+        return from_corpus(options.corpus, load(folder, options.model_sha256), options.least_rows)
 
 
 def _from_log(options: argparse.Namespace) -> Baseline:
-    with tempfile.TemporaryDirectory() as folder:
-        _fetch(options.bundle, Path(folder), MANIFEST_NAME)
-        manifest = read_manifest(Path(folder))
+    manifest = read_stored(open_store(options.bundle), options.model_sha256)
     period = (options.start, options.end)
     store, limits = open_store(options.inference_log), (options.least_rows, options.most_rows)
     return from_log(store, options.environment, period, manifest, *limits)
 
 
-def _fetch(uri: str, folder: Path, *names: str) -> None:
+@contextmanager
+def _folder(uri: str, pin: str | None) -> Iterator[Path]:
+    """The folder of a bundle, which is a copy where the bundle is in S3."""
     store = open_store(uri)
-    for name in names:
-        (folder / name).write_bytes(store.read(name))
+    if isinstance(store, FolderStore):
+        yield store.folder
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        download(store, Path(scratch), pin)
+        yield Path(scratch)
 
 
 def _write(baseline: Baseline, uri: str) -> None:

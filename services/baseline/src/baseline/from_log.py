@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from baseline.errors import GeneratorError
-from bundle import MODEL_NAME, Manifest
 from inferencelog import MEASURES, SCORE, WINDOW_ROWS, Baseline, Store, Window, one_line, read_window
+from manifest import MODEL_NAME, Manifest
 
 NAMED = 5
 """Models that an error names."""
@@ -100,11 +100,15 @@ def _one_model(table: pa.Table) -> Sequence[str]:
 
 
 def _check_model(manifest: Manifest, version: str, sha256: str, schema_version: str) -> None:
-    ours = (manifest.version, manifest.files.get(MODEL_NAME), manifest.feature_schema_version)
+    ours = (manifest.version, manifest.sha256, manifest.feature_schema_version)
     # A predictor that is not ours tells no digest.
     if (version, sha256 or ours[1], schema_version) != ours:
+        # Rows logged before releases pinned model.json name the digest of the model's file alone.
+        advice = "name the bundle that served them"
+        if sha256 == manifest.files[MODEL_NAME]:
+            advice = f"they name {MODEL_NAME} alone, as older predictors did: name a period after the upgrade"
         raise GeneratorError(
             f"the rows are of model {version} (SHA-256 {sha256[:12] or 'unknown'}, feature schema {schema_version}),"
-            f" the bundle is {ours[0]} (SHA-256 {str(ours[1])[:12]}, feature schema {ours[2]});"
-            " name the bundle that served them"
+            f" the bundle is {ours[0]} (SHA-256 {ours[1][:12]}, feature schema {ours[2]});"
+            f" {advice}"
         )

@@ -4,9 +4,8 @@ A bundle is a folder `<root>/<name>/<version>/` with `model.joblib`, `model.json
 """
 
 from bundle import quantiles
-from bundle.errors import BundleError
-from bundle.manifest import MANIFEST_NAME, TEXT_COLUMN, Manifest, read_manifest
-from bundle.store import MODEL_NAME, Bundle, dump, libraries, load, verify, write
+from bundle.store import Bundle, dump, libraries, load, write
+from manifest import MANIFEST_NAME, MODEL_NAME, TEXT_COLUMN, BundleError, Manifest, read_manifest, verify
 
 __all__ = [
     "MANIFEST_NAME",

@@ -1,17 +1,13 @@
 """What the named numbers of the training mail are like: what a person compares the numbers of one mail with."""
 
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-GROUPS = ("all", "ham", "spam")
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+from manifest import GROUPS, LEVELS, Quantiles
 
-Quantiles = Mapping[str, Mapping[str, Sequence[float]]]
-"""Group of mails -> named number -> its values at `LEVELS`."""
+__all__ = ["GROUPS", "LEVELS", "Quantiles", "flat", "measure"]
 
 
 def measure(values: npt.NDArray[np.float64], spam: npt.NDArray[np.int_], names: Sequence[str]) -> Quantiles:
@@ -31,25 +27,3 @@ def measure(values: npt.NDArray[np.float64], spam: npt.NDArray[np.int_], names: 
 def flat(quantiles: Quantiles, names: Sequence[str]) -> list[float]:
     """The quantiles as a tensor [k, groups, levels], row by row, in the order of the names."""
     return [float(value) for name in names for group in GROUPS for value in quantiles[group][name]]
-
-
-def fault(content: Any, names: Sequence[str]) -> str:
-    """What keeps a value read from JSON from being `Quantiles` of these numbers; empty when nothing does."""
-    if not isinstance(content, dict) or set(content) != set(GROUPS):
-        return f"must have the groups {', '.join(GROUPS)}"
-    for group, numbers in content.items():
-        if not isinstance(numbers, dict) or set(numbers) != set(names):
-            return f"must have each of the model's numbers in group {group!r}"
-        for name, values in numbers.items():
-            if not _rising(values):
-                return f"must have {len(LEVELS)} rising numbers for {name!r} in group {group!r}"
-    return ""
-
-
-def _rising(values: object) -> bool:
-    if not isinstance(values, list) or len(values) != len(LEVELS):
-        return False
-    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        return False
-    # NaN is less than nothing; infinity would be no JSON on the way out.
-    return all(low <= high for low, high in pairwise(values)) and bool(np.isfinite(values).all())

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import shutil
-import stat
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,17 +21,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bundle.errors import BundleError
-from bundle.manifest import MANIFEST_NAME, Manifest, read_manifest
-from bundle.quantiles import Quantiles
+from manifest import (
+    MANIFEST_NAME,
+    MODEL_NAME,
+    BundleError,
+    Manifest,
+    Quantiles,
+    check_listed,
+    check_model_file,
+    parse,
+    read_listed,
+    read_manifest,
+)
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
     from bundle.scoring import Floats, Scorer
 
-MODEL_NAME = "model.joblib"
-MODEL_SUFFIXES = (".joblib", ".pkl", ".pickle")
 LIBRARIES = ("scikit-learn", "numpy", "scipy", "joblib")
 """Libraries whose objects are in the pickle: another minor version may read it wrongly, and without an error."""
 
@@ -42,10 +49,13 @@ class Bundle:
 
     manifest: Manifest
     folder: Path
-    sha256: str
-    """SHA-256 (hex) of the model file that was loaded."""
     pipeline: Pipeline
     scorer: Scorer
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 (hex) of `model.json`, which lists all other files': what a release pins and an answer names."""
+        return self.manifest.sha256
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -82,28 +92,27 @@ def _bad_number(values: Floats, names: Sequence[str]) -> str:
     return f"{names[column]} of mail {row} is {values[row, column]}; it must be a finite number of 0 or more"
 
 
-def load(folder: Path, sha256: str | None = None) -> Bundle:
+def load(folder: Path, pin: str | None = None) -> Bundle:
     """Verify a bundle and load its model.
 
-    The model file is read once, and what was hashed is what is unpickled.
+    Every file is read once, and what was hashed is what is used. Files that `model.json` does not list are ignored.
 
     Args:
         folder: `<root>/<name>/<version>` as written by `write`.
-        sha256: Digest that the release pins for the model file, if any.
+        pin: SHA-256 of `model.json` that the release pins, if any.
 
     Raises:
         BundleError: The bundle is incomplete, is not the one pinned, or was made with other library versions.
     """
-    model_file = _model_file(folder)
-    manifest = read_manifest(folder)
-    content = _read(model_file)
-    digest = hashlib.sha256(content).hexdigest()
-    _check_digest(model_file, digest, sha256, manifest)
+    check_model_file(folder)
+    manifest = read_manifest(folder, pin)
+    check_listed(folder, manifest, MODEL_NAME)
+    content = read_listed(folder, manifest, MODEL_NAME)
     _check_libraries(manifest)
-    return _open(content, digest, folder, manifest)
+    return _open(content, folder, manifest)
 
 
-def _open(content: bytes, digest: str, folder: Path, manifest: Manifest) -> Bundle:
+def _open(content: bytes, folder: Path, manifest: Manifest) -> Bundle:
     """Unpickle what has been checked."""
     import joblib
 
@@ -111,69 +120,7 @@ def _open(content: bytes, digest: str, folder: Path, manifest: Manifest) -> Bund
 
     pipeline = joblib.load(io.BytesIO(content))
     _check_columns(pipeline, manifest)
-    return Bundle(manifest, folder, digest, pipeline, fastest(pipeline, manifest.columns))
-
-
-def _read(model_file: Path) -> bytes:
-    """The content of a model file, in one reading."""
-    try:
-        # A pipe without a writer would hold up whoever opens it, and a device may never end.
-        with open(model_file, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
-            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return file.read()
-    except OSError as error:
-        raise BundleError(f"{model_file} cannot be read ({error.strerror}); copy the bundle again") from None
-    raise BundleError(f"{model_file} is no regular file; it was not read: copy the bundle again")
-
-
-def verify(folder: Path, sha256: str | None = None) -> Manifest:
-    """Check a bundle's files and unpickle nothing.
-
-    Args:
-        folder: `<root>/<name>/<version>`, or a copy that has the model file, `model.json` and any companions.
-        sha256: Digest that the release pins for the model file, if any.
-
-    Raises:
-        BundleError: A file is missing, is not the one pinned, or is another than `model.json` says.
-    """
-    model_file = _model_file(folder)
-    manifest = read_manifest(folder)
-    _check_digest(model_file, hashlib.sha256(model_file.read_bytes()).hexdigest(), sha256, manifest)
-    for name, recorded in manifest.files.items():
-        path = folder / name
-        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != recorded:
-            raise BundleError(f"{path} is not the file that {MANIFEST_NAME} names; copy the bundle again")
-    return manifest
-
-
-def _model_file(folder: Path) -> Path:
-    if not folder.is_dir():
-        raise BundleError(
-            f"model folder {folder} does not exist; KServe's storage initializer does not run in namespaces labelled "
-            "control-plane, so check `kubectl get namespace --show-labels`; on one machine train the model first"
-        )
-    found = sorted(path for path in folder.iterdir() if path.suffix in MODEL_SUFFIXES)
-    if len(found) != 1:
-        what = ", ".join(path.name for path in found) or "none"
-        kinds = ", ".join(f"*{suffix}" for suffix in MODEL_SUFFIXES)
-        raise BundleError(
-            f"{folder} must hold exactly one model file ({kinds}), has {what}; keep only the one to serve"
-        )
-    return found[0]
-
-
-def _check_digest(model_file: Path, digest: str, pinned: str | None, manifest: Manifest) -> None:
-    if pinned is not None and digest != pinned.strip().lower():
-        raise BundleError(
-            f"{model_file} has SHA-256 {digest}, the release pins {pinned}; it was not unpickled: "
-            "deploy the bundle that was released, or release this one"
-        )
-    recorded = manifest.files.get(model_file.name)
-    if digest != recorded:
-        raise BundleError(
-            f"{model_file} has SHA-256 {digest}, {MANIFEST_NAME} says {recorded}; it was not unpickled: "
-            "copy the bundle again"
-        )
+    return Bundle(manifest, folder, pipeline, fastest(pipeline, manifest.columns))
 
 
 def _check_libraries(manifest: Manifest) -> None:
@@ -231,25 +178,35 @@ def write(
         feature_quantiles: Of the mail that the model was trained on.
 
     Raises:
-        BundleError: The folder exists already.
+        BundleError: The folder exists already, or a field is out of its bounds (`manifest.fields`).
     """
     if folder.exists() and not replace:
         raise BundleError(f"{folder} exists already; choose another version or replace it")
     files = {MODEL_NAME: model, **files}
-    manifest = Manifest(
-        name=name,
-        version=version,
-        feature_schema_version=feature_schema_version,
-        columns=tuple(columns),
-        threshold=threshold,
-        metrics=dict(metrics),
-        libraries=libraries(),
-        corpus=dict(corpus),
-        files={file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
-        feature_quantiles=feature_quantiles,
-    )
-    _write_folder(folder, {**files, MANIFEST_NAME: manifest.to_json().encode()})
+    content = {
+        "name": name,
+        "version": version,
+        "feature_schema_version": feature_schema_version,
+        "columns": list(columns),
+        "threshold": threshold,
+        "metrics": dict(metrics),
+        "libraries": libraries(),
+        "corpus": dict(corpus),
+        "files": {file: hashlib.sha256(data).hexdigest() for file, data in files.items()},
+        "feature_quantiles": feature_quantiles,
+    }
+    written = _json(content)
+    # What no reader would take is not written.
+    manifest = parse(written, str(folder / MANIFEST_NAME))
+    _write_folder(folder, {**files, MANIFEST_NAME: written})
     return manifest
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    try:
+        return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+    except ValueError:
+        raise BundleError("a metric or quantile is not a finite number; look at the corpus and train anew") from None
 
 
 def libraries() -> dict[str, str]:

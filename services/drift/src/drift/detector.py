@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import features
+from drift.baseline import read_owned
 from drift.compare import Change, compare, shares
 from drift.errors import DriftError
 from drift.period import Period
@@ -19,7 +20,6 @@ from inferencelog import (
     WindowError,
     newest_time,
     open_store,
-    read_baseline,
     read_window,
 )
 
@@ -65,12 +65,12 @@ def checked_baseline(settings: Settings) -> Baseline:
         DriftError: It is not.
         inferencelog.LogError: It cannot be read.
     """
-    found = read_baseline(settings.baseline_uri)
+    found = read_owned(settings.baseline_uri, settings.model_sha256)
     if settings.model_sha256 and found.model_sha256 != settings.model_sha256:
         raise DriftError(
             f"the baseline {settings.baseline_uri} is of model {found.model_version} with SHA-256 "
             f"{found.model_sha256 or 'unknown'}, and the released model has MODEL_SHA256={settings.model_sha256}; "
-            f"a baseline of that model is needed: take the one in its bundle, or {NEW_BASELINE}"
+            f"a baseline of that model is needed: take the one in its bundle, beside its model.json, or {NEW_BASELINE}"
         )
     if found.feature_schema_version != features.SCHEMA_VERSION:
         raise DriftError(

@@ -32,7 +32,9 @@ class Settings(BaseSettings):
         0.02, ge=0, le=1, description="smaller differences are never drift, 0 to 1 (default: 0.02)"
     )
     model_sha256: str = Field(
-        "", regex="^([0-9a-f]{64})?$", description="the released model; baselines of others are refused"
+        "",
+        regex="^([0-9a-f]{64})?$",
+        description="of the released model.json; baselines of other models are refused",
     )
     pushgateway_url: AnyHttpUrl | None = Field(None, description="Pushgateway for the gauges (default: none)")
 

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bundle
-from bundle import MANIFEST_NAME, MODEL_NAME, BundleError, Manifest
 from evidence.errors import EvidenceError
 from inferencelog import EVALUATION_NAME, LogError, ScoredCorpus, open_store, read_scored
+from manifest import MODEL_NAME, BundleError, Manifest, download, read_listed, verify
 from release.errors import ReleaseError
 from release.releasefile import ReleaseFile, check_sha256, check_uri
-
-_NEEDED = (MODEL_NAME, MANIFEST_NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +19,6 @@ class Side:
     environment: str
     uri: str
     """Where its bundle was read."""
-    sha256: str
-    """Of `model.joblib`."""
     manifest: Manifest
     scored: ScoredCorpus | None
     """None in a bundle of a trainer that did not keep its scores."""
@@ -32,6 +27,11 @@ class Side:
     def version(self) -> str:
         """The model's."""
         return self.manifest.version
+
+    @property
+    def sha256(self) -> str:
+        """The bundle's digest, as a release pins it and answers name it."""
+        return self.manifest.sha256
 
     def as_json(self) -> dict[str, Any]:
         """Which model this is, as JSON takes it."""
@@ -51,11 +51,11 @@ def read_side(root: Path, environment: str, folder: Path | None) -> Side:
     """
     try:
         if folder is not None:
-            return _read(environment, str(folder), folder, None)
+            return _read(environment, str(folder), folder, verify(folder))
         uri, sha256 = _pinned(root, environment)
         with tempfile.TemporaryDirectory() as scratch:
-            _fetch(uri, Path(scratch))
-            return _read(environment, uri, Path(scratch), sha256)
+            manifest = download(open_store(uri), Path(scratch), sha256)
+            return _read(environment, uri, Path(scratch), manifest)
     except (BundleError, LogError, ReleaseError) as error:
         raise EvidenceError(f"{environment}: {error}") from error
 
@@ -68,27 +68,18 @@ def _pinned(root: Path, environment: str) -> tuple[str, str]:
     return pins.model_uri, pins.model_sha256
 
 
-def _fetch(uri: str, folder: Path) -> None:
-    """Files by names of ours: a manifest that was tampered with must not choose where they are written."""
-    store = open_store(uri)
-    there = {path.rpartition("/")[2] for path in store.files("")}
-    for name in (*_NEEDED, *({EVALUATION_NAME} & there)):
-        (folder / name).write_bytes(store.read(name))
+def _read(environment: str, uri: str, folder: Path, manifest: Manifest) -> Side:
+    return Side(environment, uri, manifest, _scored(folder, manifest))
 
 
-def _read(environment: str, uri: str, folder: Path, sha256: str | None) -> Side:
-    manifest = bundle.verify(folder, sha256)
-    digest = manifest.files[MODEL_NAME]
-    return Side(environment, uri, digest, manifest, _scored(folder, manifest, digest))
-
-
-def _scored(folder: Path, manifest: Manifest, model_sha256: str) -> ScoredCorpus | None:
-    path = folder / EVALUATION_NAME
+def _scored(folder: Path, manifest: Manifest) -> ScoredCorpus | None:
     if EVALUATION_NAME not in manifest.files:
         return None
-    if not path.is_file():
-        raise BundleError(f"{path} is missing, {MANIFEST_NAME} names it; copy the bundle again")
-    found = read_scored(path.read_bytes(), str(path))
-    if found.model_sha256 != model_sha256:
-        raise BundleError(f"{path} is of model {found.model_sha256}, not of {model_sha256}; copy the bundle again")
+    path = folder / EVALUATION_NAME
+    found = read_scored(read_listed(folder, manifest, EVALUATION_NAME), str(path))
+    if found.model_file_sha256 != manifest.files[MODEL_NAME]:
+        raise BundleError(
+            f"{path} is of a model file {found.model_file_sha256}, not of {manifest.files[MODEL_NAME]};"
+            " copy the bundle again"
+        )
     return found

@@ -88,7 +88,7 @@ class Answer:
     predictions: list[str]
     model_version: str
     model_sha256: str = ""
-    """Of the model's file, where the predictor tells it."""
+    """Of the model's bundle, where the predictor tells it."""
     seconds: float = field(default=0.0, compare=False)
     """From the departure of their batch to its answer."""
     batch_mails: int = field(default=0, compare=False)

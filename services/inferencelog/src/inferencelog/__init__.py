@@ -3,7 +3,7 @@
 Pure pyarrow, so that services whose other libraries exclude each other can share it.
 """
 
-from inferencelog.baseline import Baseline, read_baseline, write_baseline
+from inferencelog.baseline import Baseline, read_baseline, read_baseline_file, write_baseline
 from inferencelog.chunk import Rows
 from inferencelog.errors import BaselineError, EvaluationError, LogError, StoreError, WindowError
 from inferencelog.reader import WINDOW_ROWS, Window, newest_time, read_window
@@ -54,6 +54,7 @@ __all__ = [
     "open_store",
     "printable",
     "read_baseline",
+    "read_baseline_file",
     "read_scored",
     "read_shadow",
     "read_window",

@@ -61,9 +61,15 @@ def read_baseline(uri: str) -> Baseline:
         StoreError: It cannot be read.
         BaselineError: It is none.
     """
+    return read_baseline_file(uri)[0]
+
+
+def read_baseline_file(uri: str) -> tuple[Baseline, memoryview]:
+    """Return the baseline in a file, and the file's content, which was read once; raises as `read_baseline`."""
     store, name = split_file(uri)
     try:
-        return _baseline(read_bounded(read_whole(store, name), measures_schema()))
+        data = read_whole(store, name)
+        return _baseline(read_bounded(data, measures_schema())), memoryview(data)
     except StoreError:
         raise
     except Exception as error:  # pyarrow tells of a corrupt file in errors of many kinds

@@ -38,8 +38,8 @@ class ScoredCorpus:
     """The fold that the mail was left out with [n]."""
     scores: NDArray[np.float64]
     """Spam probabilities [n], 0 to 1."""
-    model_sha256: str
-    """Of the final model, which was fitted in the same way on all mails."""
+    model_file_sha256: str
+    """Of the final model's file, which was fitted in the same way on all mails."""
     corpus_digest: str
 
 
@@ -47,7 +47,7 @@ def write_scored(scored: ScoredCorpus) -> bytes:
     """The scores as a Parquet file."""
     columns = [pa.array(scored.mails), pa.array(scored.spam.astype(bool)), scored.folds.astype(np.int32), scored.scores]
     table = pa.Table.from_arrays([pa.array(column) for column in columns], schema=_SCHEMA)
-    metadata = {"model_sha256": scored.model_sha256, "corpus_digest": scored.corpus_digest}
+    metadata = {"model_file_sha256": scored.model_file_sha256, "corpus_digest": scored.corpus_digest}
     target = io.BytesIO()
     pq.write_table(table.replace_schema_metadata(metadata), target, compression="zstd")
     return target.getvalue()
@@ -78,14 +78,16 @@ def _scored(table: pa.Table, metadata: dict[str, Any]) -> ScoredCorpus:
     scores = table["spam_probability"].to_numpy()
     if not ((scores >= 0) & (scores <= 1)).all():  # which holds for no NaN
         raise ValueError("spam_probability must be 0 to 1")
-    for name in ("model_sha256", "corpus_digest"):
-        if metadata[name] and not is_plain(metadata[name]):
-            raise ValueError(f"{name} must be one line of printable characters, is {metadata[name]!r}")
+    # Bundles made before releases pinned model.json have the other name.
+    named = metadata.get("model_file_sha256") or metadata["model_sha256"]
+    for name, text in (("model_file_sha256", named), ("corpus_digest", metadata["corpus_digest"])):
+        if text and not is_plain(text):
+            raise ValueError(f"{name} must be one line of printable characters, is {text!r}")
     return ScoredCorpus(
         mails=table["mail_sha256"].to_pylist(),
         spam=table["spam"].to_numpy().astype(np.int_),
         folds=table["fold"].to_numpy().astype(np.int_),
         scores=scores,
-        model_sha256=metadata["model_sha256"],
+        model_file_sha256=named,
         corpus_digest=metadata["corpus_digest"],
     )

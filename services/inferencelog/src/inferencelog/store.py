@@ -139,6 +139,26 @@ class FolderStore(_ArrowStore):
         self._folder = root.absolute()
         super().__init__(fs.LocalFileSystem(), str(self._folder), self._folder.as_uri())
 
+    @property
+    def folder(self) -> Path:
+        """The folder's path."""
+        return self._folder
+
+    def read(self, path: str) -> bytes:
+        """All of a file, which is a regular one."""
+        self._check_kind(path)
+        return super().read(path)
+
+    def open(self, path: str) -> Any:
+        """A file to read parts of, which is a regular one."""
+        self._check_kind(path)
+        return super().open(path)
+
+    def _check_kind(self, path: str) -> None:
+        # Whoever opens a pipe waits for its writer, and a device may never end.
+        if (self._folder / path).exists() and not (self._folder / path).is_file():
+            raise StoreError(f"cannot read {self.uri(path)}: it is no regular file")
+
     def write(self, path: str, data: bytes) -> None:
         """Put a file there in one step."""
         target = self._folder / path

@@ -23,7 +23,8 @@ class SpamModel(Model):  # type: ignore[misc]
 
     Protocol v2: one input a column (`text` BYTES [n, 1], each named feature FP32 [n, 1]); the
     output `predict_proba` FP64 [n, 2], last column spam. The answer's parameters carry what
-    belongs to the model and not to the mail: threshold, feature schema version, digest. The request
+    belongs to the model and not to the mail: threshold, feature schema version, and the bundle's digest, by which
+    a release pins it. The request
     parameter `explain`, where it is true, adds the output `feature_quantiles` FP64 [k, 3, 5]: of
     each of the k numbers, over all, ham and spam of the training mail, the quantiles 5, 25, 50, 75
     and 95 %. A bundle without them adds nothing.
@@ -41,7 +42,7 @@ class SpamModel(Model):  # type: ignore[misc]
         self._parameters = {
             "threshold": manifest.threshold,
             "feature_schema_version": manifest.feature_schema_version,
-            "model_sha256": manifest.files["model.joblib"],
+            "model_sha256": manifest.sha256,
         }
         self._quantiles = _quantiles(bundle)
         self.ready = True

@@ -16,7 +16,7 @@ class Settings(BaseSettings):
     model_dir: Path = Path("/mnt/models")
     """Folder of the bundle; the default is where KServe's storage initializer puts it."""
     model_sha256: Sha256 | None = None
-    """Digest that `model.joblib` must have, as the release file pins it."""
+    """SHA-256 that the bundle's `model.json` must have, as the release file pins it; it lists all other files'."""
     http_port: int = 8080
     max_rows: int = 4096
     """Rows of one request."""

@@ -1,82 +1,47 @@
-"""What a bundle's `model.json` says that a release needs.
+"""What a bundle says about itself that a release needs; pinning a model unpickles nothing."""
 
-Read here rather than with the package `bundle`: that brings scikit-learn, and pinning a model unpickles nothing.
-"""
-
-import hashlib
-import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from manifest import (
+    MANIFEST_BYTES,
+    MANIFEST_NAME,
+    MODEL_NAME,
+    BundleError,
+    Manifest,
+    parse,
+    read_file,
+    read_manifest,
+    verify,
+)
 from release.errors import ReleaseError
-from release.releasefile import Pins, check_sha256, check_uri
-
-MANIFEST_NAME = "model.json"
-MODEL_NAME = "model.joblib"
+from release.releasefile import Pins, check_uri
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A model that could be released."""
-
-    name: str
-    version: str
-    sha256: str
-    """Of `model.joblib`."""
-    metrics: dict[str, Any]
-    files: dict[str, str]
-    """SHA-256 of each file of the bundle."""
-
-
-def read_bundle(folder: Path) -> Model:
+def read_bundle(folder: Path) -> Manifest:
     """Read a bundle whose files are those that its `model.json` names.
 
     Raises:
-        ReleaseError: A file is missing, or is another than `model.json` says.
+        ReleaseError: A file is missing, is another than `model.json` says, or a field is out of its bounds.
     """
-    model = read_manifest(folder / MANIFEST_NAME)
-    for name, sha256 in model.files.items():
-        _check_file(folder / name, sha256)
-    return model
+    try:
+        return verify(folder)
+    except BundleError as error:
+        raise ReleaseError(str(error)) from None
 
 
-def read_manifest(path: Path) -> Model:
+def read_alone(path: Path) -> Manifest:
     """Read a `model.json` alone, for a bundle that is elsewhere.
 
     Raises:
-        ReleaseError: It is missing or lacks something.
+        ReleaseError: It is missing, or a field is out of its bounds.
     """
     try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ReleaseError(f"{path} does not exist; name what make train has written") from None
-    except ValueError as error:
-        raise ReleaseError(f"{path} is no JSON ({error}); copy the bundle again") from None
-    return _model(content, path)
+        return parse(read_file(path, MANIFEST_BYTES), str(path))
+    except BundleError as error:
+        raise ReleaseError(str(error)) from None
 
 
-def _model(content: Any, path: Path) -> Model:
-    try:
-        name, version, metrics, files = (content[key] for key in ("name", "version", "metrics", "files"))
-        sha256 = files[MODEL_NAME]
-    except (KeyError, TypeError):
-        raise ReleaseError(
-            f"{path} must have name, version, metrics, and files with {MODEL_NAME}; train the bundle anew"
-        ) from None
-    check_sha256(f"{path}: {MODEL_NAME}", sha256)
-    return Model(name, version, sha256, metrics, files)
-
-
-def _check_file(path: Path, sha256: str) -> None:
-    if not path.is_file():
-        raise ReleaseError(f"{path} is missing, {MANIFEST_NAME} names it; copy the bundle again")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != sha256:
-        raise ReleaseError(f"{path} has SHA-256 {digest}, {MANIFEST_NAME} says {sha256}; copy the bundle again")
-
-
-def check_place(model: Model, uri: str) -> None:
+def check_place(model: Manifest, uri: str) -> None:
     """Refuse a URI that names another version than the bundle is.
 
     Raises:
@@ -91,8 +56,31 @@ def check_place(model: Model, uri: str) -> None:
         )
 
 
-def find_model(models: Path, pins: Pins) -> Model | None:
-    """The `model.json` of a pinned model, where a copy is at hand."""
-    path = models.joinpath(*pins.model_uri.split("/")[-2:], MANIFEST_NAME)
-    model = read_manifest(path) if path.is_file() else None
-    return model if model and model.sha256 == pins.model_sha256 else None
+def find_model(models: Path, pins: Pins) -> Manifest | None:
+    """Return the manifest of a pinned model, where a copy is at hand; None where there is none or it is another."""
+    try:
+        return read_manifest(_copy(models, pins), pins.model_sha256)
+    except BundleError:
+        return None
+
+
+def check_kind(models: Path, pins: Pins, environment: str) -> None:
+    """Refuse a pin of `model.joblib`, as releases once had, where a copy of the bundle shows that it is one.
+
+    Raises:
+        ReleaseError: It is; a predictor would refuse it too.
+    """
+    try:
+        found = read_manifest(_copy(models, pins))
+    except BundleError:
+        return
+    if pins.model_sha256 == found.files[MODEL_NAME]:
+        raise ReleaseError(
+            f"{environment} pins {pins.model_sha256}, the SHA-256 of {MODEL_NAME} alone; a release pins"
+            f" {MANIFEST_NAME}, and with it all files of the bundle: run make pin-model ENV={environment}"
+            f" URI={pins.model_uri} BUNDLE={_copy(models, pins)}"
+        )
+
+
+def _copy(models: Path, pins: Pins) -> Path:
+    return models.joinpath(*pins.model_uri.split("/")[-2:])

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from inferencelog import printable
+from manifest import Manifest
 from release import chart, report
 from release import evidence as evidence_file
 from release.changes import compare
 from release.errors import ReleaseError
 from release.git import Git
-from release.model import Model, find_model
+from release.model import check_kind, find_model
 from release.releasefile import IMAGES, Pins, ReleaseFile
 
 DIFF_LIMIT = 20_000
@@ -51,6 +52,7 @@ def prepare(
     paths = {environment: git.root / chart.release_path(environment) for environment in (source, target)}
     release = ReleaseFile.read(paths[source])
     pins = release.pins()
+    check_kind(models, pins, source)
     before = ReleaseFile.read(paths[target]).written()
     if before == pins:
         raise ReleaseError(f"{target} already runs what {source} runs; there is nothing to promote")
@@ -123,13 +125,14 @@ def _change(before: str, after: str) -> str:
     return "unchanged" if before == after else f"{before or 'nothing'} -> {after}"
 
 
-def _metrics(before: Model | None, after: Model | None) -> Iterator[str]:
+def _metrics(before: Manifest | None, after: Manifest | None) -> Iterator[str]:
     if after is None:
         yield f"{'':12}metrics: its model.json is not at hand"
         return
-    for name, value in after.metrics.items():
+    known = {"threshold": before.threshold, **before.metrics} if before else {}
+    for name, value in {"threshold": after.threshold, **after.metrics}.items():
         if isinstance(value, float):
-            old = before.metrics.get(name) if before else None
+            old = known.get(name)
             was = f"{old:.4g} -> " if isinstance(old, float) else ""
             yield f"{'':12}{name} {was}{value:.4g}"
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from corpus import CorpusError
+from manifest import BundleError
 from trainer.errors import TrainerError
 from trainer.fetch import default_cache, fetch_corpus
 
@@ -18,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         print(options.run(options))
-    except (TrainerError, CorpusError) as error:
+    except (TrainerError, CorpusError, BundleError) as error:
         print(f"trainer: {error}", file=sys.stderr)
         return 1
     return 0

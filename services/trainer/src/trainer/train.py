@@ -10,10 +10,12 @@ from threadpoolctl import threadpool_limits
 
 import bundle
 import features
+import manifest
 import trainer
 from inferencelog import EVALUATION_NAME, MEASURES, Baseline, ScoredCorpus, write_baseline, write_scored
 from trainer import evaluate, folds, model, report
 from trainer.corpus import Corpus, read_corpus
+from trainer.errors import TrainerError
 from trainer.evaluate import Evaluation, Labels, Progress
 
 MODEL = "spam-detector"
@@ -32,6 +34,7 @@ def train(root: Path, out: Path, version: str | None, force: bool, progress: Pro
 
     Raises:
         CorpusError: The corpus cannot be used.
+        TrainerError: No threshold tells its spam from its ham.
     """
     # Sums of several threads differ in their last digits, and with them the model: the same input must give the same.
     with threadpool_limits(limits=1):
@@ -53,10 +56,19 @@ def _train(root: Path, out: Path, version: str | None, force: bool, progress: Pr
     progress(f"all folds: 1-AUC {figures['one_minus_auc']:.4%}, spam caught {figures['spam_caught']:.1%}")
     called, caught = figures["excerpts_ham_called_spam"], figures["excerpts_spam_caught"]
     progress(f"excerpts: ham called spam {called:.2%}, spam caught {caught:.1%}")
+    _check_threshold(evaluation.threshold)
     progress(f"final fit on all {len(corpus.texts)} mails")
     _write(folder, bundle.dump(_fit(corpus, groups)), corpus, evaluation)
-    progress(f"wrote {folder}, model SHA-256 {bundle.load(folder).sha256}")
+    progress(f"wrote {folder}, SHA-256 {bundle.load(folder).sha256}")
     return folder
+
+
+def _check_threshold(threshold: float) -> None:
+    if not 0 < threshold < 1:
+        raise TrainerError(
+            f"no threshold tells this corpus's spam from its ham: {evaluate.FALSE_POSITIVE_RATE:.1%} of the ham score"
+            " as high as any spam; look for mails in the wrong folder, or add mail"
+        )
 
 
 def version_of(corpus: Corpus) -> str:
@@ -68,7 +80,7 @@ def version_of(corpus: Corpus) -> str:
     digest.update(json.dumps([features.SCHEMA_VERSION, model.COLUMNS, model.SETTINGS, bundle.libraries()]).encode())
     digest.update("\n".join([*corpus.texts, *corpus.excerpt_texts]).encode())
     digest.update(corpus.values.tobytes() + corpus.excerpt_values.tobytes())
-    for package in (trainer, features, bundle):
+    for package in (trainer, features, manifest, bundle):
         for source in sorted(Path(str(package.__file__)).parent.glob("*.py")):
             digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
@@ -82,7 +94,7 @@ def _fit(corpus: Corpus, groups: Labels) -> Pipeline:
 def _write(folder: Path, pickled: bytes, corpus: Corpus, evaluation: Evaluation) -> None:
     files = {
         EVALUATION_NAME: write_scored(_scored(pickled, corpus, evaluation)),
-        BASELINE_NAME: write_baseline(_baseline(folder.name, pickled, corpus, evaluation)),
+        BASELINE_NAME: write_baseline(_baseline(folder.name, corpus, evaluation)),
         report.CURVES_NAME: report.curves(corpus.spam, evaluation),
         report.CARD_NAME: report.card(MODEL, folder.name, corpus, evaluation).encode(),
     }
@@ -102,7 +114,7 @@ def _write(folder: Path, pickled: bytes, corpus: Corpus, evaluation: Evaluation)
     )
 
 
-def _baseline(version: str, pickled: bytes, corpus: Corpus, evaluation: Evaluation) -> Baseline:
+def _baseline(version: str, corpus: Corpus, evaluation: Evaluation) -> Baseline:
     """What mail and scores looked like in training, for the drift detector to compare with.
 
     Out-of-fold scores: those of the model on its own training mails would be too sure, and all later mail would
@@ -112,7 +124,8 @@ def _baseline(version: str, pickled: bytes, corpus: Corpus, evaluation: Evaluati
         table=pa.Table.from_arrays([*map(pa.array, corpus.values.T.copy()), pa.array(evaluation.scores)], [*MEASURES]),
         model_name=MODEL,
         model_version=version,
-        model_sha256=hashlib.sha256(pickled).hexdigest(),
+        # That of model.json, which lists this file: whoever reads the baseline takes it from there.
+        model_sha256="",
         feature_schema_version=features.SCHEMA_VERSION,
         threshold=evaluation.threshold,
         source=f"training corpus of {len(corpus.texts)} mails, scored out of fold",
@@ -126,6 +139,6 @@ def _scored(pickled: bytes, corpus: Corpus, evaluation: Evaluation) -> ScoredCor
         spam=corpus.spam,
         folds=evaluation.folds,
         scores=evaluation.scores,
-        model_sha256=hashlib.sha256(pickled).hexdigest(),
+        model_file_sha256=hashlib.sha256(pickled).hexdigest(),
         corpus_digest=corpus.digest,
     )

@@ -2,4 +2,4 @@
 
 
 class BundleError(Exception):
-    """A bundle that must not serve; the message says what to do next."""
+    """A bundle that must not be used; the message says what to do next."""
