@@ -65,7 +65,15 @@ class Servers:
             _signal(server, signal.SIGKILL)
             server.process.wait()
 
-    def start(self, name: str, command: list[str], port: int, environment: dict[str, str], ready_path: str) -> Server:
+    def start(
+        self,
+        name: str,
+        command: list[str],
+        port: int,
+        environment: dict[str, str],
+        ready_path: str,
+        address: str = "127.0.0.1",
+    ) -> Server:
         """Start a server, in a session of its own: Ctrl-C reaches only the benchmark, which then ends it in order."""
         log = self._logs / f"{name}.log"
         with log.open("wb") as output:
@@ -77,7 +85,7 @@ class Servers:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._servers.append(server := Server(name, process, f"http://127.0.0.1:{port}", ready_path, log))
+        self._servers.append(server := Server(name, process, f"http://{address}:{port}", ready_path, log))
         return server
 
     def forget(self, server: Server) -> None:

@@ -1,6 +1,7 @@
 """Command line of the suite."""
 
 import argparse
+import secrets
 import shutil
 import sys
 from importlib import import_module
@@ -10,7 +11,13 @@ from bench.servers import ended_by_signals
 from hold.check import Check, table, write
 from hold.part import Part, Plan, say
 
-PARTS = {"overload": "hold.overload", "floods": "hold.path_floods", "faults": "hold.faults", "input": "hold.bad_input"}
+PARTS = {
+    "overload": "hold.overload",
+    "floods": "hold.path_floods",
+    "faults": "hold.faults",
+    "input": "hold.bad_input",
+    "soak": "hold.soak",
+}
 """Name of a part -> the module whose `run` it is."""
 
 
@@ -26,6 +33,8 @@ def main() -> None:
         seconds=options.seconds,
         fuzz_minutes=options.fuzz_minutes,
         cases=options.cases,
+        soak_minutes=options.soak_minutes,
+        seed=options.seed,
     )
     checks: list[Check] = []
     with ended_by_signals():
@@ -53,6 +62,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60, help="of overload (%(default)s)")
     parser.add_argument("--fuzz-minutes", type=float, default=30, help="of fuzzing (%(default)s)")
     parser.add_argument("--cases", type=int, default=10_000, help="of schemathesis, at least (%(default)s)")
+    parser.add_argument("--soak-minutes", type=float, default=15, help="of the soak (%(default)s)")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="of the soak's faults (a new one)")
     return parser.parse_args()
 
 

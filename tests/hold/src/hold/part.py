@@ -18,6 +18,8 @@ class Plan:
         seconds: How long the overload lasts, all its floods together.
         fuzz_minutes: How long the features library is fuzzed.
         cases: How many requests are made of the API's description, at least.
+        soak_minutes: How long the soak lasts.
+        seed: Where the soak's faults and requests come from.
     """
 
     model: Path
@@ -26,6 +28,8 @@ class Plan:
     seconds: float
     fuzz_minutes: float
     cases: int
+    soak_minutes: float
+    seed: int
 
     def folder(self, name: str) -> Path:
         """A folder of the part's own."""

@@ -1,9 +1,11 @@
 """Put on a service's PYTHONPATH, this is its name server: names ending in `.test` are looked up in the file HOLD_NAMES.
 
-The file holds JSON, name -> list of addresses, or "fail" or "hang". Everything else of the process is its own.
+The file holds JSON, name -> list of addresses, or "fail" or "hang". HOLD_ADDRESS, where it is set, is the address that
+the process listens on. Everything else of the process is its own.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -26,9 +28,11 @@ async def addresses(host: str) -> list[str]:
 
 def replace() -> None:
     """Put it in the place of the resolver of requests, and of that of the SDK's readiness."""
-    from replicas import Replicas
+    # A predictor asks nobody and has no `replicas`.
+    with contextlib.suppress(ImportError):
+        from replicas import Replicas
 
-    Replicas.__init__.__defaults__ = (addresses, REFRESH_SECONDS)
+        Replicas.__init__.__defaults__ = (addresses, REFRESH_SECONDS)
     try:
         from anyio._core import _sockets
     except ImportError:
@@ -42,4 +46,18 @@ def replace() -> None:
     _sockets.getaddrinfo = getaddrinfo  # type: ignore[assignment]
 
 
+def listen(address: str) -> None:
+    """Have uvicorn listen on one address: two replicas on one machine share a port, as pods do."""
+    import uvicorn
+
+    own: Any = uvicorn.Config.__init__
+
+    def init(self: uvicorn.Config, *args: Any, **kwargs: Any) -> None:
+        own(self, *args, **{**kwargs, "host": address})
+
+    uvicorn.Config.__init__ = init  # type: ignore[method-assign]
+
+
 replace()
+if "HOLD_ADDRESS" in os.environ:
+    listen(os.environ["HOLD_ADDRESS"])
