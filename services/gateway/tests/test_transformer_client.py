@@ -4,6 +4,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -33,6 +34,13 @@ def hanging(port: int) -> Iterator[int]:
         yield address[1]
         for each in waiting:
             each.close()
+
+
+class GaveUp(Replicas):
+    """Replicas that hang, as far as is known: a request is not let wait for its whole deadline."""
+
+    async def ask(self, *_: object, **__: object) -> NoReturn:
+        raise TimeoutError
 
 
 async def problem(client: TransformerClient, timeout_seconds: float = 5) -> Problem:
@@ -341,3 +349,12 @@ async def test_a_content_type_does_not_matter(client: TransformerClient, transfo
 
     transformer.fault = as_text
     assert (await client.infer([mail(0.5)], "batch", 5)).probabilities == [0.5]
+
+
+async def test_a_timeout_says_how_long_the_answer_was_waited_for() -> None:
+    async with open_session() as session:
+        client = TransformerClient("staging", GaveUp("http://transformers.test"), "spam-detector", session)
+        found = await problem(client, timeout_seconds=1_000_000)
+    detail, _, seconds = found.detail.rpartition(" within ")
+    assert (found.status, detail) == (504, "staging: the transformer did not answer")
+    assert float(seconds.removesuffix(" s")) < 1_000_000

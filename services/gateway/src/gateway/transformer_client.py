@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
 import aiohttp
@@ -219,6 +220,7 @@ class TransformerClient:
             if call.span is not None:
                 call.span.event("retry")
 
+        began = monotonic()
         try:
             answer = await self._replicas.ask(send, timeout_seconds, FAILURES, retried)
         except ErrorAnswer as error:
@@ -231,7 +233,8 @@ class TransformerClient:
             raise self._failed("connection", problems.upstream_down(self.environment, reason)) from None
         except TimeoutError:
             reason = "the transformer did not answer"
-            problem = problems.upstream_slow(self.environment, timeout_seconds, reason)
+            # Not the deadline: an attempt that finds out whether a replica hangs still ends sooner.
+            problem = problems.upstream_slow(self.environment, monotonic() - began, reason)
             raise self._failed("timeout", problem) from None
         except aiohttp.ClientError as error:
             reason = f"the transformer cannot be reached ({type(error).__name__})"
