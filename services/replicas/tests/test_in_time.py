@@ -1,9 +1,10 @@
 """Deadlines, hangs and retries, on a clock that only the event loop moves: no test depends on the machine's speed."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
-from names import ADDRESSES, Names
+from names import ADDRESSES, Names, SkippingLoop
 
 from replicas import Failures, Replica, Replicas, Unreachable
 from replicas.budget import RESERVE, RETRY_SHARE
@@ -138,6 +139,43 @@ async def test_a_request_that_came_late_makes_no_hang() -> None:
         await replicas._attempt(replica, hang, 0.25, 1.0)
     with pytest.raises(Unreachable):
         await replicas.pick()
+
+
+def stand_still(seconds: float) -> None:
+    """Let time pass as for a process that is stopped: all that was due meanwhile is late."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SkippingLoop)
+    loop.selector.now += seconds
+
+
+def stopped_once(asked: list[Replica]) -> Callable[[Replica, float], Awaitable[str]]:
+    """Return what sends a request; this process is stopped while it sends the first one."""
+
+    async def send(replica: Replica, _: float) -> str:
+        asked.append(replica)
+        if len(asked) == 1:
+            await asyncio.sleep(0.1)
+            stand_still(8)
+        await asyncio.sleep(0.01)
+        return "answer"
+
+    return send
+
+
+async def test_a_process_that_stood_still_does_not_take_its_own_pause_for_a_hang() -> None:
+    replicas = of_two()
+    asked: list[Replica] = []
+    assert await replicas.ask(stopped_once(asked), 10, NO_RETRY) == "answer"
+    assert len(asked) == 2 and not any(replica.hangs for replica in asked)
+    assert all(replica.may_be_asked(now()) for replica in asked)
+
+
+async def test_a_process_that_stood_still_beyond_the_deadline_gives_up_and_knows_nothing_of_the_replica() -> None:
+    replicas = Replicas("http://127.0.0.1:1")
+    asked: list[Replica] = []
+    with pytest.raises(TimeoutError):
+        await replicas.ask(stopped_once(asked), 4, NO_RETRY)
+    assert len(asked) == 1 and await replicas.pick() is asked[0]
 
 
 async def test_one_that_answers_others_does_not_hang() -> None:

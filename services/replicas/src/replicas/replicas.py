@@ -34,6 +34,9 @@ PROBE_SECONDS = 5.0
 while another replica answers; with no other, a client's own, and the rest are refused instead of waiting in vain."""
 HANG_SHARE = 0.2
 """A replica that gave no answer in this share of a request's deadline hangs; in less, nothing is known of it."""
+OWN_PAUSE_SECONDS = 0.5
+"""Lateness of a timer that shows that this process stood still, stopped or without a CPU. No answer in time then says
+nothing about the replica: the answer may have come meanwhile."""
 FULL_SPEED = 32
 """A replica that hung has one more request under way after each answer, so twice as many each round, up to these."""
 RETRIES = 2
@@ -54,6 +57,10 @@ class Unreachable(Exception):
 
 class _TooShort(TimeoutError):
     """No answer, in too short a time to say anything of the replica."""
+
+
+class _Paused(_TooShort):
+    """No answer in a time in which this process stood still."""
 
 
 class _Slow(TimeoutError):
@@ -274,9 +281,13 @@ class Replicas:
                 async with asyncio.timeout(granted) as timer:
                     return await send(replica, granted)
             except TimeoutError:
-                if timer.expired() and granted < HANG_SHARE * seconds:
+                if not timer.expired():
+                    raise
+                if monotonic() - began > granted + OWN_PAUSE_SECONDS:
+                    raise _Paused from None
+                if granted < HANG_SHARE * seconds:
                     raise _TooShort from None
-                if timer.expired() and replica.answered_since(began):
+                if replica.answered_since(began):
                     raise _Slow from None
                 raise
 
