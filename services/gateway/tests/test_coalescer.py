@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ from aiohttp import web
 from conftest import SHA256, THRESHOLD, FakeTransformer, mail, make_coalescer
 
 from gateway.coalescer import Coalescer
+from gateway.pauses import Pauses
 from gateway.problems import Problem
 from gateway.transformer_client import Answer, Mail, TransformerClient
 from replicas import Replicas
@@ -59,6 +61,25 @@ async def test_mail_that_would_wait_too_long_is_refused_although_there_is_room(
     while coalescer.full:
         await asyncio.sleep(0.01)
     await submit(coalescer, 0.5)
+
+
+async def test_a_gateway_that_stood_still_does_not_take_its_queue_for_slow(
+    client: TransformerClient, transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stood_still = 0.0
+    monkeypatch.setattr("gateway.coalescer.monotonic", lambda: monotonic() + stood_still)
+    coalescer = make_coalescer(client, transformer, max_batch_mails=1, max_queue_seconds=5)
+    coalescer._pauses = Pauses(lambda: monotonic() + stood_still)
+    transformer.gate.clear()
+    under_way = submit(coalescer, 0.5)
+    await transformer.wait_for_batches(1)
+    stood_still = 8
+    transformer.gate.set()
+    await under_way
+    transformer.gate.clear()
+    waiting = [submit(coalescer, 0.5) for _ in range(9)]
+    transformer.gate.set()
+    await asyncio.gather(*waiting)
 
 
 async def test_how_long_pieces_of_many_mails_wait_is_judged_by_their_number(

@@ -16,6 +16,7 @@ from itertools import count
 from time import monotonic
 
 from gateway import metrics, problems, traces
+from gateway.pauses import Pauses
 from gateway.settings import Settings
 from gateway.transformer_client import PREDICTIONS, Answer, BatchRefused, Mail, TransformerClient
 from tracing import Span
@@ -105,6 +106,7 @@ class Coalescer:
         self._answering = 0
         self._batch_numbers = count(1)
         self._outstanding_mails = self._outstanding_bytes = self._queued_mails = self._expected = 0
+        self._pauses = Pauses()
         self._batch_seconds = 0.0
         """How long recent batches took, whatever became of them: an exponential average."""
         self._observe()
@@ -264,6 +266,8 @@ class Coalescer:
             await self._run(batch)
         finally:
             self._running.discard(task)
+            if not self._running:
+                self._pauses.rest()
             self._pump_after_batch()
 
     def _pump_after_batch(self) -> None:
@@ -308,10 +312,13 @@ class Coalescer:
         for job in batch:
             self._queue_wait.observe(now - job.arrived)
         traces.waited(_sampled(batch), now)
+        self._pauses.watch()
         try:
             await self._send(batch)
         finally:
-            self._batch_seconds += BATCH_WEIGHT * (monotonic() - now - self._batch_seconds)
+            # Else a gateway that was stopped for seconds would take its queue for that slow, and refuse what waited.
+            if not self._pauses.any_since(now):
+                self._batch_seconds += BATCH_WEIGHT * (monotonic() - now - self._batch_seconds)
             # Whatever happened, nobody is left waiting and no room is lost.
             for job in batch:
                 if not job.settled:

@@ -1,0 +1,59 @@
+"""When this process is taken to have stood still."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.pauses import LATE_SECONDS, TICK_SECONDS, Pauses
+
+
+class Clock:
+    """Time that the test moves."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def pauses(clock: Clock) -> AsyncIterator[Pauses]:
+    found = Pauses(clock)
+    found.watch()
+    yield found
+    found.rest()
+
+
+async def test_a_pause_is_seen_before_the_late_tick(pauses: Pauses, clock: Clock) -> None:
+    clock.now += 8
+    assert pauses.any_since(100)
+    pauses._tick()
+    assert pauses.any_since(100)
+
+
+async def test_a_pause_is_seen_after_the_late_tick(pauses: Pauses, clock: Clock) -> None:
+    clock.now += 8
+    pauses._tick()
+    assert pauses.any_since(100)
+    clock.now += 0.1
+    assert not pauses.any_since(clock.now), "what began after it is not concerned"
+
+
+async def test_a_tick_in_time_is_no_pause(pauses: Pauses, clock: Clock) -> None:
+    for _ in range(40):
+        clock.now += TICK_SECONDS + LATE_SECONDS
+        pauses._tick()
+    assert not pauses.any_since(100)
+
+
+async def test_idle_time_is_no_pause(pauses: Pauses, clock: Clock) -> None:
+    pauses.rest()
+    clock.now += 60
+    assert not pauses.any_since(100)
+    pauses.watch()
+    assert not pauses.any_since(100)
