@@ -35,8 +35,10 @@ from hold.soak_schedule import QUIET_SECONDS, Fault, schedule
 
 SHARE = 0.6
 """Of the peak, which is measured just before."""
-LEAST_SHARE = 0.9
+LEAST_SHARE = 0.85
 """Of the mail that was to be sent: arrivals are random, and what gateways owe while they hang may hold some back."""
+LEAST_FAULTS = 0.8
+"""Of the schedule: a process that has a fault already is spared a second one."""
 PEAK_SECONDS = 9.0
 LATE_SECONDS = 1.0
 """Beyond the deadline: the way to the client on a machine that is busy."""
@@ -203,7 +205,12 @@ def failures(done: Run) -> list[Check]:
         _none("soak: connections lost to what was not killed", lost, f"{n_lost:,} to gateways that were"),
         _none("soak: errors that no fault explains", errors, f"{len(failed) - len(bad) - n_lost:,} explained"),
         at_most("soak: longest request beside no hung gateway", _longest(done), DEADLINE_SECONDS + LATE_SECONDS, "s"),
-        at_least("soak: faults", len(outages), 0.9 * len(done.faults), note=f"{kinds}; {done.fleet.skipped} left out"),
+        at_least(
+            "soak: faults",
+            len(outages),
+            LEAST_FAULTS * len(done.faults),
+            note=f"{kinds}; {done.fleet.skipped} left out",
+        ),
     ]
 
 

@@ -35,8 +35,8 @@ CUT_SHARE = 0.005
 CANCEL_SECONDS = 0.02
 """Mean time after which a client that does not wait goes away."""
 AVOID_SECONDS = 1.0
-MOST_WAITING = 1_500
-"""Mails under way at most, fewer than a queue takes."""
+MOST_WAITING = 3_500
+"""Mails under way at most, fewer than one gateway's queue of one environment takes."""
 PEAK_CLIENTS = 64
 TIMEOUT = aiohttp.ClientTimeout(total=30)
 RESET = struct.pack("ii", 1, 0)

@@ -96,7 +96,7 @@ def schedule(seed: int, seconds: float) -> list[Fault]:
     spared = survivors(seed)
     last = seconds - QUIET_SECONDS - HANG_SECONDS[1]
     faults = [Fault(QUIET_SECONDS, target, HANG, HANG_SECONDS[1]) for target in sorted(spared) if last > QUIET_SECONDS]
-    at = QUIET_SECONDS + chance.uniform(*PAUSE_SECONDS)
+    at = QUIET_SECONDS + HANG_SECONDS[1] + chance.uniform(*PAUSE_SECONDS)
     turns = _in_turn(chance, targets())
     kinds = {tier: _in_turn(chance, KINDS) for tier in TIERS}
 
