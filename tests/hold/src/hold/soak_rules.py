@@ -23,10 +23,11 @@ from hold.soak_schedule import HANG, KILL, REPLICAS, RESTART, Target
 HOPS = ("transformer", "predictor")
 DEADLINE_SECONDS = 10.0
 """DEADLINE_SECONDS of the gateways: the default."""
-RETURN_SECONDS = {KILL: 1.0, RESTART: 6.0, HANG: 7.0}
-"""Allowance after which a replica must be used again. A killed one keeps its address and is tried with the next
-request. A restarted one left the name server and is found when its name is resolved anew, every 5 s. One that hung
-gets one request at a time, at most 5 s apart, which finds out that it is back."""
+RETURN_SECONDS = {KILL: 2.0, RESTART: 7.0, HANG: 7.0}
+"""Allowance after which a replica must be used again, and what waited meanwhile be worked off, which takes 2 s as after
+an overload. A killed one keeps its address and is tried with the next request. A restarted one left the name server and
+is found when its name is resolved anew, every 5 s. One that hung gets one request at a time, at most 5 s apart, which
+finds out that it is back."""
 
 
 @dataclass(frozen=True)
