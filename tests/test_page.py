@@ -1,7 +1,9 @@
 """The gateway's page in a real browser, before real environments."""
 
+import gzip
 import hashlib
 import json
+import random
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ import aiohttp
 import chromium
 import pytest
 from conftest import ROOT, System, free_port, start, wait_for
-from playwright.async_api import Browser, Page, Request, Route, ViewportSize, expect
+from playwright.async_api import Browser, JSHandle, Page, Request, Route, ViewportSize, expect
 
 MAIL = (
     "Subject: WIN $1,000,000 now!!!\r\n\r\n"
@@ -88,6 +90,7 @@ async def test_a_pasted_mail_is_judged_by_each_environment(
         await expect(card).to_contain_text("over 99.9 % spam" if answer["spam_probability"] > 0.999 else "% spam")
         await expect(card.locator("strong")).to_have_text(answer["prediction"].capitalize())
         await expect(card).to_contain_text(answer["model_version"])
+        await expect(card.locator(".bar text")).to_have_text(f"threshold {100 * answer['threshold']:.1f} %")
         await expect(card).to_contain_text(hashlib.sha256((model / "model.json").read_bytes()).hexdigest()[:12])
     await expect(visit.page.get_by_role("status")).to_contain_text("staging: ")
     await expect(visit.page.locator("#compared")).to_have_text("The environments agree. They run the same model.")
@@ -130,10 +133,54 @@ async def answer_with(page: Page, answers: dict[str, dict[str, Any]], status: in
     await page.route("**/api/v1/explain", fulfil)
 
 
-def answer(p: float = 0.5, value: float = 1, words: str = "m") -> dict[str, Any]:
+def answer(p: float = 0.5, value: float = 1, words: str = "m", threshold: float | None = 0.5) -> dict[str, Any]:
     feature = {"name": words, "description": words, "value": value, "baseline": None}
-    prediction = "spam" if p >= 0.5 else "ham"
-    return {"prediction": prediction, "spam_probability": p, "model_version": words, "features": [feature]}
+    prediction = "spam" if p >= (threshold or 0.5) else "ham"
+    verdict = {"prediction": prediction, "spam_probability": p, "threshold": threshold}
+    return {**verdict, "model_version": words, "features": [feature]}
+
+
+@pytest.mark.parametrize(
+    ("p", "threshold", "reason"),
+    [
+        (0.884, 0.948, "Ham: 88.4 % is below this model's threshold of 94.8 %."),
+        (0.96, 0.948, "Spam: 96.0 % is not below this model's threshold of 94.8 %."),
+        (0.948, 0.948, "Spam: 94.8 % is not below this model's threshold of 94.8 %."),
+        (0.94796, 0.948, "Ham: 94.796 % is below this model's threshold of 94.800 %."),
+        (0.9999, 0.9995, "Spam: 99.99 % is not below this model's threshold of 99.95 %."),
+        (0.3, 0.1, "Spam: 30.0 % is not below this model's threshold of 10.0 %."),
+        (0.9999, 1, "Ham: over 99.9 % is below this model's threshold of 100.0 %."),
+        (0.884, None, "Spam: from which probability on this model calls a mail spam, it does not say."),
+    ],
+)
+async def test_a_verdict_says_which_threshold_it_comes_from(
+    visit: Visit, p: float, threshold: float | None, reason: str
+) -> None:
+    found = answer(p, threshold=threshold)
+    await answer_with(visit.page, {"staging": found, "production": found})
+    await visit.judge("x")
+    card = visit.card("staging")
+    await expect(card.locator(".reason")).to_have_text(reason)
+    await expect(card.locator(".bar .threshold")).to_have_count(0 if threshold is None else 1)
+    status = visit.page.get_by_role("status")
+    await expect(status).to_contain_text("88.4 %" if threshold is None else reason.partition(": ")[2])
+
+
+async def test_a_verdict_that_does_not_fit_its_threshold_is_not_explained_away(visit: Visit) -> None:
+    found = {**answer(0.9, threshold=0.5), "prediction": "ham"}
+    await answer_with(visit.page, {"staging": found, "production": found})
+    await visit.judge("x")
+    await expect(visit.card("staging").locator(".reason")).to_have_text(
+        "Ham: the verdict does not fit this model's threshold of 50.0 %."
+    )
+
+
+async def test_an_answer_of_before_has_no_threshold(visit: Visit) -> None:
+    found = answer(0.9)
+    del found["threshold"]
+    await answer_with(visit.page, {"staging": found, "production": found})
+    await visit.judge("x")
+    await expect(visit.card("staging").locator(".reason")).to_contain_text("it does not say")
 
 
 async def test_an_answer_is_text_and_never_markup(visit: Visit) -> None:
@@ -186,18 +233,198 @@ async def test_of_two_bytes_that_differ_between_latin_1_and_windows_none_is_lost
     assert visit.bodies()[0] == "Subject: \x80\x9f\xe9\n\nx"
 
 
-async def drop(page: Page, path: Path) -> None:
-    """What a browser does when a file is let go over the page, in the middle of nowhere."""
-    files = await page.evaluate_handle(
-        """([bytes, name]) => {
+async def transfer(page: Page, *paths: Path) -> JSHandle:
+    """What a browser hands over with files."""
+    return await page.evaluate_handle(
+        """(files) => {
             const data = new DataTransfer();
-            data.items.add(new File([new Uint8Array(bytes)], name));
+            for (const [text, name] of files) {
+                data.items.add(new File([Uint8Array.from(text, (character) => character.charCodeAt(0))], name));
+            }
             return data;
         }""",
-        [list(path.read_bytes()), path.name],
+        [[path.read_bytes().decode("latin-1"), path.name] for path in paths],
     )
+
+
+async def drop(page: Page, *paths: Path) -> None:
+    """What a browser does when files are let go over the page, in the middle of nowhere."""
+    files = await transfer(page, *paths)
     for event in ("dragover", "drop"):
         await page.dispatch_event("h1", event, {"dataTransfer": files})
+
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)) * 8
+NO_MAILS = {
+    "logo.png": (PNG, "logo.png is a PNG image, not a mail. Save the mail as .eml or text, and open that."),
+    "mail.eml": (PNG, "mail.eml is a PNG image, not a mail."),
+    "photo.jpg": (b"\xff\xd8\xff\xe0" + bytes(99), "photo.jpg is a JPEG image, not a mail."),
+    "bill.pdf": (b"%PDF-1.7\n%\xe2\xe3\n" + b"text " * 99, "bill.pdf is a PDF document, not a mail."),
+    "mail.msg": (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99),
+        "mail.msg is an Outlook message (.msg), which cannot be read here.",
+    ),
+    "mails.zip": (b"PK\x03\x04" + bytes(99), "mails.zip is a ZIP archive. Unpack it and open a mail of it."),
+    "letter.docx": (b"PK\x03\x04" + bytes(99), "letter.docx is an Office document, not a mail."),
+    "mail.eml.gz": (gzip.compress(MAIL.encode()), "mail.eml.gz is compressed by gzip."),
+    "winmail.dat": (b"\x78\x9f\x3e\x22" + bytes(99), "winmail.dat is an attachment of Outlook's"),
+    "film.mp4": (b"\0\0\0\x18ftypmp42" + bytes(99), "film.mp4 is a film or a picture, not a mail."),
+    "data.bin": (bytes(range(256)) * 4, "data.bin is not text, so it is no mail."),
+    "icon.bmp": (b"BM" + bytes(50) + b"\xff" * 9000, "icon.bmp is not text, so it is no mail."),
+    "random": (random.Random(1).randbytes(3000), "random is not text, so it is no mail."),
+    "text.bin": (b"A page of text. " * 40 + bytes(4000), "text.bin is not text, so it is no mail."),
+    "none.eml": (b"", "none.eml is empty."),
+}
+
+
+@pytest.mark.parametrize("name", NO_MAILS)
+async def test_what_is_no_mail_is_named_and_not_judged(visit: Visit, tmp_path: Path, name: str) -> None:
+    content, said = NO_MAILS[name]
+    path = tmp_path / name
+    path.write_bytes(content)
+    await drop(visit.page, path)
+    await expect(visit.page.get_by_role("alert")).to_contain_text(said)
+    await expect(visit.page.get_by_label("Mail", exact=True)).to_have_value("")
+    assert visit.asked() == []
+
+
+ODD_TEXTS = {
+    "page.html": (b"<!DOCTYPE html>\n<p>Hi", "It is a web page, not a mail: its source is judged as plain text."),
+    "logo.svg": (b"<svg xmlns='x'></svg>", "It is XML or HTML, not a mail: its source is judged as plain text."),
+    "mail.json": (b'{"email_content": "x"}', "It looks like data (JSON), not a mail: it is judged as plain text."),
+    "date.ics": (
+        b"BEGIN:VCALENDAR\r\n",
+        "It is a calendar entry or a contact, not a mail: it is judged as plain text.",
+    ),
+    "patch.txt": (b"[PATCH] See you at ten.", "It has no headers of a mail: it is judged as plain text."),
+    "note.txt": (b"See you at ten.", "It has no headers of a mail: it is judged as plain text."),
+}
+
+
+@pytest.mark.parametrize("name", ODD_TEXTS)
+async def test_a_text_that_is_no_mail_is_judged_and_said_to_be_text(visit: Visit, tmp_path: Path, name: str) -> None:
+    content, said = ODD_TEXTS[name]
+    path = tmp_path / name
+    path.write_bytes(content)
+    await drop(visit.page, path)
+    await expect(visit.page.locator("#opened")).to_have_text(f"{name} is opened. {said}")
+    await visit.page.get_by_role("button", name="Judge").click()
+    await visit.answered()
+    assert visit.bodies()[0] == content.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "judged"),
+    [
+        ("mail.emlx", b"13      \nSubject: a\n\nb<?xml version='1.0'?>", "Subject: a\n\nb"),
+        ("utf-16.txt", "\ufeffSubject: caf\u00e9\n\nb".encode("utf-16-le"), "Subject: caf\u00e9\n\nb"),
+        ("iso-2022-jp.eml", b"Subject: a\n\n\x1b$B$3$s\x1b(B\n" * 20, "Subject: a\n\n\x1b$B$3$s\x1b(B\n" * 20),
+        ("koi8.eml", b"Subject: a\n\n" + bytes(range(0xC0, 0x100)) * 9, None),
+        ("one.mbox", b"From a@b Mon Jan  1 00:00:00 2024\nSubject: a\n\nb\n\nFrom 2002 on, it was so.\n", None),
+    ],
+)
+async def test_files_of_mail_programs_are_read(
+    visit: Visit, tmp_path: Path, name: str, content: bytes, judged: str | None
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    await drop(visit.page, path)
+    await expect(visit.page.locator("#opened")).to_have_text(f"{name} is opened.")
+    await visit.page.get_by_role("button", name="Judge").click()
+    await visit.answered()
+    assert visit.bodies()[0] == (content.decode("latin-1") if judged is None else judged)
+
+
+def mailbox(mails: int, end: str = "\n", filler: int = 0) -> str:
+    """Of a mail program, in the format mbox."""
+    return "".join(
+        f"From a@example.org Mon Jan  1 00:00:{n:02} 2024\nFrom: a{n}@example.org\nSubject: <b>mail {n}</b>\n\n"
+        f"Body {n}.{'x' * filler}\n\n".replace("\n", end)
+        for n in range(mails)
+    )
+
+
+@pytest.mark.parametrize(("end", "filler"), [("\n", 0), ("\r\n", 0), ("\n", 60_000)])
+async def test_of_a_mailbox_a_mail_is_chosen(visit: Visit, tmp_path: Path, end: str, filler: int) -> None:
+    path = tmp_path / "inbox.mbox"
+    text = mailbox(20, end, filler)
+    path.write_bytes(text.encode())
+    await drop(visit.page, path)
+    await expect(visit.page.locator("#choice-title")).to_have_text(
+        "inbox.mbox holds 20 mails, and one is judged at a time. Choose one:"
+    )
+    await expect(visit.page.locator("#choice-title")).to_be_focused()
+    choices = visit.page.locator("#choices button")
+    await expect(choices).to_have_count(20)
+    assert await choices.nth(7).inner_text() == "<b>mail 7</b> a7@example.org"
+    await visit.page.keyboard.press("Tab")
+    await visit.page.keyboard.press("Tab")
+    await visit.page.keyboard.press("Enter")
+    await expect(visit.page.locator("#opened")).to_have_text("Mail 2 of 20 of inbox.mbox is opened.")
+    await expect(choices.nth(1)).to_have_attribute("aria-current", "true")
+    await visit.page.get_by_role("button", name="Judge", exact=True).click()
+    await visit.answered()
+    start = len(mailbox(1, end, filler))
+    assert visit.bodies()[0] == text[start : 2 * start]
+
+
+async def test_a_pasted_mailbox_is_recognised_before_it_is_sent(visit: Visit) -> None:
+    await visit.page.get_by_label("Mail", exact=True).fill(mailbox(20))
+    await visit.page.get_by_role("button", name="Judge").click()
+    await expect(visit.page.locator("#choice-title")).to_contain_text("This text holds 20 mails")
+    assert visit.asked() == []
+
+
+async def test_of_a_large_mailbox_the_first_mails_are_shown(visit: Visit, tmp_path: Path) -> None:
+    path = tmp_path / "inbox.mbox"
+    path.write_text(mailbox(60) * 10)
+    await visit.page.get_by_label("Open a file").set_input_files(path)
+    await expect(visit.page.locator("#choice-title")).to_contain_text("holds 600 mails")
+    await expect(visit.page.locator("#choices li")).to_have_count(201)
+    await expect(visit.page.locator("#choices li").last).to_have_text("and 400 more")
+
+
+@pytest.mark.parametrize("way", ["dropped", "chosen"])
+async def test_of_several_files_one_is_chosen(visit: Visit, tmp_path: Path, way: str) -> None:
+    paths = [tmp_path / f"{name}.eml" for name in "abc"]
+    for path in paths:
+        path.write_text(f"Subject: {path.stem}\n\nSee you.")
+    paths[2].write_bytes(PNG)
+    if way == "dropped":
+        await drop(visit.page, *paths)
+    else:
+        await visit.page.get_by_label("Open a file").set_input_files(paths)
+    title = visit.page.locator("#choice-title")
+    await expect(title).to_have_text("3 files, and one mail is judged at a time. Choose one:")
+    await visit.page.get_by_role("button", name="c.eml").click()
+    await expect(visit.page.get_by_role("alert")).to_contain_text("c.eml is a PNG image")
+    await visit.page.get_by_role("button", name="b.eml").click()
+    await expect(visit.page.get_by_label("Mail", exact=True)).to_have_value("Subject: b\n\nSee you.")
+    await expect(visit.page.get_by_role("alert")).to_have_text("")
+    await visit.page.get_by_role("button", name="a discussion").click()
+    await expect(title).to_be_hidden()
+
+
+async def test_a_folder_is_named(visit: Visit, tmp_path: Path) -> None:
+    folder = tmp_path / "Maildir"
+    folder.mkdir()
+    (folder / "1.eml").write_text("Subject: a\n\nb")
+    session = await visit.page.context.new_cdp_session(visit.page)
+    files = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        await session.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 200, "data": files})
+    await expect(visit.page.get_by_role("alert")).to_have_text("Maildir is a folder. Open one mail of it.")
+
+
+async def test_a_pasted_file_is_opened(visit: Visit, tmp_path: Path) -> None:
+    path = tmp_path / "logo.png"
+    path.write_bytes(PNG)
+    await visit.page.evaluate(
+        """(data) => document.getElementById("mail").dispatchEvent(
+            new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }))""",
+        await transfer(visit.page, path),
+    )
+    await expect(visit.page.get_by_role("alert")).to_contain_text("logo.png is a PNG image")
 
 
 async def test_mails_over_the_limit_are_refused_before_they_are_sent(visit: Visit, tmp_path: Path) -> None:
@@ -269,7 +496,7 @@ async def test_a_changed_mail_makes_its_verdicts_old(visit: Visit) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
-@pytest.mark.parametrize("state", ["empty", "answers", "differences", "problems"])
+@pytest.mark.parametrize("state", ["empty", "answers", "differences", "problems", "choice", "refused"])
 async def test_axe_finds_nothing(visit: Visit, size: ViewportSize, scheme: Any, state: str) -> None:
     if not chromium.AXE.exists():
         pytest.skip("NO AXE, so accessibility is not known: run `make test` with npm")
@@ -290,7 +517,17 @@ async def bring_to(visit: Visit, state: str) -> None:
         await answer_with(visit.page, {"staging": problem, "production": problem}, status=401)
     if state == "differences":
         await answer_with(visit.page, {"staging": answer(0.9, 1), "production": answer(0.2, 2)})
-    if state != "empty":
+    if state == "choice":
+        await visit.page.get_by_label("Mail", exact=True).fill(mailbox(20))
+        await visit.page.get_by_role("button", name="Judge").click()
+        await visit.page.get_by_role("button", name="mail 7").click()
+    elif state == "refused":
+        name = "a-name-" + "long-" * 30 + ".png"
+        await visit.page.get_by_label("Open a file").set_input_files(
+            {"name": name, "mimeType": "image/png", "buffer": PNG}
+        )
+        await expect(visit.page.get_by_role("alert")).to_contain_text("PNG")
+    elif state != "empty":
         await visit.judge(MAIL)
     if state == "answers":
         await visit.page.get_by_role("button", name="Show all").click()

@@ -13,7 +13,7 @@ from gateway.app import create_app
 from gateway.settings import Settings
 
 URL = "http://127.0.0.1:1"
-PATHS = ["/", "/page.css", "/page.js", "/icon.svg"]
+PATHS = ["/", "/page.css", "/files.js", "/page.js", "/icon.svg"]
 
 
 def client(**settings: object) -> httpx.AsyncClient:
@@ -69,5 +69,6 @@ async def test_switched_off_there_is_none(path: str) -> None:
 
 
 def test_nothing_of_a_mail_can_become_markup() -> None:
-    script = (Path(gateway.page.__file__).parent / "page.js").read_text()
+    folder = Path(gateway.page.__file__).parent
+    script = (folder / "page.js").read_text() + (folder / "files.js").read_text()
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", script)

@@ -4,6 +4,7 @@
 const ENVIRONMENTS = JSON.parse(document.documentElement.dataset.environments);
 const LIMIT = Number(document.documentElement.dataset.maxMailBytes);
 const SHOWN_AT_FIRST = 8;
+const MOST_CHOICES = 200;
 const SVG = "http://www.w3.org/2000/svg";
 
 const EXAMPLES = {
@@ -91,25 +92,21 @@ function number(value, name) {
 
 const content = () => (exact === null ? mail.value : exact);
 
-/** Bytes as UTF-8, else each byte as one character, as the trainer reads its mails. The decoder's "latin1" is another. */
-function textOf(bytes) {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    let text = "";
-    for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
-    return text;
-  }
-}
-
 const sizeOf = (text) => new TextEncoder().encode(text).length;
 
 function refuse(why) {
   $("refused").textContent = why;
 }
 
-function tooLarge(size, what) {
-  return `${what} has ${count(size)} bytes; at most ${count(LIMIT)} can be judged.`;
+/** Says what was opened, to all. */
+function tell(what) {
+  $("opened").textContent = what;
+  $("opened").hidden = !what;
+  if (what) $("status").textContent = what;
+}
+
+function tooLarge(size, what, most = LIMIT) {
+  return `${what} has ${count(size)} bytes; at most ${count(most)} can be judged.`;
 }
 
 function mailChanged() {
@@ -119,21 +116,80 @@ function mailChanged() {
   $("stale").hidden = judged === null || judged === content();
 }
 
-function put(text) {
+function put(text, what = "") {
   mail.value = text;
   exact = text;
   mailChanged();
+  tell(what);
 }
 
 async function open(file) {
-  // No text is smaller in UTF-8 than the bytes that it was read from: a film need not be read to be refused.
-  if (file.size > LIMIT) return refuse(tooLarge(file.size, file.name));
+  tell("");
   try {
-    put(textOf(new Uint8Array(await file.arrayBuffer())));
-    $("status").textContent = `${file.name} is opened.`;
+    const why = await refusal(file);
+    if (why) return refuse(why);
+    const bytes = new Uint8Array(await file.arrayBuffer());
+    const no = unfit(bytes, file.name);
+    if (no) return refuse(no);
+    const text = textOf(withoutNotes(bytes, file.name));
+    if (!offerMails(text, file.name)) put(text, `${file.name} is opened. ${oddity(text)}`.trim());
   } catch {
     refuse(`${file.name} cannot be read.`);
   }
+}
+
+/** What can be said of a file before all of it is read. */
+async function refusal(file) {
+  if (file.size === 0) return `${file.name} is empty.`;
+  const head = new Uint8Array(await file.slice(0, LOOKED_AT).arrayBuffer());
+  const no = unfit(head, file.name);
+  const most = textOf(head).startsWith("From ") ? MAILBOX_LIMIT : LIMIT;
+  // No text is smaller in UTF-8 than the bytes that it was read from: a film need not be read to be refused.
+  return no || (file.size > most ? tooLarge(file.size, file.name, most) : "");
+}
+
+/** One mail is judged at a time: of several, a person chooses. */
+function openAll(files, folders) {
+  const [folder] = folders;
+  refuse("");
+  tell("");
+  choose("", []);
+  if (files.length === 1) return folder ? refuse(`${folder} is a folder. Open one mail of it.`) : open(files[0]);
+  if (files.length === 0) return refuse("No file could be read from what was dropped.");
+  const shown = files.filter((file) => !folders.has(file.name));
+  const choices = shown.map((file) => ({ name: file.name, more: `${count(file.size)} bytes`, open: () => open(file) }));
+  choose(`${count(files.length)} files, and one mail is judged at a time. Choose one:`, choices);
+}
+
+/** Whether a text is a mailbox, whose mails are then offered. */
+function offerMails(text, what) {
+  const found = mailsOf(text);
+  if (found.length < 2) return false;
+  const choices = found.map((each, i) => ({
+    name: header(each, "Subject") || "(no subject)",
+    more: header(each, "From"),
+    open: () => put(each, `Mail ${count(i + 1)} of ${count(found.length)} of ${what} is opened.`),
+  }));
+  choose(`${what} holds ${count(found.length)} mails, and one is judged at a time. Choose one:`, choices);
+  return true;
+}
+
+function choose(title, choices) {
+  const items = choices.slice(0, MOST_CHOICES).map((choice) => {
+    const button = element("button", { type: "button", class: "quiet" }, element("b", {}, choice.name), " ", choice.more);
+    button.addEventListener("click", () => {
+      for (const each of $("choices").querySelectorAll("[aria-current]")) each.removeAttribute("aria-current");
+      button.setAttribute("aria-current", "true");
+      choice.open();
+    });
+    return element("li", {}, button);
+  });
+  if (choices.length > MOST_CHOICES) items.push(element("li", {}, `and ${count(choices.length - MOST_CHOICES)} more`));
+  $("choices").replaceChildren(...items);
+  $("choice-title").textContent = title;
+  $("choice").hidden = !title;
+  // Read out, and the next Tab is on the first of them.
+  if (title) $("choice-title").focus();
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -147,6 +203,7 @@ async function judge() {
     mail.focus();
     return;
   }
+  if (offerMails(text, "This text")) return;
   if (size > LIMIT) return refuse(tooLarge(size, "The mail"));
   refuse("");
   if (asked) asked.abort();
@@ -192,7 +249,8 @@ async function ask(environment, text, signal) {
 function spoken([environment, answer]) {
   const { found } = answer;
   if (!answer.ok) return `${environment}: ${found.title || "error"}, ${found.detail || answer.status}.`;
-  return `${environment}: ${found.prediction}, ${percent(found.spam_probability)} spam.`;
+  const known = typeof found.threshold === "number";
+  return `${environment}: ${found.prediction}: ${known ? reason(found) : `${percent(found.spam_probability)} spam probability`}.`;
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -223,14 +281,45 @@ function card(environment, answer, i) {
   return made;
 }
 
-function verdict({ found, sha256, requestId, milliseconds }) {
-  const p = found.spam_probability;
-  const word = found.prediction === "spam" ? "Spam" : "Ham";
-  const bar = drawn("svg", { class: "bar", "aria-hidden": "true" });
-  bar.append(drawn("rect", { height: "100%", width: `${100 * p}%` }));
+/** A probability and a threshold, with as many digits as tell one from the other. */
+function percents(p, threshold) {
+  const shown = [percent(p), percent(threshold)];
+  for (let digits = 2; shown[0] === shown[1] && p !== threshold && digits < 10; digits++) {
+    [p, threshold].forEach((value, i) => (shown[i] = `${(100 * value).toFixed(digits)} %`));
+  }
+  return shown;
+}
+
+const isSpam = ({ prediction }) => prediction === "spam";
+
+/** Why a mail is called what it is; older transformers do not say it. */
+function reason(found) {
+  const { spam_probability: p, threshold } = found;
+  if (typeof threshold !== "number") return "from which probability on this model calls a mail spam, it does not say";
+  const [shown, from] = percents(p, threshold);
+  if (isSpam(found) !== p >= threshold) return `the verdict does not fit this model's threshold of ${from}`;
+  return `${shown} is ${isSpam(found) ? "not below" : "below"} this model's threshold of ${from}`;
+}
+
+function bar({ spam_probability: p, threshold }) {
+  const made = drawn("svg", { class: "bar", "aria-hidden": "true" });
+  made.append(drawn("rect", { class: "whole", width: "100%", height: 10, rx: 5 }));
+  made.append(drawn("rect", { class: "p", width: `${100 * p}%`, height: 10, rx: 5 }));
+  if (typeof threshold !== "number") return made;
+  const x = `${100 * threshold}%`;
+  const anchor = threshold > 0.8 ? "end" : threshold < 0.2 ? "start" : "middle";
+  made.append(drawn("line", { class: "halo", x1: x, x2: x, y1: 0, y2: 16 }), drawn("line", { class: "threshold", x1: x, x2: x, y1: 0, y2: 16 }));
+  made.append(drawn("text", { x, y: 30, "text-anchor": anchor }, `threshold ${percents(p, threshold)[1]}`));
+  return made;
+}
+
+function verdict(answer) {
+  const { found, sha256, requestId, milliseconds } = answer;
+  const word = isSpam(found) ? "Spam" : "Ham";
   return [
-    element("p", { class: "verdict" }, element("strong", {}, word), element("span", {}, `${percent(p)} spam`)),
-    bar,
+    element("p", { class: "verdict" }, element("strong", {}, word), element("span", {}, `${percent(found.spam_probability)} spam probability`)),
+    bar(found),
+    element("p", { class: "reason" }, `${word}: ${reason(found)}.`),
     facts([
       ["Model", found.model_version],
       ["SHA-256", sha256 ? `${sha256.slice(0, 12)}…` : "not told"],
@@ -406,6 +495,7 @@ function strip({ name, value, baseline: { ham, spam } }) {
 mail.addEventListener("input", () => {
   exact = null;
   mailChanged();
+  tell("");
 });
 $("form").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -418,9 +508,15 @@ $("form").addEventListener("keydown", (event) => {
   }
 });
 $("file").addEventListener("change", async (event) => {
-  const [file] = event.target.files;
-  if (file) await open(file);
+  const files = [...event.target.files];
+  if (files.length) await openAll(files, new Set());
   event.target.value = "";
+});
+mail.addEventListener("paste", (event) => {
+  const files = [...(event.clipboardData?.files ?? [])];
+  if (!files.length) return;
+  event.preventDefault();
+  openAll(files, new Set());
 });
 $("more").addEventListener("click", () => {
   showAll = !showAll;
@@ -429,7 +525,10 @@ $("more").addEventListener("click", () => {
 
 for (const [name, text] of Object.entries(EXAMPLES)) {
   const button = element("button", { type: "button" }, name);
-  button.addEventListener("click", () => put(text));
+  button.addEventListener("click", () => {
+    choose("", []);
+    put(text);
+  });
   $("examples").append(button);
 }
 
@@ -447,8 +546,9 @@ document.addEventListener("drop", (event) => {
   document.body.classList.remove("dropping");
   if (!hasFiles(event)) return;
   event.preventDefault();
-  const [file] = event.dataTransfer.files;
-  if (file) open(file);
+  const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.());
+  const folders = new Set(entries.filter((entry) => entry?.isDirectory).map((entry) => entry.name));
+  openAll([...event.dataTransfer.files], folders);
 });
 
 mailChanged();
