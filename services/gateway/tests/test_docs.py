@@ -1,7 +1,10 @@
 """The API's page as a client gets it; tests/test_docs.py has a browser open it."""
 
+import asyncio
 import re
+from collections.abc import MutableMapping
 from importlib.resources import files
+from typing import Any
 
 import httpx
 import pytest
@@ -53,6 +56,25 @@ async def test_a_large_file_is_sent_whole_though_in_pieces() -> None:
     package, folder = gateway.docs.SWAGGER_UI
     assert response.content == files(package).joinpath(folder, "swagger-ui-bundle.js").read_bytes()
     assert int(response.headers["content-length"]) == len(response.content) > 1_000_000
+
+
+@pytest.mark.parametrize("time", ["first", "second"])
+async def test_a_client_that_reads_slowly_is_sent_no_more_than_it_reads(time: str) -> None:
+    app = create_app(Settings(environments={"staging": "http://127.0.0.1:1"}))  # type: ignore[dict-item]
+    scope = {"type": "http", "method": "GET", "path": "/docs/swagger-ui-bundle.js", "headers": [], "query_string": b""}
+    pieces: list[bytes] = []
+
+    async def receive() -> dict[str, object]:
+        return await asyncio.Future()
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        pieces.append(bytes(message.get("body", b"")))
+
+    for _ in range(1 if time == "first" else 2):
+        pieces.clear()
+        await app({**scope, "raw_path": scope["path"].encode()}, receive, send)
+    assert sum(map(len, pieces)) > 1_000_000
+    assert max(map(len, pieces)) <= 65_536
 
 
 @pytest.mark.parametrize("path", ["/redoc", "/docs/oauth2-redirect", "/docs/", "/docs/../app.py", "/docs/LICENSE"])

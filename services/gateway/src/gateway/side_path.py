@@ -52,7 +52,12 @@ class Page:
             else self.headers
         )
         await send({"type": "http.response.start", "status": status.value, "headers": list(headers)})
-        await send({"type": "http.response.body", "body": b"" if fresh else self.body})
+        # In pieces: each waits until the client has read enough, so that one which reads nothing holds little memory.
+        rest = memoryview(b"" if fresh else self.body)
+        while len(rest) > LIGHT_BYTES:
+            await send({"type": "http.response.body", "body": rest[:LIGHT_BYTES], "more_body": True})
+            rest = rest[LIGHT_BYTES:]
+        await send({"type": "http.response.body", "body": bytes(rest)})
         return status.value
 
 
