@@ -6,6 +6,7 @@ What the model needs beside itself is ready while there is that file.
 import asyncio
 import logging
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from kserve import InferOutput, InferRequest, InferResponse, Model
@@ -13,6 +14,13 @@ from kserve import InferOutput, InferRequest, InferResponse, Model
 from oip import InvalidInput, Unavailable, configure_logging, serve
 
 log = logging.getLogger("echo")
+
+
+@dataclass
+class Settings:
+    http_port: int
+    http_host: str = "127.0.0.1"
+    max_body_bytes: int = 1_000_000
 
 
 FAILURES: dict[str, Exception] = {
@@ -47,4 +55,4 @@ if __name__ == "__main__":
     async def is_ready() -> bool:
         return Path(sys.argv[2]).exists()
 
-    serve(Echo(), int(sys.argv[1]), is_ready)
+    serve(Echo(), Settings(http_port=int(sys.argv[1])), is_ready)

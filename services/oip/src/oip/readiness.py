@@ -25,8 +25,9 @@ class ProbedDataPlane(DataPlane):  # type: ignore[misc]
         self._is_ready = is_ready
 
     async def ready(self) -> bool:
-        """Whether the server is ready."""
-        return await self._is_ready()
+        """Whether there are models, all are ready, and so is what they need."""
+        models = list(self.model_registry.get_models().values())
+        return bool(models) and all(model.ready for model in models) and await self._is_ready()
 
     async def model_ready(self, model_name: str, disable_predictor_health_check: bool = False) -> bool:
         """Whether a model is ready, raises ModelNotFound; requests for inference ask for the model alone."""

@@ -1,21 +1,45 @@
 """The KServe model server as our services run it."""
 
 import gc
+from typing import Protocol
 
-from fastapi import Request
+import kserve.model_server
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from kserve import Model, ModelServer
 from kserve.model_server import app
+from starlette.requests import ClientDisconnect
 
 from oip.errors import InvalidInput, Unavailable
 from oip.infer_path import InferPath, invalid, unavailable
 from oip.logs import configure_logging
 from oip.readiness import IsReady, ProbedDataPlane
+from oip.rest import rest_server
 from tracing import Tracer
 
 
-def serve(model: Model, port: int, is_ready: IsReady | None = None, tracer: Tracer | None = None) -> None:
+class ServerSettings(Protocol):
+    """The settings that every model server has."""
+
+    @property
+    def http_host(self) -> str:
+        """Address to listen at."""
+
+    @property
+    def http_port(self) -> int:
+        """TCP port to listen at."""
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Bytes of the largest body."""
+
+
+async def _always() -> bool:
+    return True
+
+
+def serve(model: Model, settings: ServerSettings, is_ready: IsReady = _always, tracer: Tracer | None = None) -> None:
     """Serve one model over REST until SIGTERM or SIGINT; requests in flight are finished.
 
     One worker, no gRPC, no latency log lines: the SDK loses its predictor settings in further
@@ -23,18 +47,19 @@ def serve(model: Model, port: int, is_ready: IsReady | None = None, tracer: Trac
 
     Args:
         model: A model that is ready.
-        port: TCP port of the HTTP server.
+        settings: Where to listen, and how much to read.
         is_ready: Whether what the model needs beside itself is ready, such as a transformer's predictor.
         tracer: Records the requests that a sampled span of the hop before has sent.
     """
     server = ModelServer(
-        http_port=port,
+        http_port=settings.http_port,
         workers=1,
         enable_grpc=False,
         enable_latency_logging=False,
     )
-    if is_ready is not None:
-        server.dataplane = ProbedDataPlane(server.registered_models, is_ready)
+    server.dataplane = ProbedDataPlane(server.registered_models, is_ready)
+    # The server makes its own from here when it starts; it has no option for host, limits or routes.
+    kserve.model_server.RESTServer = rest_server(settings.http_host, settings.max_body_bytes)
     # Once more, since the server has just put its own configuration in place.
     configure_logging()
     add_error_handlers()
@@ -52,6 +77,7 @@ def add_error_handlers() -> None:
     app.add_exception_handler(InvalidInput, _invalid)
     app.add_exception_handler(Unavailable, _unavailable)
     app.add_exception_handler(RequestValidationError, _unreadable)
+    app.add_exception_handler(ClientDisconnect, _gone)
 
 
 def _spare_the_collector() -> None:
@@ -74,6 +100,11 @@ def _put_first(middleware: type[InferPath], model: Model, tracer: Tracer | None)
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, InvalidInput)
     return invalid(error)
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    # Nobody gets this answer: the client has gone, or the connection has refused its body.
+    return Response(status_code=499)
 
 
 async def _unavailable(request: Request, error: Exception) -> JSONResponse:

@@ -27,7 +27,7 @@ def main() -> None:
     log.info("model loaded", extra={"version": bundle.manifest.version, "model_dir": str(settings.model_dir)})
     tracer = tracing.start(traced, "predictor")
     try:
-        serve(SpamModel(settings.model_name, bundle, settings.max_rows), settings.http_port, tracer=tracer)
+        serve(SpamModel(settings.model_name, bundle, settings.max_rows), settings, tracer=tracer)
     finally:
         if tracer is not None:
             tracer.close(TRACES_SECONDS)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 from pydantic_settings import BaseSettings
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -17,6 +17,10 @@ class Settings(BaseSettings):
     """Folder of the bundle; the default is where KServe's storage initializer puts it."""
     model_sha256: Sha256 | None = None
     """SHA-256 that the bundle's `model.json` must have, as the release file pins it; it lists all other files'."""
+    http_host: str = "127.0.0.1"
+    """Address to listen at; in a pod 0.0.0.0."""
     http_port: int = 8080
+    max_body_bytes: Annotated[int, Field(gt=0)] = 33_554_432
+    """Bytes of the largest request: a gateway's largest batch, all of whose characters JSON has to escape."""
     max_rows: int = 4096
     """Rows of one request."""

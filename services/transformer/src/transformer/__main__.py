@@ -22,7 +22,7 @@ def main() -> None:
     inference_log, shadow_log = open_inference_log(settings), open_shadow_log(settings)
     model = FeatureTransformer(settings.model_name, predictor, inference_log, settings.spam_threshold, shadow_log)
     try:
-        serve(model, settings.http_port, predictor.is_ready, tracer)
+        serve(model, settings, predictor.is_ready, tracer)
     finally:
         if tracer is not None:
             tracer.close(TRACES_SECONDS)

@@ -18,7 +18,11 @@ class Settings(BaseSettings):
     """Name of the environment that this transformer serves, as it stands in the inference log."""
     predictor_url: HttpUrl
     """Base URL of the predictor, such as `http://spam-detector-predictor.kserve`."""
+    http_host: str = "127.0.0.1"
+    """Address to listen at; in a pod 0.0.0.0."""
     http_port: int = 8080
+    max_body_bytes: Annotated[int, Field(gt=0)] = 33_554_432
+    """Bytes of the largest request: a gateway's largest batch, all of whose characters JSON has to escape."""
     predictor_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
     spam_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     """Only for a predictor that does not name its model's threshold, as KServe's and MLServer's own do not."""
