@@ -36,6 +36,7 @@ class FakeTransformer:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
     ready: bool = True
+    reason: str = ""
     probed: int = 0
     quantiles: list[float] | None = field(default_factory=lambda: [float(i) for i in range(30)])
 
@@ -54,7 +55,8 @@ class FakeTransformer:
 
     async def is_ready(self, _: web.Request) -> web.Response:
         self.probed += 1
-        return web.json_response({"ready": self.ready}, status=200 if self.ready else 503)
+        body = {"error": self.reason} if self.reason else {"ready": self.ready}
+        return web.json_response(body, status=200 if self.ready else 503)
 
     async def wait_for_batches(self, n: int) -> None:
         async with asyncio.timeout(5):

@@ -112,3 +112,26 @@ async def test_the_gauge_follows_without_traffic_even_after_a_bug(caplog: pytest
     asked = client.asked
     await asyncio.sleep(0.02)
     assert client.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("", {}),
+        ("trained on feature schema 0", {"reasons": {"probed": "trained on feature schema 0"}}),
+        ("a\n\x1b[31m" + "b" * 600, {"reasons": {"probed": "a??[31m" + "b" * 493}}),
+    ],
+)
+async def test_what_a_transformer_says_is_shown(
+    transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch, said: str, shown: dict[str, object]
+) -> None:
+    monkeypatch.setattr("gateway.app.KEPT_SECONDS", 0.0)
+    app = create_app(Settings(environments={"probed": transformer.url}, default_environment="probed"))  # type: ignore[dict-item]
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://g") as client:
+        transformer.ready, transformer.reason = False, said
+        answer = await client.get("/ready")
+        wanted = {"status": "unready", "environments": {"probed": "unreachable"}, **shown}
+        assert (answer.status_code, answer.json()) == (503, wanted)
+        transformer.ready, transformer.reason = True, ""
+        assert (await client.get("/ready")).json() == {"status": "ready", "environments": {"probed": "ready"}}

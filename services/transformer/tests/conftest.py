@@ -34,11 +34,15 @@ class FakePredictor:
     ready: bool = True
     probed: int = 0
     may_say: asyncio.Event = field(default_factory=asyncio.Event)
+    metadata: dict[str, Any] | None = None
 
     async def is_ready(self, _: web.Request) -> web.Response:
         self.probed += 1
         await self.may_say.wait()
         return web.Response(status=200 if self.ready else 503)
+
+    async def describe(self, _: web.Request) -> web.Response:
+        return web.json_response(self.metadata, status=404 if self.metadata is None else 200)
 
     async def infer(self, request: web.Request) -> web.StreamResponse:
         self.bodies.append(orjson.loads(await request.read()))
@@ -90,6 +94,7 @@ async def client(predictor: FakePredictor) -> AsyncIterator[PredictorClient]:
     app = web.Application(client_max_size=2**26)
     app.router.add_post("/v2/models/spam-detector/infer", predictor.infer)
     app.router.add_get("/v2/models/spam-detector/ready", predictor.is_ready)
+    app.router.add_get("/v2/models/spam-detector", predictor.describe)
     async with TestServer(app) as server:
         found = PredictorClient(str(server.make_url("/")), "spam-detector", TIMEOUT_SECONDS)
         yield found

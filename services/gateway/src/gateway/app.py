@@ -157,7 +157,10 @@ def _add_probes(app: FastAPI, readiness: Readiness) -> dict[str, Answer]:
         states = await readiness.check()
         named = {name: "ready" if state else "unreachable" for name, state in states.items()}
         some = any(states.values())
-        body = {"status": "ready" if some else "unready", "environments": named}
+        body: dict[str, Any] = {"status": "ready" if some else "unready", "environments": named}
+        reasons = {name: readiness.reason(name) for name, state in states.items() if not state}
+        if any(reasons.values()):
+            body["reasons"] = {name: reason for name, reason in reasons.items() if reason}
         status = HTTPStatus.OK if some else HTTPStatus.SERVICE_UNAVAILABLE
         return Response(orjson.dumps(body), status.value, media_type="application/json")
 

@@ -80,6 +80,7 @@ class Ready(BaseModel):
 
     status: Literal["ready", "unready"]
     environments: dict[str, str] = Field(examples=[{"staging": "ready", "production": "unreachable"}])
+    reasons: dict[str, str] | None = Field(None, description="What transformers that are not ready say about it")
 
 
 COMPONENTS: tuple[type[BaseModel], ...] = (ProblemDetails, Ready, PredictRequest, BatchPredictRequest)

@@ -31,6 +31,10 @@ class Readiness:
         """Return which environments are ready, found out within the clients' timeout or `KEPT_SECONDS` ago at most."""
         return await self._kept()
 
+    def reason(self, environment: str) -> str:
+        """Return why an environment's transformer said at the last look that it is not ready; "" for nothing."""
+        return self._clients[environment].unready_reason
+
     async def _look(self) -> dict[str, bool]:
         states = await asyncio.gather(*(client.is_ready() for client in self._clients.values()))
         found = dict(zip(self._clients, states, strict=True))

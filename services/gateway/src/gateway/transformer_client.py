@@ -159,6 +159,9 @@ class TransformerClient:
     Without `counted`, failures and retries are in no metric of the environment: they are the shadow's own.
     """
 
+    unready_reason = ""
+    """What a replica that is not ready last said about it, such as which feature schema it wants; "" for nothing."""
+
     def __init__(
         self,
         environment: str,
@@ -250,8 +253,10 @@ class TransformerClient:
         """
         try:
             async with asyncio.timeout(READY_TIMEOUT_SECONDS), open_session() as session:
+                self.unready_reason = ""
                 for replica in await self._replicas.ranked():
                     if await self._says_ready(session, replica):
+                        self.unready_reason = ""
                         return True
         except TimeoutError:
             pass
@@ -260,9 +265,13 @@ class TransformerClient:
     async def _says_ready(self, session: aiohttp.ClientSession, replica: Replica) -> bool:
         try:
             async with session.get(replica.url + self._ready_path, headers=replica.headers) as response:
-                return response.status == HTTPStatus.OK
-        except aiohttp.ClientError:
-            return False
+                if response.status == HTTPStatus.OK:
+                    return True
+                said = await read_bounded(response.content.iter_any(), ANSWER_BYTES)
+                self.unready_reason = _unready_reason(said) or self.unready_reason
+        except (aiohttp.ClientError, ValueError):
+            pass
+        return False
 
     async def _post(self, replica: Replica, call: Call[T], seconds: float) -> T | ErrorAnswer:
         # The protocol's binary framing with no binary tensor: the SDK then reads the JSON by orjson, in a fraction
@@ -309,6 +318,16 @@ class TransformerClient:
         if self._counted:
             metrics.UPSTREAM_ERRORS.labels(self.environment, kind).inc()
         return problem
+
+
+def _unready_reason(body: bytes) -> str:
+    """Return the protocol's `error` as one printable line; "" where there is none."""
+    try:
+        said = orjson.loads(body)["error"]
+    except (ValueError, LookupError, TypeError):
+        return ""
+    text = said if isinstance(said, str) else ""
+    return "".join(each if each.isprintable() else "?" for each in text[:REASON_CHARACTERS])
 
 
 def infer_request(mails: Sequence[Mail], batch_id: str, explain: bool = False) -> bytes:

@@ -17,6 +17,7 @@ from features import Features
 from oip import Unavailable
 from replicas import Failures, Kept, Replica, Replicas, Unreachable, read_bounded
 from tracing import part
+from transformer.schema_check import OtherSchema, SchemaCheck, check_schema
 
 # Scoring twice does no harm.
 FAILURES = Failures(
@@ -29,6 +30,8 @@ CONNECT_SECONDS = 1.0
 """For one connection: an address that no pod has any more does not refuse."""
 READY_SECONDS = 0.8
 """Seconds that the predictor has to say whether it is ready; a gateway waits for a second."""
+PROBE_ID = "readiness"
+"""Request id of the short mail that readiness sends to a predictor."""
 READY_KEPT_SECONDS = 1.0
 """Seconds that the predictor's readiness answers whoever asks."""
 
@@ -69,6 +72,7 @@ class PredictorClient:
         self._timeout_seconds = timeout_seconds
         self._open_session: aiohttp.ClientSession | None = None
         self._ready = Kept(self._look_ready, READY_KEPT_SECONDS)
+        self._schema = SchemaCheck(f"/v2/models/{model_name}", self._score_short_mail)
 
     async def score(
         self, mails: Sequence[Features], request_id: str, deadline: float = math.inf, explain: bool = False
@@ -116,18 +120,39 @@ class PredictorClient:
         """Whether a replica of the predictor says that its model is ready, found out `READY_KEPT_SECONDS` ago at most.
 
         There is one look at a time, on a connection of its own, so that probes cannot exhaust what mail needs.
-        """
-        return await self._ready()
 
-    async def _look_ready(self) -> bool:
+        Raises:
+            Unavailable: Those that are ready have a model of other features than this transformer makes.
+        """
+        ready, fault = await self._ready()
+        if fault:
+            raise Unavailable(fault)
+        return ready
+
+    async def _look_ready(self) -> tuple[bool, str]:
+        """Whether a replica is ready and fits, and if none is, why one that is ready does not fit."""
+        fault, ready = "", False
         try:
             async with asyncio.timeout(READY_SECONDS), open_session() as session:
                 for replica in await self._replicas.ranked():
                     if await self._says_ready(session, replica):
-                        return True
+                        fault = await self._schema.fault(session, replica)
+                        ready = not fault
+                    if ready:
+                        break
         except TimeoutError:
             pass
-        return False
+        if ready or fault:
+            self._schema.tell(fault)
+        return ready, fault
+
+    async def _score_short_mail(self, session: aiohttp.ClientSession, replica: Replica) -> None:
+        body, headers = infer_request([features.extract("")], PROBE_ID), _headers(PROBE_ID) | replica.headers
+        async with session.post(replica.url + self._path, data=body, headers=headers) as response:
+            answer = await read_bounded(response.content.iter_any(), ANSWER_BYTES)
+            if response.status != HTTPStatus.OK:
+                raise _refused(response.status, answer)
+            read_response(answer, 1, PROBE_ID)
 
     async def _says_ready(self, session: aiohttp.ClientSession, replica: Replica) -> bool:
         try:
@@ -154,11 +179,20 @@ class PredictorClient:
             except ValueError as error:
                 raise _nonsense(str(error)) from None
             if response.status == HTTPStatus.OK:
-                return read_response(answer, n, request_id)
+                return self._noted(replica, answer, n, request_id)
             refused = _refused(response.status, answer)
             if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status == HTTPStatus.NOT_FOUND:
                 raise refused
             return refused
+
+    def _noted(self, replica: Replica, answer: bytes, n: int, request_id: str) -> Scores:
+        try:
+            scores = read_response(answer, n, request_id)
+        except OtherSchema as error:
+            self._schema.note(replica, str(error))
+            raise
+        self._schema.note(replica, "")
+        return scores
 
     @property
     def _session(self) -> aiohttp.ClientSession:
@@ -229,7 +263,7 @@ def read_response(body: bytes, n: int, request_id: str) -> Scores:
         raise _nonsense(f"{type(error).__name__}: {error}") from None
     if output.get("shape") != [n, 2] or len(spam) != n:
         raise _nonsense(f"{len(spam)} scores of shape {output.get('shape')} for {n} mails")
-    _check_schema(parameters)
+    check_schema(parameters)
     return Scores(spam, version, sha256, threshold, quantiles)
 
 
@@ -267,17 +301,6 @@ def _threshold(parameters: dict[str, Any]) -> float | None:
     if type(threshold) not in (float, int) or not 0 <= threshold <= 1:
         raise ValueError(f"threshold {str(threshold)[:50]} is not between 0 and 1")
     return float(threshold)
-
-
-def _check_schema(parameters: dict[str, Any]) -> None:
-    """Columns of the same name may mean something else in another schema: refuse rather than misjudge."""
-    trained_on = parameters.get("feature_schema_version", features.SCHEMA_VERSION)
-    if trained_on != features.SCHEMA_VERSION:
-        raise Unavailable(
-            f"the model was trained on feature schema {str(trained_on)[:50]},"
-            f" this transformer makes {features.SCHEMA_VERSION};"
-            " release the transformer image and the model of one schema together"
-        )
 
 
 def _refused(status: int, body: bytes) -> Unavailable:

@@ -1,0 +1,146 @@
+"""Whether the predictor's model was trained on the features that this transformer makes.
+
+A transformer and a model of two feature schemas can both be up, and no mail is answered. So readiness includes this
+check. What mail's own answers say is enough; a predictor that has answered none for a while is asked what columns its
+model takes, and is sent one short mail. A predictor that says neither columns nor schema, as servers of others, passes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from time import monotonic
+from typing import Any, Protocol
+
+import aiohttp
+import orjson
+
+import features
+from oip import Unavailable
+from replicas import Replica, read_bounded
+
+log = logging.getLogger("transformer")
+
+TOLD_SECONDS = 10.0
+"""Seconds that a replica's last word on its schema counts."""
+CHECK_SECONDS = 0.4
+"""Seconds that a replica has to tell; one that is slower keeps its last word."""
+METADATA_BYTES = 262_144
+REPLICAS = 256
+"""Replicas whose last word is kept; addresses of pods come and go."""
+NAMED = 5
+"""Columns that a message names."""
+
+
+class OtherSchema(Unavailable):
+    """The model was trained on other features than this transformer makes."""
+
+
+def check_schema(parameters: dict[str, Any]) -> None:
+    """Compare the schema that an answer names; columns of one name may mean something else in another schema.
+
+    Raises:
+        OtherSchema: The answer names another schema than this transformer's.
+    """
+    trained_on = parameters.get("feature_schema_version", features.SCHEMA_VERSION)
+    if trained_on != features.SCHEMA_VERSION:
+        raise _other(f"was trained on feature schema {_shown(trained_on)}")
+
+
+def check_columns(metadata: Any) -> None:
+    """Compare the columns that a model's metadata names, if it names any.
+
+    Raises:
+        OtherSchema: They are not those that this transformer sends.
+    """
+    inputs = metadata.get("inputs") if isinstance(metadata, dict) else None
+    names = [each.get("name") for each in inputs if isinstance(each, dict)] if isinstance(inputs, list) else []
+    # Servers of others name no inputs, or one for the whole table.
+    if "text" not in names or len(names) < 2:
+        return
+    ours = {"text", *features.NAMES}
+    if missing := ours.difference(names):
+        raise _other(f"takes no {_listed(missing)}")
+    if unknown := set(map(str, names)) - ours:
+        raise _other(f"also takes {_listed(unknown)}")
+
+
+def _other(of: str) -> OtherSchema:
+    return OtherSchema(
+        f"the model {of}, this transformer makes {features.SCHEMA_VERSION};"
+        " release the transformer image and the model of one schema together"
+    )
+
+
+def _shown(value: object) -> str:
+    return "".join(each if each.isprintable() else "?" for each in str(value)[:50])
+
+
+def _listed(names: Iterable[str]) -> str:
+    found = sorted(names)
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return f"column {', '.join(map(_shown, found[:NAMED]))}{more}"
+
+
+class Score(Protocol):
+    """Sends one short mail to a replica."""
+
+    async def __call__(self, session: aiohttp.ClientSession, replica: Replica) -> None:
+        """Raise OtherSchema if its answer names another schema, and any Unavailable for other failures."""
+
+
+class SchemaCheck:
+    """Last words of a predictor's replicas on their model's features.
+
+    Args:
+        metadata_path: Of the model at each replica.
+        score: Sends one short mail.
+        clock: Seconds that never go back.
+    """
+
+    def __init__(self, metadata_path: str, score: Score, clock: Callable[[], float] = monotonic) -> None:
+        self._path = metadata_path
+        self._score = score
+        self._clock = clock
+        self._told: dict[str, tuple[float, str]] = {}
+        self._said = ""
+
+    def note(self, replica: Replica, fault: str) -> None:
+        """Remember what a replica's answer to mail says: why it does not fit, or "" where it does."""
+        if len(self._told) >= REPLICAS and replica.url not in self._told:
+            self._told.clear()
+        self._told[replica.url] = self._clock(), fault
+
+    async def fault(self, session: aiohttp.ClientSession, replica: Replica) -> str:
+        """Return why a replica's model does not fit; "" where it does, or does not tell."""
+        when, fault = self._told.get(replica.url, (-TOLD_SECONDS, ""))
+        # One that does not fit is asked each time: it may have been released anew.
+        if not fault and self._clock() - when < TOLD_SECONDS:
+            return ""
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                await self._ask(session, replica)
+        except OtherSchema as error:
+            fault = str(error)
+        except (Unavailable, aiohttp.ClientError, TimeoutError, ValueError):
+            return fault
+        else:
+            fault = ""
+        self.note(replica, fault)
+        return fault
+
+    async def _ask(self, session: aiohttp.ClientSession, replica: Replica) -> None:
+        async with session.get(replica.url + self._path, headers=replica.headers) as response:
+            if response.status == HTTPStatus.OK:
+                check_columns(orjson.loads(await read_bounded(response.content.iter_any(), METADATA_BYTES)))
+        await self._score(session, replica)
+
+    def tell(self, fault: str) -> None:
+        """Log one line when it changes whether the predictor's model fits."""
+        if fault == self._said:
+            return
+        self._said = fault
+        if fault:
+            log.error("not ready: the predictor's model does not fit", extra={"reason": fault})
+        else:
+            log.info("ready again: the predictor's model fits")
