@@ -1,14 +1,17 @@
 """Command `local`: start everything, say when it answers, stay until Ctrl-C."""
 
 import argparse
+import asyncio
+import contextlib
 import os
-import sys
 import threading
 from pathlib import Path
 
+from local.environment import environment
 from local.greeting import greeting, wait_until_ready
+from local.output import Output, open_standard_streams
 from local.ports import PortError, check_free, ports
-from local.runner import Runner, runner
+from local.supervisor import Plan, Supervisor, read_procfile
 
 SERVING = {
     # One thread each: the processes share the machine, and batches are small.
@@ -19,33 +22,63 @@ SERVING = {
 
 FLUSH_SECONDS = "5"
 """So that a person who has just sent mail finds it in the inference log."""
+LOOPBACK = "127.0.0.1"
 
 
 def main() -> None:
     """Exit 0 when a person ends it, 2 when it cannot start, else as the gateway did."""
-    options = _options()
+    open_standard_streams()
     try:
-        wanted = ports(os.environ)
-        check_free(wanted)
+        code = _run(_options())
     except PortError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+        _say(str(error))
+        code = 2
+    except KeyboardInterrupt:
+        # Nothing had been started yet.
+        code = 130
+    # The thread of the greeting may still wait for an answer.
+    os._exit(code)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, f"{text}\n".encode(errors="backslashreplace"))
+
+
+def _run(options: argparse.Namespace) -> int:
+    wanted = ports(os.environ)
+    check_free(wanted, options.host)
     numbers = {port.variable: str(port.number) for port in wanted}
     log = {"INFERENCE_LOG_URI": options.inference_log, "INFERENCE_LOG_FLUSH_SECONDS": FLUSH_SECONDS}
-    environ = {**log, **os.environ, **SERVING, **numbers, "MODEL_DIR": str(options.model)}
-    base = f"http://127.0.0.1:{numbers['PORT']}"
-    # Started after the processes: a fork beside a running thread may copy a lock that is held for good.
-    greeter = threading.Thread(target=lambda: _greet(processes, base, options.corpus), daemon=True)
-    processes = runner(options.procfile, "gateway", environ, when_started=greeter.start)
-    processes.loop()
-    sys.exit(processes.exit_code())
+    given = {**log, **os.environ}
+    settings = {**SERVING, **numbers, "MODEL_DIR": str(options.model), "GATEWAY_HOST": options.host}
+    commands = read_procfile(options.procfile)
+    plan = Plan(commands, "gateway", environment(given, settings), options.procfile.parent, options.with_parent)
+    supervisor = Supervisor(plan)
+    base = f"http://{reachable(options.host)}:{numbers['PORT']}"
+
+    def greet(output: Output) -> None:
+        arguments = (supervisor, output, base, options.corpus)
+        threading.Thread(target=_greet, args=arguments, daemon=True).start()
+
+    return asyncio.run(supervisor.run(greet))
 
 
-def _greet(processes: Runner, base: str, corpus: Path) -> None:
-    if wait_until_ready(base):
-        print(greeting(base, corpus), flush=True)
-    elif not processes.ending:
-        print("Not ready after a long wait; the lines above say why.", file=sys.stderr, flush=True)
+def reachable(host: str) -> str:
+    """Return the address to ask a server at that listens on one, as it stands in a URL."""
+    if host in ("0.0.0.0", "::", ""):
+        return LOOPBACK
+    return f"[{host}]" if ":" in host else host
+
+
+def _greet(supervisor: Supervisor, output: Output, base: str, corpus: Path) -> None:
+    try:
+        if wait_until_ready(base):
+            output.text(greeting(base, corpus))
+        elif not supervisor.ending:
+            output.text("Not ready after a long wait; the lines above say why.")
+    except Exception as error:
+        output.text(f"It answers at {base}/, and the greeting failed: {type(error).__name__}: {error}")
 
 
 def _options() -> argparse.Namespace:
@@ -54,6 +87,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, required=True, help="folder of the bundle that both environments serve")
     parser.add_argument("--corpus", type=Path, required=True, help="where the mails of the greeting come from")
     parser.add_argument("--inference-log", default="", help="where both transformers record, if not INFERENCE_LOG_URI")
+    parser.add_argument("--host", default=LOOPBACK, help="address that the gateway listens on (%(default)s)")
+    parser.add_argument("--with-parent", action="store_true", help="end with the process that started this one")
     return parser.parse_args()
 
 

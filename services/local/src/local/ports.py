@@ -1,5 +1,6 @@
 """The TCP ports of the processes, checked before anything starts."""
 
+import errno
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,16 +46,24 @@ def ports(environ: Mapping[str, str]) -> list[Port]:
     return found
 
 
-def check_free(wanted: list[Port]) -> None:
-    """See that nothing listens there yet.
+def check_free(wanted: list[Port], host: str = "127.0.0.1") -> None:
+    """See that each process may listen on its port, and that nothing does yet.
+
+    Args:
+        host: Address that the gateway listens on; the others listen on 127.0.0.1.
 
     Raises:
-        PortError: Something does; all such ports are named.
+        PortError: One may not, or something does; all such ports are named.
     """
-    busy = [port for port in wanted if not _is_free(port.number)]
-    if busy:
-        lines = [f"port {p.number} of {p.process} is busy; choose another: make run {p.variable}=…" for p in busy]
-        raise PortError("\n".join(lines))
+    reasons = [
+        (port, reason)
+        for port in wanted
+        if (reason := _reason(host if port.variable == "PORT" else "127.0.0.1", port.number))
+    ]
+    if reasons:
+        raise PortError(
+            "\n".join(f"port {port.number} of {port.process} {_advice(port, why)}" for port, why in reasons)
+        )
 
 
 def _number(variable: str, text: str) -> int:
@@ -63,12 +72,25 @@ def _number(variable: str, text: str) -> int:
     return int(text)
 
 
-def _is_free(number: int) -> bool:
-    with socket.socket() as probe:
-        # As the servers themselves do: a port in TIME_WAIT after a restart is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("0.0.0.0", number))
-        except OSError:
-            return False
-    return True
+def _advice(port: Port, error: OSError) -> str:
+    another = f"choose another: make run {port.variable}=…"
+    if error.errno == errno.EADDRINUSE:
+        return f"is busy; {another}"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"needs root or CAP_NET_BIND_SERVICE; {another} of 1024 or more"
+    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        return f"cannot be had: HOST is no address of this machine ({error.strerror}); leave HOST out, or set 0.0.0.0"
+    return f"cannot be had ({error.strerror}); {another}"
+
+
+def _reason(host: str, number: int) -> OSError | None:
+    """Return what keeps a server from listening there, if anything does."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            # As the servers themselves do: a port in TIME_WAIT after a restart is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return error
+    return None

@@ -1,0 +1,29 @@
+"""The environment variables of the processes."""
+
+from collections.abc import Mapping
+
+FOREIGN = (
+    *("HOST", "HTTP_PORT", "VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONOPTIMIZE"),
+    *("PYTHONWARNINGS", "PYTHONINSPECT", "PYTHONSAFEPATH", "PYTHONIOENCODING", "PYTHONUSERBASE"),
+)
+"""Variables that other programs set for themselves (conda sets HOST), and that would change what ours do."""
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+NO_PROXY = ("no_proxy", "NO_PROXY")
+
+
+def environment(given: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of all processes.
+
+    Args:
+        given: The environment of this process. What is foreign in it, or empty, is left out.
+        settings: Set besides, whatever is given.
+    """
+    kept = {name: value for name, value in given.items() if value and name not in FOREIGN}
+    return {**kept, **without_proxy(given), "PYTHONUTF8": "1", **settings}
+
+
+def without_proxy(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that keep requests to this machine away from any proxy."""
+    named = [host.strip() for name in NO_PROXY for host in given.get(name, "").split(",")]
+    hosts = ",".join(dict.fromkeys(host for host in [*named, *LOOPBACK] if host))
+    return dict.fromkeys(NO_PROXY, hosts)
