@@ -1,8 +1,13 @@
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from corpus import CorpusError, Digest, find_mails, read_mail
+from corpus import CorpusError, Digest, find_mails, read_mail, shown, survey
 from corpus.folder import SIZE_LIMIT
 
 
@@ -32,9 +37,27 @@ def test_too_few_of_a_kind_are_counted(tmp_path: Path) -> None:
         find_mails(tmp_path, 2)
 
 
-@pytest.mark.parametrize("name", ["inbox", "ham-spam"])
+AMBIGUOUS = [
+    *("inbox", "ham-spam", "ham-and-spam", "not-spam", "no_spam", "nonspam", "NotSpam", "Not Spam", "not_ham", "spam?"),
+    *("spamassassin_ham", "spamfree", "spam-vs-ham", "hamspam", "antispam", "unsure-spam", "former spam", "champions"),
+]
+CLEAR = {
+    "ham": ["ham", "HAM", "ham_2024", "easy_ham", "hard-ham-1", "ham2", "Ham (old)", "enron-ham"],
+    "spam": ["spam", "Spam", ".Spam", "SPAM_2024", "spam_2", "spam.2024", "spam-from-alice", "spams"],
+}
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in CLEAR.items() for name in names])
+def test_folders_of_a_clear_kind_are_taken(tmp_path: Path, kind: str, name: str) -> None:
+    (mail,) = find_mails(make(tmp_path, f"{name}/a"), 0)
+    assert mail.spam is (kind == "spam")
+
+
+@pytest.mark.parametrize("name", AMBIGUOUS)
 def test_folders_of_no_clear_kind_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(CorpusError, match=f"{name} is not clearly ham or spam"):
+    with pytest.raises(
+        CorpusError, match=rf"{re.escape(name)} is not clearly ham or spam; the corpus must have .*easy-ham-1"
+    ):
         find_mails(make(tmp_path, f"{name}/a"), 0)
 
 
@@ -56,3 +79,153 @@ def test_the_digest_knows_names_kinds_and_contents(tmp_path: Path) -> None:
     (tmp_path / "same/ham/a").write_text("changed")
     assert one == same
     assert len({one, other_name, other_kind, digest(tmp_path / "same")}) == 4
+
+
+def test_what_is_left_out_is_counted_and_said_why(tmp_path: Path) -> None:
+    make(
+        tmp_path,
+        "ham/a",
+        "spam/b",
+        "ham/.x",
+        "ham/cmds",
+        "spam/README.md",
+        "spam/x.md",
+        "ham/in/c",
+        "data.js",
+        ".git/d",
+    )
+    (tmp_path / "ham/empty").touch()
+    (tmp_path / "ham/loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "ham/pipe")
+    (tmp_path / "spam/long").write_bytes(b"x" * (SIZE_LIMIT + 1))
+    found = survey(tmp_path, 1)
+    assert [mail.path.name for mail in found.mails] == ["a", "b", "long"]
+    assert found.remarks() == (
+        "skipped 10: 2 beside the folders, 1 empty, 1 folders within folders, 1 hidden, 2 named *.md, 1 named cmds,"
+        " 2 no regular files; read only the first MiB of 1 larger mails"
+    )
+
+
+def test_nothing_left_out_is_nothing_said(tmp_path: Path) -> None:
+    assert survey(make(tmp_path, "ham/a", "spam/b"), 1).remarks() == ""
+
+
+def test_only_empty_mails_are_too_few(tmp_path: Path) -> None:
+    make(tmp_path, "ham/a", "spam/b")
+    (tmp_path / "spam/b").write_text("")
+    with pytest.raises(CorpusError, match=r"has 0 spam mails \(skipped 1: 1 empty\) and needs 1 or more"):
+        find_mails(tmp_path, 1)
+
+
+MBOX = (
+    "From a@b Thu Aug 22 12:36:23 2002\nSubject: a\n\ntext\n\nFrom c@d Fri Aug 23 01:02:03 2002\nSubject: b\n\ntext\n"
+)
+
+
+@pytest.mark.parametrize("at", ["ham/all", "all", "all.mbox", "ham/all.txt"])
+def test_an_mbox_is_not_one_mail(tmp_path: Path, at: str) -> None:
+    make(tmp_path, "ham/a", at)
+    (tmp_path / at).write_text(MBOX)
+    with pytest.raises(CorpusError, match=rf"{at} is a mailbox .* not taken yet: save each mail as a file of its own"):
+        find_mails(tmp_path, 0)
+
+
+def test_the_envelope_of_a_single_mail_is_no_mbox(tmp_path: Path) -> None:
+    make(tmp_path, "ham/a")
+    (tmp_path / "ham/a").write_text(MBOX.split("\n\nFrom")[0] + "\n\nFrom here on it is text.\n>From 1\n")
+    assert len(find_mails(tmp_path, 0)) == 1
+
+
+@pytest.mark.parametrize("folder", [".", "ham"])
+def test_a_maildir_is_said_to_be_one(tmp_path: Path, folder: str) -> None:
+    make(tmp_path, f"{folder}/cur/a", f"{folder}/new/b", f"{folder}/tmp/c")
+    with pytest.raises(CorpusError, match="is a Maildir, which is not taken yet: copy the files of its folders cur"):
+        find_mails(tmp_path, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("mail.csv", "a table"),
+        ("ham/mail.CSV", "a table"),
+        ("mail.tar.gz", "an archive"),
+        ("ham/mail.zip", "an archive"),
+        ("mail.jsonl", "a table"),
+    ],
+)
+def test_tables_and_archives_are_said_to_be_such(tmp_path: Path, name: str, what: str) -> None:
+    with pytest.raises(CorpusError, match=f"{name} is {what}"):
+        find_mails(make(tmp_path, name), 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [("m.mbox", MBOX, "is a mailbox"), ("m.csv", "a,b", "is a table"), ("m", "x", "is a file and not a folder")],
+)
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path, name: str, content: str, what: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(CorpusError, match=f"{name} {what}.*set CORPUS_DIR"):
+        find_mails(tmp_path / name, 0)
+
+
+def test_a_loop_of_links_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(CorpusError, match="loop cannot be read: Too many levels of symbolic links"):
+        find_mails(tmp_path / "loop", 0)
+
+
+def test_a_link_back_is_not_followed_for_ever(tmp_path: Path) -> None:
+    make(tmp_path, "ham/a", "spam/b")
+    (tmp_path / "ham/back").symlink_to(tmp_path)
+    assert len(find_mails(tmp_path, 1)) == 2
+
+
+def test_one_folder_is_not_both_kinds(tmp_path: Path) -> None:
+    make(tmp_path, "ham/a")
+    (tmp_path / "spam").symlink_to("ham")
+    with pytest.raises(CorpusError, match="ham and .*spam are the same folder"):
+        find_mails(tmp_path, 0)
+
+
+@contextmanager
+def someone() -> Iterator[None]:
+    """Be a user whom permissions stop; root may read everything."""
+    own = os.geteuid()
+    if own == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(own)
+
+
+@pytest.mark.parametrize(("at", "mode"), [("", 0), ("ham", 0), ("ham/a", 0), ("ham/a", 0o200)])
+def test_what_cannot_be_read_is_named(at: str, mode: int) -> None:
+    # Not below pytest's folder, which is closed to others.
+    with tempfile.TemporaryDirectory() as name:
+        root = make(Path(name), "ham/a", "spam/b")
+        for path in (root, *root.rglob("*")):
+            path.chmod(0o755)
+        (root / at).chmod(mode)
+        match = rf"{re.escape(str(root / at))} cannot be read: Permission denied; change its permissions"
+        with someone(), pytest.raises(CorpusError, match=match):
+            find_mails(root, 0)
+        (root / at).chmod(0o700)
+
+
+def test_a_folder_that_can_only_be_listed_is_not_taken_for_an_empty_one() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        root = make(Path(name), "ham/a", "spam/b")
+        root.chmod(0o755)
+        (root / "ham").chmod(0o444)
+        with someone(), pytest.raises(CorpusError, match="ham/a cannot be read: Permission denied"):
+            find_mails(root, 0)
+
+
+def test_names_need_not_be_utf_8(tmp_path: Path) -> None:
+    make(tmp_path, "ham/a", "spam/b")
+    odd = tmp_path / "ham" / os.fsdecode(b"caf\xe9\n")
+    odd.write_text("mail")
+    assert [mail.path for mail in find_mails(tmp_path, 1)][1] == odd
+    assert len(digest(tmp_path)) == 64
+    assert shown(odd).endswith(r"/ham/caf\xe9\n")

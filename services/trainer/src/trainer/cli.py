@@ -10,6 +10,7 @@ from pathlib import Path
 
 from corpus import CorpusError
 from manifest import BundleError
+from trainer.choice import choose, keep, note, noted
 from trainer.errors import TrainerError
 from trainer.fetch import default_cache, fetch_corpus
 
@@ -18,7 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; progress goes to standard error, the resulting path to standard output."""
     options = _parser().parse_args(arguments)
     try:
-        print(options.run(options))
+        result = options.run(options)
+        if result is not None:
+            print(result)
     except (TrainerError, CorpusError, BundleError) as error:
         print(f"trainer: {error}", file=sys.stderr)
         return 1
@@ -28,11 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="trainer", description="Corpus of mails to model bundle.")
     commands = parser.add_subparsers(required=True)
-    corpus = commands.add_parser("corpus", help="fetch the SpamAssassin corpus (once) and print its folder")
-    corpus.add_argument("--cache", type=Path, default=default_cache(), help="where to keep it (%(default)s)")
+    corpus = commands.add_parser("corpus", help="print the folder of the corpus to use; fetch SpamAssassin's (once)")
+    corpus.add_argument("--cache", type=Path, default=default_cache(), help="where that is kept (%(default)s)")
+    corpus.add_argument("--trained", type=Path, help="file that names the corpus that was trained on")
+    corpus.add_argument("--note", type=Path, help="file to write the folder to, if it is another or has changed")
     corpus.set_defaults(run=_corpus)
     train = commands.add_parser("train", help="train, evaluate and write a bundle, and print its folder")
     _add_corpus(train)
+    train.add_argument("--corpus-file", type=Path, help="file that names the corpus, in place of --corpus")
+    train.add_argument("--trained", type=Path, help="file for the name of the corpus, if it is one of your own")
     train.add_argument("--out", type=Path, required=True, help="root of the bundles: <out>/spam-detector/<version>")
     train.add_argument("--version", type=_version, help="by default made of corpus, features, settings and libraries")
     train.add_argument("--force", action="store_true", help="train anew where the version exists")
@@ -62,11 +69,16 @@ def _version(text: str) -> str:
     return text
 
 
-def _corpus(options: argparse.Namespace) -> Path:
-    return fetch_corpus(options.cache)
+def _corpus(options: argparse.Namespace) -> Path | None:
+    if not options.note:
+        return fetch_corpus(options.cache)
+    note(choose(os.environ.get("CORPUS_DIR"), options.trained, options.cache), options.note)
+    return None
 
 
 def _corpus_of(options: argparse.Namespace) -> Path:
+    if getattr(options, "corpus_file", None):
+        return noted(options.corpus_file)
     return Path(options.corpus) if options.corpus else fetch_corpus(default_cache())
 
 
@@ -74,7 +86,11 @@ def _train(options: argparse.Namespace) -> Path:
     # Imported late: scikit-learn and matplotlib take a second that `corpus` and `--help` need not wait for.
     from trainer.train import train
 
-    return train(_corpus_of(options), options.out, options.version, options.force, _Progress())
+    corpus = _corpus_of(options)
+    folder = train(corpus, options.out, options.version, options.force, _Progress())
+    if options.trained:
+        keep(corpus, options.trained)
+    return folder
 
 
 def _compare(options: argparse.Namespace) -> Path:

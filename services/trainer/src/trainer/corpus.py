@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import features
-from corpus import Digest, find_mails, read_mail
+from corpus import CorpusError, Digest, read_mail, shown, survey
 from trainer import excerpts
-
-MINIMUM = 25
-"""Mails of each kind, five a fold; below that a fold says nothing."""
+from trainer.choice import MINIMUM
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +31,8 @@ class Corpus:
     """SHA-256 (hex) over names, kinds and contents of all mails."""
     mail_digests: list[str]
     """SHA-256 (hex) of each mail [n]."""
+    remarks: str = ""
+    """What of the folder was left out, in one line; empty if nothing was."""
 
     @property
     def ham_count(self) -> int:
@@ -49,9 +49,10 @@ def read_corpus(root: Path) -> Corpus:
     """Extract the features of all mails and of an excerpt of each; holds one raw mail at a time.
 
     Raises:
-        CorpusError: No such folder, a folder that is neither ham nor spam, or too few mails of a kind.
+        CorpusError: The folder is no corpus, cannot be read, or has too few mails of a kind, or too few with text.
     """
-    mails = find_mails(root, MINIMUM)
+    found_files = survey(root, MINIMUM)
+    mails = found_files.mails
     digest = Digest(root)
     chosen = random.Random(excerpts.SEED)
     found, short, digests = [], [], []
@@ -62,7 +63,19 @@ def read_corpus(root: Path) -> Corpus:
         found.append(features.extract(raw))
         short.append(features.extract(excerpts.excerpt(raw, chosen)))
     spam = np.array([mail.spam for mail in mails], dtype=np.int_)
-    return Corpus(*_columns(found), spam, *_columns(short), digest.hexdigest(), digests)
+    texts, values = _columns(found)
+    _check_texts(root, texts, spam)
+    return Corpus(texts, values, spam, *_columns(short), digest.hexdigest(), digests, found_files.remarks())
+
+
+def _check_texts(root: Path, texts: list[str], spam: NDArray[np.int_]) -> None:
+    for kind, label in (("ham", 0), ("spam", 1)):
+        with_text = sum(bool(text.strip()) for text, each in zip(texts, spam, strict=True) if each == label)
+        if with_text < MINIMUM:
+            raise CorpusError(
+                f"corpus {shown(root)} has {with_text} {kind} mails with any text and needs {MINIMUM} or more;"
+                " add mails that have a subject or a text"
+            )
 
 
 def _columns(found: list[features.Features]) -> tuple[list[str], NDArray[np.float64]]:

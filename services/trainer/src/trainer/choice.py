@@ -1,0 +1,107 @@
+"""Which corpus is used: the one that is named, else the one that the model was trained on, else SpamAssassin's."""
+
+import os
+from pathlib import Path
+
+from corpus import CorpusError, shown, survey
+from trainer.errors import TrainerError
+from trainer.fetch import FOLDER, fetch_corpus
+
+MINIMUM = 25
+"""Mails of each kind, five a fold; below that a fold says nothing."""
+BACK = "CORPUS_DIR= (empty) goes back to the SpamAssassin corpus"
+
+
+def choose(named: str | None, trained: Path, cache: Path) -> Path:
+    """Return the folder of the corpus to use.
+
+    Args:
+        named: The variable CORPUS_DIR. Empty means the SpamAssassin corpus, None that nothing was said.
+        trained: File that names the corpus of one's own that the model was trained on, if there is one.
+        cache: Where the SpamAssassin corpus is kept.
+
+    Raises:
+        CorpusError: The folder is no corpus, or the one that the model was trained on is gone.
+        TrainerError: The SpamAssassin corpus cannot be fetched.
+    """
+    if named:
+        return Path(named).absolute()
+    if named is None and trained.is_file():
+        folder = noted(trained)
+        if not folder.is_dir():
+            raise CorpusError(
+                f"corpus {shown(folder)}, which the model was trained on, is gone;"
+                f" name another by CORPUS_DIR, or {BACK}"
+            )
+        return folder
+    return fetch_corpus(cache)
+
+
+def note(folder: Path, at: Path) -> None:
+    """Write down the folder, unless it is the one that stands there and nothing in it is newer.
+
+    `make` trains anew when the file is newer than the model. A folder that is no corpus is not written down.
+
+    Raises:
+        CorpusError: The folder is no corpus.
+        TrainerError: The file cannot be written.
+    """
+    if is_noted(folder, at):
+        return
+    survey(folder, MINIMUM)
+    _write(folder, at)
+
+
+def noted(at: Path) -> Path:
+    """Return the folder that a file names.
+
+    Raises:
+        TrainerError: The file cannot be read.
+    """
+    try:
+        return Path(os.fsdecode(at.read_bytes().rstrip(b"\n")))
+    except OSError as error:
+        raise TrainerError(f"{at}, which names the corpus, cannot be read: {error.strerror}") from None
+
+
+def keep(folder: Path, trained: Path) -> None:
+    """Write down which corpus the model was trained on, or nothing if it is SpamAssassin's.
+
+    Raises:
+        TrainerError: The file cannot be written.
+    """
+    if folder.name == FOLDER:
+        trained.unlink(missing_ok=True)
+    else:
+        _write(folder, trained)
+
+
+def _write(folder: Path, at: Path) -> None:
+    fresh = at.with_name(f"{at.name}.{os.getpid()}")
+    try:
+        fresh.write_bytes(os.fsencode(folder) + b"\n")
+        fresh.replace(at)
+    except OSError as error:
+        raise TrainerError(f"{at} cannot be written: {error.strerror}; free space or change permissions") from None
+
+
+def is_noted(folder: Path, at: Path) -> bool:
+    """Whether the file names this folder, and nothing in it has changed since."""
+    try:
+        content, since = at.read_bytes(), at.stat().st_mtime_ns
+    except OSError:
+        return False
+    return content == os.fsencode(folder) + b"\n" and not _changed_since(folder, since)
+
+
+def _changed_since(folder: Path, since: int) -> bool:
+    folders = [folder, *(entry for entry in folder.glob("*") if entry.is_dir())]
+    return any(_is_newer(path, since) for each in folders for path in (each, *each.glob("*")))
+
+
+def _is_newer(path: Path, since: int) -> bool:
+    try:
+        return path.stat().st_mtime_ns > since
+    except OSError:
+        # A link that leads nowhere changes nothing.
+        return False
