@@ -5,11 +5,14 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-# By its own name where there is one: python3 may be another version.
-PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
+# By its own name where there is one: python3 may be another version. An empty variable is no choice.
+ifeq ($(strip $(PYTHON)),)
+override PYTHON := $(shell env -u PYTHONHOME python3.11 -E -c '' 2>/dev/null && echo python3.11 || echo python3)
+endif
 UV_VERSION := 0.13.9
 TOOLS := .tools
 UV := $(TOOLS)/bin/uv
+UV_READY := $(TOOLS)/uv/.ready
 BUILD := build
 MODELS := $(BUILD)/models
 CORPORA := $(BUILD)/corpora
@@ -20,7 +23,35 @@ LOG := $(CURDIR)/$(BUILD)/inference-log
 export UV_PROJECT_ENVIRONMENT := .venv
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_PROGRESS := 1
-unexport VIRTUAL_ENV
+unexport VIRTUAL_ENV UV_PYTHON UV_PROJECT UV_NO_SYNC UV_NO_DEV UV_NO_EDITABLE UV_SYSTEM_PYTHON
+unexport PIP_TARGET PIP_PREFIX PIP_USER PIP_ROOT PIP_REQUIRE_VIRTUALENV GOBIN
+
+# What a shell sets for other Pythons is not for ours. Text is UTF-8, whatever the locale.
+unexport PYTHONHOME PYTHONPATH PYTHONSTARTUP PYTHONOPTIMIZE PYTHONWARNINGS PYTHONINSPECT PYTHONSAFEPATH
+unexport PYTHONIOENCODING PYTHONUSERBASE PYTHONPLATLIBDIR PYTHONPYCACHEPREFIX PYTHONDONTWRITEBYTECODE
+export PYTHONUTF8 := 1
+ifneq ($(filter C POSIX,$(firstword $(LC_ALL) $(LC_CTYPE) $(LANG) C)),)
+export LC_ALL := C.UTF-8
+endif
+
+# Requests to this machine go through no proxy.
+comma := ,
+LOOPBACK := $(if $(NO_PROXY),$(NO_PROXY)$(comma))$(if $(no_proxy),$(no_proxy)$(comma))127.0.0.1,localhost,::1
+override NO_PROXY := $(LOOPBACK)
+override no_proxy := $(LOOPBACK)
+export NO_PROXY no_proxy
+
+# Without a home of one's own, or a folder for temporary files, there is one among the tools.
+SCRATCH := $(CURDIR)/$(TOOLS)/scratch
+ifneq ($(shell [ -n "$$HOME" ] && [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes),yes)
+export HOME := $(SCRATCH)
+unexport XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME GOPATH GOCACHE GOMODCACHE UV_CACHE_DIR npm_config_cache
+$(shell mkdir -p "$(SCRATCH)" 2>/dev/null)
+endif
+ifneq ($(shell t="$${TMPDIR:-/tmp}"; [ -d "$$t" ] && [ -w "$$t" ] && echo yes),yes)
+export TMPDIR := $(SCRATCH)
+$(shell mkdir -p "$(SCRATCH)" 2>/dev/null)
+endif
 
 # Ports and corpus may be set on the command line, make run PORT=9000, or in the environment: make hands both on.
 
@@ -28,6 +59,7 @@ SERVICES := features manifest bundle corpus replicas runtime tracing oip inferen
 SERVED := trainer predictor transformer gateway local
 PROJECTS := $(SERVICES:%=services/%) tests tests/audit tests/bench tests/bench/mlserver tests/hold
 ready = $(1)/.venv/.ready
+once = @exec $(PYTHON) -E setup/once.py make
 
 # On standard error: what a target prints may go into a file, as in make render > all.yaml.
 say = @printf '\033[1m==> %s  %s\033[0m\n' "$$(date +%T)" "$(1)" >&2
@@ -36,18 +68,23 @@ say = @printf '\033[1m==> %s  %s\033[0m\n' "$$(date +%T)" "$(1)" >&2
 
 .PHONY: run
 run: $(foreach s,$(SERVED),$(call ready,services/$(s))) $(BUILD)/model ## Set up, start both environments and the gateway, stay until Ctrl-C
+	$(say-corpus)
 	@exec services/local/.venv/bin/local --procfile Procfile --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" \
-	  --inference-log "$(LOG)"
+	  --inference-log "$(LOG)" --with-parent $(if $(findstring command,$(origin HOST)),--host "$(HOST)")
 
-# Of simulate and drift.
-ENVIRONMENT ?= staging
-SPAM ?= 0.31
-RATE ?= 100
-MAILS ?= 2000
-LAST ?= 60m
+# conda and others set HOST for themselves: the gateway listens there only where make itself is told to.
+say-corpus = @echo "model: $$(< $(BUILD)/model); corpus: $$(< $(BUILD)/corpus)$(if $(wildcard $(BUILD)/trained), (CORPUS_DIR= goes back to the SpamAssassin corpus))" >&2
+
+# Of simulate and drift. An empty variable is no choice.
+override ENVIRONMENT := $(or $(ENVIRONMENT),staging)
+override SPAM := $(or $(SPAM),0.31)
+override RATE := $(or $(RATE),100)
+override MAILS := $(or $(MAILS),2000)
+override LAST := $(or $(LAST),60m)
 
 .PHONY: simulate
-simulate: $(call ready,services/local) $(BUILD)/corpus ## Send real mail through the running system (SPAM=0.31 RATE=100 MAILS=2000 ENVIRONMENT=staging)
+simulate: $(call ready,services/local) $(BUILD)/model ## Send real mail through the running system (SPAM=0.31 RATE=100 MAILS=2000 ENVIRONMENT=staging)
+	$(say-corpus)
 	@services/local/.venv/bin/simulate --url "http://127.0.0.1:$${PORT:-8080}" --corpus "$$(< $(BUILD)/corpus)" \
 	  --environment $(ENVIRONMENT) --spam $(SPAM) --rate $(RATE) --mails $(MAILS)
 
@@ -57,6 +94,7 @@ screenshots: $(call ready,tests) $(BROWSER)/.ready ## Pictures of the page that 
 
 .PHONY: drift
 drift: $(call ready,services/drift) $(BUILD)/baseline.parquet ## Compare the local log with the corpus, write a report (LAST=60m ENVIRONMENT=staging)
+	$(say-corpus)
 	$(call say,drift-detector)
 	@services/drift/.venv/bin/drift-detector --inference-log-uri "$(LOG)" --environment $(ENVIRONMENT) --last $(LAST) \
 	  --baseline-uri $(BUILD)/baseline.parquet | tee $(BUILD)/drift.jsonl
@@ -66,11 +104,13 @@ drift: $(call ready,services/drift) $(BUILD)/baseline.parquet ## Compare the loc
 # Scores as the local model gives them to the mails that simulate sends. The baseline in its bundle is right for new mail.
 $(BUILD)/baseline.parquet: $(call ready,services/baseline) $(BUILD)/model
 	$(call say,baseline)
-	@services/baseline/.venv/bin/baseline-generator corpus --corpus "$$(< $(BUILD)/corpus)" --bundle "$$(< $(BUILD)/model)" --out $@
+	@services/baseline/.venv/bin/baseline-generator corpus --corpus "$$(< $(BUILD)/corpus)" --bundle "$$(< $(BUILD)/model)" --out $@.new.parquet
+	@mv $@.new.parquet $@
 
 .PHONY: train
-train: $(BUILD)/model ## Train and evaluate the model on the corpus (CORPUS_DIR=… for your own)
+train: $(BUILD)/model ## Train and evaluate the model on the corpus (CORPUS_DIR=… for your own, until another is named)
 	@echo "bundle: $$(< $(BUILD)/model)"
+	$(say-corpus)
 
 .PHONY: api-key
 api-key: $(call ready,services/gateway) ## Make an API key (NAME=shop ENVIRONMENTS=staging,production MAILS_PER_SECOND=50 BURST=100 FILE=keys.json)
@@ -316,7 +356,7 @@ verify-images: $(call ready,services/release) ## Check who signed the images tha
 ##@ Keep
 
 .PHONY: lock
-lock: $(UV) ## Write every lock file anew, with the newest versions that fit
+lock: $(UV_READY) ## Write every lock file anew, with the newest versions that fit
 	@for project in $(PROJECTS); do echo "$$project"; $(UV) lock --quiet --upgrade --project "$$project"; done
 
 .PHONY: clean
@@ -331,12 +371,14 @@ help: ## Show this help
 # ---------------------------------------------------------------------------------------------
 # Set-up, each step once.
 
-$(UV):
-	$(call say,uv $(UV_VERSION))
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else "Python 3.11 is needed; $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=…")'
-	@$(PYTHON) -m venv $(TOOLS)
-	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@touch $@
+# What is there but is not what it was made to be (moved, made by another Python, something of it gone) is made again.
+STALE := $(shell $(PYTHON) -E setup/once.py stale $(TOOLS)/uv/.ready $(BROWSER)/.ready $(PROJECTS:%=%/.venv/.ready) $(wildcard $(TOOLS)/stamps/*) 2>/dev/null)
+$(STALE): FORCE
+
+$(UV_READY):
+	$(once) --stamp $@ --what "uv $(UV_VERSION)" --remove $(TOOLS)/uv --venv $(TOOLS)/uv --makes $(UV) -- \
+	  bash -euc '"$$0" -m venv $(TOOLS)/uv; $(TOOLS)/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); \
+	    mkdir -p $(TOOLS)/bin; ln -sfn ../uv/bin/uv $(UV)' {python}
 
 # Tools written in Go: name -> package@version.
 versitygw := github.com/versity/versitygw/cmd/versitygw@v1.0.14
@@ -350,17 +392,15 @@ kind := sigs.k8s.io/kind@v0.33.0
 GO_TOOLS := versitygw helm3 helm4 helm-unittest kubeconform promtool actionlint kind
 
 # Into a folder of its own first: two versions of helm are both called helm.
-$(GO_TOOLS:%=$(TOOLS)/bin/%): $(TOOLS)/bin/%: | $(UV)
-	$(call say,$* from $($*))
-	@GOBIN="$$PWD/$(TOOLS)/go/$*" go install $($*)
-	@mv "$(TOOLS)/go/$*/"* $@
+$(GO_TOOLS:%=$(TOOLS)/bin/%): $(TOOLS)/bin/%: | $(UV_READY)
+	$(once) --stamp $(TOOLS)/stamps/$* --what "$* from $($*)" --makes $@ --remove $(TOOLS)/go/$* -- \
+	  bash -euc 'GOBIN="$$PWD/$(TOOLS)/go/$*" go install $($*); mkdir -p $(@D); mv "$(TOOLS)/go/$*/"* $@'
 
 # For the tests of the page. They need a Chromium besides, and are skipped where there is none.
-$(BROWSER)/.ready: $(addprefix tests/browser/,package.json package-lock.json) | $(UV)
-	$(call say,axe for the tests of the page)
-	@rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D)
-	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
-	@touch $@
+$(BROWSER)/.ready: $(addprefix tests/browser/,package.json package-lock.json) | $(UV_READY)
+	$(once) --stamp $@ --what "axe for the tests of the page" --remove $(@D) --makes $(@D)/node_modules/axe-core/package.json \
+	  --inputs tests/browser/package.json --inputs tests/browser/package-lock.json -- \
+	  bash -euc 'mkdir -p $(@D); cp $(filter tests/%,$^) $(@D); cd $(@D); npm ci --include=prod --ignore-scripts --no-audit --no-fund --loglevel=error'
 
 # By the names that a script calls them.
 $(TOOLS)/kind/kind: $(TOOLS)/bin/kind
@@ -370,37 +410,31 @@ $(TOOLS)/kind/kind $(TOOLS)/kind/helm:
 
 # Those that cannot be installed by a version alone have a module that pins them and all they need.
 MODULE_TOOLS := $(notdir $(wildcard tests/tools/*))
-$(MODULE_TOOLS:%=$(TOOLS)/bin/%): $(TOOLS)/bin/%: tests/tools/%/go.mod | $(UV)
-	$(call say,$*)
-	@cd $(<D) && CGO_ENABLED=0 go build -o "$(CURDIR)/$@" tool
-	@touch $@
+$(MODULE_TOOLS:%=$(TOOLS)/bin/%): $(TOOLS)/bin/%: tests/tools/%/go.mod | $(UV_READY)
+	$(once) --stamp $(TOOLS)/stamps/$* --what "$*" --makes $@ --inputs $< --inputs $(<D)/go.sum -- \
+	  bash -euc 'new="$$PWD/$@.new"; mkdir -p $(@D); (cd $(<D); CGO_ENABLED=0 go build -o "$$new" tool); mv "$$new" $@'
 
 # Compiled at once: otherwise five processes would compile the same libraries at their first start, or at each.
-%/.venv/.ready: %/pyproject.toml %/uv.lock | $(UV)
-	$(call say,environment of $*)
-	@$(UV) sync --quiet --frozen --compile-bytecode --project $*
-	@touch $@
+%/.venv/.ready: %/pyproject.toml %/uv.lock | $(UV_READY)
+	$(once) --stamp $@ --what "environment of $*" --remove $*/.venv --keep --venv $*/.venv \
+	  --inputs $*/pyproject.toml --inputs $*/uv.lock -- \
+	  $(UV) sync --quiet --frozen --compile-bytecode --python {python} --project $*
 
 $(BUILD):
 	@mkdir -p $@
 
-# Rewritten only when the folder or something in it changes: that trains anew, and nothing else does.
+# Rewritten only when the folder or something in it changes: that trains anew, and nothing else does. The corpus that was
+# trained on stays until another is named.
 $(BUILD)/corpus: $(call ready,services/trainer) FORCE | $(BUILD)
-	@folder="$${CORPUS_DIR:-}"; \
-	if [ -z "$$folder" ]; then \
-	  [ -d $(CORPORA) ] || printf '\033[1m==> %s  corpus\033[0m\n' "$$(date +%T)" >&2; \
-	  folder="$$(services/trainer/.venv/bin/trainer corpus --cache $(CORPORA))"; \
-	fi; \
-	if [ "$$folder" != "$$(cat $@ 2>/dev/null)" ] || [ -n "$$(find -L "$$folder" -newer $@ -print -quit)" ]; then \
-	  echo "$$folder" > $@; \
-	fi
+	$(once) --stamp $@ --plain --what "the corpus" -- \
+	  services/trainer/.venv/bin/trainer corpus --cache $(CORPORA) --trained $(BUILD)/trained --note $@
 
-# The file names the bundle, which somebody may have removed.
-TRAINED := $(wildcard $(addsuffix /model.json,$(shell cat $(BUILD)/model 2>/dev/null)))
+# The file names the bundle, of which somebody may have removed something.
+TRAINED := $(shell $(PYTHON) -E setup/once.py bundle $(BUILD)/model 2>/dev/null)
 
 $(BUILD)/model: $(TRAINING) $(BUILD)/corpus $(if $(TRAINED),,FORCE)
-	$(call say,model)
-	@services/trainer/.venv/bin/trainer train --corpus "$$(< $(BUILD)/corpus)" --out $(MODELS) > $@
+	$(once) --stamp $@ --plain --shared --say --what "the model" --stdout $@ -- \
+	  services/trainer/.venv/bin/trainer train --corpus-file $(BUILD)/corpus --trained $(BUILD)/trained --out $(MODELS)
 
 .PHONY: FORCE
 FORCE:
