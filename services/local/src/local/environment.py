@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 FOREIGN = (
-    *("HOST", "HTTP_PORT", "VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONOPTIMIZE"),
+    *("HOST", "HTTP_HOST", "HTTP_PORT", "VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONOPTIMIZE"),
     *("PYTHONWARNINGS", "PYTHONINSPECT", "PYTHONSAFEPATH", "PYTHONIOENCODING", "PYTHONUSERBASE"),
 )
 """Variables that other programs set for themselves (conda sets HOST), and that would change what ours do."""
