@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import json
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,9 +15,10 @@ import pytest
 from conftest import FakeTransformer
 
 from gateway.access import Access
-from gateway.api_keys import ApiKeysError, digest_of, new_key
+from gateway.api_keys import ApiKeysError, digest_of, new_key, read_keys
 from gateway.app import create_app
 from gateway.settings import Settings
+from runtime import stdout
 
 PREDICT, BATCH = "/api/v1/predict", "/api/v1/batch-predict"
 SHOP, MILL = new_key(), new_key()
@@ -329,3 +331,62 @@ async def test_a_changed_file_forgives_no_debt_unless_the_rate_is_another(
     put(keys, shop={**slow, "burst": 2})
     access.refresh()
     assert access._named["shop"].bucket is not before
+
+
+LEAK = new_key()
+LEAKS = [
+    f"/{LEAK}",
+    f"/api/v1/predict/{LEAK}?key={LEAK}",
+    f"/x/msk%5F{LEAK[4:]}",
+    f"/%6dsk_{LEAK[4:]}/y",
+    f"/{'a' * 190}{LEAK}",
+]
+
+
+async def logged() -> None:
+    """Wait until all lines are written."""
+    assert await asyncio.to_thread(stdout().flush, 5)
+
+
+@pytest.mark.parametrize("path", LEAKS)
+async def test_a_key_in_a_path_is_never_logged(
+    http: httpx.AsyncClient, path: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answer = await http.get(path)
+    assert answer.status_code == 404 and LEAK not in answer.text
+    await logged()
+    assert LEAK[4:12] not in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["X-Environment", "X-Request-ID", "Content-Encoding", "X-Canary-Key", "traceparent"])
+async def test_a_key_in_another_header_is_neither_logged_nor_repeated(
+    http: httpx.AsyncClient, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answer = await http.post(PREDICT, json=body(PREDICT), headers={**bearer(SHOP), name: LEAK})
+    await logged()
+    assert LEAK not in answer.text + capfd.readouterr().out
+    if name == "X-Request-ID":
+        assert answer.status_code == 400 and "holds an API key; send another id" in answer.json()["detail"]
+
+
+async def test_a_file_of_ten_thousand_keys_is_read_beside_the_event_loop(
+    keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, go_on = threading.Event(), threading.Event()
+
+    def slowly(*arguments: Any) -> Any:
+        reading.set()
+        assert go_on.wait(30)
+        return read_keys(*arguments)
+
+    many = {f"k{n}": {"sha256": digest_of(f"k{n}").hex(), "environments": ["staging"]} for n in range(10_000)}
+    access = Access(keys, ["staging", "production"])
+    monkeypatch.setattr("gateway.access.read_keys", slowly)
+    async with access.watched(0.01):
+        put(keys, **many)
+        assert await asyncio.to_thread(reading.wait, 30)
+        assert names(access) == {"shop", "mill"}, "the keys before hold while the others are read"
+        go_on.set()
+        async with asyncio.timeout(30):
+            while len(names(access)) != 10_000:
+                await asyncio.sleep(0.01)

@@ -2,8 +2,10 @@
 it."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +17,7 @@ from conftest import THRESHOLD, FakeTransformer, verdicts
 from pydantic import ValidationError
 
 from gateway import metrics
+from gateway.api_keys import digest_of, new_key
 from gateway.app import create_app
 from gateway.canary import Bounds, Window
 from gateway.settings import Settings
@@ -278,3 +281,18 @@ def test_half_an_experiment_is_refused(settings: dict[str, Any], why: str) -> No
 
 def test_an_environment_alone_needs_no_other() -> None:
     assert not Settings(environments={"staging": "http://s"}).experiments  # type: ignore[dict-item]
+
+
+async def test_a_key_may_be_kept_from_the_canary(open_gateway: Open, tmp_path: Path) -> None:
+    """Both keys may ask production alone; the operator's canary answers the one, and not the other."""
+    tried, kept = new_key(), new_key()
+    entries = [
+        {"name": name, "sha256": digest_of(key).hex(), "environments": ["production"], **more}
+        for name, key, more in (("tried", tried, {}), ("kept", kept, {"canary": False}))
+    ]
+    path = tmp_path / "keys.json"
+    path.write_text(json.dumps({"keys": entries}))
+    gateway = await open_gateway(**CANARY, api_keys_file=path)
+    for key, environment in ((tried, "staging"), (kept, "production")):
+        assert (await gateway.predict(X_API_Key=key)).json()["environment"] == environment
+        assert (await gateway.batch("0.1", "0.9", X_API_Key=key)).json()["environment"] == environment

@@ -40,8 +40,10 @@ def test_keys_are_added_to_a_file_that_the_gateway_takes(tmp_path: Path, capsys:
         (["api-key"], "required: --name, --environments"),
         ([*SHOP, "--name", "Shop"], "name: is not 1 to 63 of a-z"),
         ([*SHOP, "--environments", ""], "key shop: environments: "),
-        ([*SHOP, "--mails-per-second", "0"], "greater than 0"),
+        ([*SHOP, "--mails-per-second", "0"], "greater than or equal to 0.001"),
         ([*SHOP, "--mails-per-second", "nan"], "finite number"),
+        ([*SHOP, "--mails-per-second", "inf"], "key shop: mails_per_second: Input should be"),
+        ([*SHOP, "--mails-per-second", "5e-324"], "greater than or equal to 0.001"),
         ([*SHOP, "--burst", "5"], "burst without mails_per_second"),
     ],
 )

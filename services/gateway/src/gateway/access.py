@@ -16,11 +16,14 @@ from starlette.requests import Request
 
 from gateway import metrics, problems
 from gateway.api_keys import ApiKey, ApiKeysError, digest_of, read_keys
+from gateway.experiment import NO_CANARY
 from gateway.token_bucket import TokenBucket
 
 log = logging.getLogger("gateway")
 
 WATCH_SECONDS = 1.0
+COUNTED_KEYS = 1_000
+"""Keys whose counters are there before their first request: more would make metrics long for nothing."""
 OUTCOMES = ("taken", "forbidden", "limited")
 NO_KEY = ""
 """The name, in metrics, of those who have no key of ours; their outcome is "unauthorized"."""
@@ -100,6 +103,8 @@ class Access:
             _count(NO_KEY, "unauthorized").inc()
             raise
         request.scope["state"]["key"] = found.key.name
+        if not found.key.canary:
+            request.scope[NO_CANARY] = True
         return found
 
     def charge(self, request: Request, mails: int) -> None:
@@ -114,16 +119,26 @@ class Access:
 
     def refresh(self) -> None:
         """Take the keys that the file has now; those before stay when it is wrong, and the log says why, once."""
-        version = _version(self._path)
-        if version == self._version:
-            return
-        self._version = version
         try:
-            self._take(read_keys(self._path, self._environments))
+            if (found := self._changed()) is None:
+                return
+            self._take(found)
         except ApiKeysError as error:
             log.error("API keys refused, those before stay", extra={"reason": str(error)})
         else:
             log.info("API keys read", extra={"keys": list(self._named)})
+
+    def _changed(self) -> list[ApiKey] | None:
+        """The keys in the file; None where it is as it was when it was read last.
+
+        Raises:
+            ApiKeysError: It cannot be used.
+        """
+        version = _version(self._path)
+        if version == self._version:
+            return None
+        self._version = version
+        return read_keys(self._path, self._environments)
 
     @asynccontextmanager
     async def watched(self, seconds: float = WATCH_SECONDS) -> AsyncIterator[None]:
@@ -140,16 +155,19 @@ class Access:
         while True:
             await asyncio.sleep(seconds)
             try:
-                self.refresh()
+                # In a thread: ten thousand keys take a while to read.
+                await asyncio.to_thread(self.refresh)
             except Exception:
                 # A watch that ended would leave a key that was taken back in use for ever.
                 log.exception("API keys not looked at")
 
     def _take(self, keys: list[ApiKey]) -> None:
         callers = [Caller(key, self._bucket(key)) for key in keys]
-        self._named = {caller.key.name: caller for caller in callers}
-        self._found = {caller.digest: caller for caller in callers}
-        for key in keys:
+        named = {caller.key.name: caller for caller in callers}
+        found = {caller.digest: caller for caller in callers}
+        # Each at once, since requests are looked up meanwhile.
+        self._named, self._found = named, found
+        for key in keys[:COUNTED_KEYS]:
             for outcome in OUTCOMES:
                 _count(key.name, outcome)
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from random import getrandbits
 from time import perf_counter
+from urllib.parse import quote, unquote_to_bytes
 
 import orjson
 from starlette.requests import Request
@@ -16,7 +17,7 @@ from gateway.metrics import NO_HANDLER
 from gateway.problems import OVERLOADED, Problem, repeated_header
 from gateway.sampled_lines import SampledLines
 from gateway.turns import Turns
-from runtime import Lines
+from runtime import Lines, masked
 from tracing import Tracer
 
 log = logging.getLogger("gateway")
@@ -108,12 +109,19 @@ class AccessLog:
             "message": "request",
             "method": scope["method"],
             # As sent: percent-encoded, so that no path can end a line or colour a terminal.
-            "path": scope["raw_path"][:LOGGED_CHARACTERS].decode("ascii", "backslashreplace"),
+            "path": _path(scope["raw_path"])[:LOGGED_CHARACTERS].decode("ascii", "backslashreplace"),
             "status": status,
             "duration_ms": round(seconds * 1000, 3),
             **scope["state"],
         }
         self._lines.add(orjson.dumps(line, default=str))
+
+
+def _path(raw: bytes) -> bytes:
+    """The path of a request without API keys, also those that are percent-encoded."""
+    if b"%" in raw and (plain := unquote_to_bytes(raw)) != masked(plain):
+        return quote(masked(plain)).encode()
+    return masked(raw)
 
 
 def _is_quiet(scope: Scope) -> bool:
@@ -128,9 +136,14 @@ def _bug() -> Problem:
 def _refusal(given: list[bytes]) -> Problem | None:
     if len(given) > 1:
         return repeated_header("X-Request-ID")
-    return None if REQUEST_ID.fullmatch(given[0].decode("latin-1")) else _bad_request_id()
+    if masked(given[0]) != given[0]:
+        # It would be logged here and at every hop, and stay in the inference log.
+        return _bad_request_id("X-Request-ID holds an API key; send another id")
+    return None if REQUEST_ID.fullmatch(given[0].decode("latin-1")) else _bad_request_id(_NO_REQUEST_ID)
 
 
-def _bad_request_id() -> Problem:
-    detail = "X-Request-ID is not 1 to 128 printable ASCII characters without spaces"
+_NO_REQUEST_ID = "X-Request-ID is not 1 to 128 printable ASCII characters without spaces"
+
+
+def _bad_request_id(detail: str) -> Problem:
     return Problem(HTTPStatus.BAD_REQUEST, "invalid-request-id", detail)

@@ -6,20 +6,31 @@ are for passwords, which people choose, and would cost every request what they c
 
 import json
 import math
+import os
 import re
 import secrets
+import stat
 from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-PREFIX = "msk_"
-"""By which people and scanners for leaked secrets know a key."""
+from runtime import masked_text
+from runtime.secrets import PREFIX
+
 KEY_BYTES = 32
+FILE_BYTES = 16 * 1024 * 1024
+"""Bytes of a file of keys; one of 10,000 keys has about 2 MB."""
+LEAST_RATE, MOST_RATE = 0.001, 1e6
+"""Bounds of mails a second: at the least a mail in 17 minutes."""
+MOST_BURST = 1_000_000
+SHOWN_FAULTS = 5
+SHOWN_CHARACTERS = 64
+"""Characters of a name or field of the file that an error repeats."""
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -40,10 +51,12 @@ class ApiKey(BaseModel):
     """Of the key, 64 hex digits in lower case."""
     environments: Annotated[tuple[str, ...], Field(min_length=1)]
     """Those that it may ask."""
-    mails_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    mails_per_second: Annotated[float, Field(ge=LEAST_RATE, le=MOST_RATE, allow_inf_nan=False)] | None = None
     """For each replica of the gateway; none for no limit. A request of n mails counts n."""
-    burst: Annotated[int, Field(ge=1)] | None = None
+    burst: Annotated[int, Field(ge=1, le=MOST_BURST)] | None = None
     """Mails that may come at once after a pause; without it those of one second."""
+    canary: bool = True
+    """Whether a canary's candidate may answer; false for a caller that must have the environment it asks."""
 
     @field_validator("name")
     @classmethod
@@ -106,30 +119,86 @@ def read_keys(path: Path, environments: Sequence[str]) -> list[ApiKey]:
         ApiKeysError: The file cannot be read, is not as described, or names what there is not.
     """
     try:
-        content = path.read_bytes()
+        content = _content(path)
     except OSError as error:
         raise ApiKeysError(f"{path} cannot be read: {error.strerror}") from None
     return parse_keys(content, environments, str(path))
 
 
+def _content(path: Path) -> bytes:
+    # A pipe without a writer would hold up whoever opens it, and a device may never end.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ApiKeysError(f"{path} cannot be read: it is no regular file")
+        content = file.read(FILE_BYTES + 1)
+    if len(content) > FILE_BYTES:
+        raise ApiKeysError(f"{path} cannot be read: it has more than {FILE_BYTES:,} bytes; take keys out")
+    return content
+
+
 def parse_keys(content: bytes, environments: Sequence[str], place: str) -> list[ApiKey]:
     """The keys in JSON; as `read_keys`, `place` being its name for errors."""
+    plain = _parsed(content, place)
     try:
         keys = _File.model_validate_json(content).keys
     except ValidationError as error:
-        names = _names(content)
+        names = _names(plain)
         found = [_described(each, names) for each in error.errors(include_url=False, include_input=False)]
-        raise ApiKeysError(f"{place}: " + "; ".join(found[:5])) from None
+        raise _refused(place, found) from None
     faults = [*_repeated(keys), *_unknown(keys, environments)]
     if faults:
-        raise ApiKeysError(f"{place}: " + "; ".join(faults))
+        raise _refused(place, faults)
     return keys
+
+
+def _refused(place: str, faults: list[str]) -> ApiKeysError:
+    more = [f"{len(faults) - SHOWN_FAULTS:,} more"] if len(faults) > SHOWN_FAULTS else []
+    return ApiKeysError(f"{place}: " + "; ".join([*faults[:SHOWN_FAULTS], *more]))
+
+
+def _parsed(content: bytes, place: str) -> Any:
+    """The file as JSON.
+
+    Raises:
+        ApiKeysError: It is none, or an object has a field twice: which of them holds would be a guess.
+    """
+    try:
+        return json.loads(content, object_pairs_hook=_object)
+    except UnicodeDecodeError:
+        raise ApiKeysError(f"{place}: Invalid JSON: it is no UTF-8; write the file anew") from None
+    except RecursionError:
+        raise ApiKeysError(f"{place}: Invalid JSON: it is nested too deeply; a file has an object with keys") from None
+    except _TwiceError as error:
+        raise ApiKeysError(f"{place}: {error}") from None
+    except ValueError as error:
+        raise ApiKeysError(f"{place}: Invalid JSON: {_shown(error, 200)}") from None
+
+
+class _TwiceError(ValueError):
+    """An object has a field twice."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        name = found.get("name")
+        key = f"key {name}: " if isinstance(name, str) and _NAME.fullmatch(name) else ""
+        raise _TwiceError(f"{key}{_shown(twice)}: stands there twice; leave one")
+    return found
+
+
+def _shown(text: object, limit: int = SHOWN_CHARACTERS) -> str:
+    """What the file says, without what may be a key or colour a terminal."""
+    plain = "".join(character if character.isprintable() else "?" for character in masked_text(str(text)))
+    return plain if len(plain) <= limit else f"{plain[: limit - 1]}…"
 
 
 def _repeated(keys: list[ApiKey]) -> list[str]:
     names = Counter(key.name for key in keys)
     digests = Counter(key.sha256 for key in keys)
-    twice = [", ".join(key.name for key in keys if key.sha256 == digest) for digest, n in digests.items() if n > 1]
+    same = {digest for digest, n in digests.items() if n > 1}
+    twice = [", ".join(key.name for key in keys if key.sha256 == digest) for digest in list(same)[:SHOWN_FAULTS]]
     return [f"key {name}: {n} entries have this name" for name, n in names.items() if n > 1] + [
         f"keys {names}: the same sha256; make a key for each" for names in twice
     ]
@@ -138,7 +207,7 @@ def _repeated(keys: list[ApiKey]) -> list[str]:
 def _unknown(keys: list[ApiKey], environments: Sequence[str]) -> list[str]:
     known = ", ".join(environments)
     return [
-        f"key {key.name}: environments: {name!r} is not known; known: {known}"
+        f"key {key.name}: environments: {_shown(name)!r} is not known; known: {known}"
         for key in keys
         for name in key.environments
         if name not in environments
@@ -153,13 +222,11 @@ def _described(error: ErrorDetails, names: dict[int, str]) -> str:
         known = _File.model_fields if i == "" else ApiKey.model_fields
         reason = f"is no field; known: {', '.join(known)}"
     place = keys if i == "" else f"key {names.get(int(i), f'number {int(i) + 1}')}"
-    return ": ".join(filter(None, [str(place), str(field), reason]))
+    return ": ".join(filter(None, [_shown(place), _shown(field), reason]))
 
 
-def _names(content: bytes) -> dict[int, str]:
+def _names(content: Any) -> dict[int, str]:
     """The names, as far as there are any, in a file of which something is wrong."""
-    try:
-        named = [entry.get("name", "") for entry in json.loads(content)["keys"]]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return {}
+    entries = content.get("keys") if isinstance(content, dict) else None
+    named = [entry.get("name") if isinstance(entry, dict) else "" for entry in entries or []]
     return {i: name for i, name in enumerate(named) if isinstance(name, str) and _NAME.fullmatch(name)}

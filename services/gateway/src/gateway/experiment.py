@@ -16,6 +16,8 @@ from gateway.shadow import Limits, Shadow
 from gateway.transformer_client import Answer, Mail, TransformerClient
 from replicas import Replicas
 
+NO_CANARY = "gateway.no-canary"
+"""In the scope of a request that only the environment it asks may answer."""
 KEY_HEADER = "X-Canary-Key"
 _KEY_NAME = KEY_HEADER.lower().encode()
 
@@ -69,7 +71,11 @@ class Experiment:
         """
         if environment.environment != self._baseline:
             return environment, await ask(environment)
-        if self._canary is not None and self._canary.takes(canary_key(request) or mails[0].request_id):
+        if (
+            self._canary is not None
+            and NO_CANARY not in request.scope
+            and self._canary.takes(canary_key(request) or mails[0].request_id)
+        ):
             answered, answers = await self._canary.ask(environment, ask)
             request.scope["state"]["answered_by"] = answered.environment
         else:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.api_keys import ApiKeysError, digest_of, new_key, parse_keys
+from runtime import masked_text
 
 
 def run(arguments: list[str]) -> None:
@@ -19,8 +20,8 @@ def run(arguments: list[str]) -> None:
         before = json.loads(options.file.read_bytes())["keys"] if options.file and options.file.exists() else []
         content = json.dumps({"keys": [*before, entry]}, indent=2).encode()
         parse_keys(content, _environments([*before, entry]), str(options.file or "options"))
-    except (ApiKeysError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        parser.error(str(error) if isinstance(error, ApiKeysError) else f"{options.file} holds no keys: {error!r}")
+    except (ApiKeysError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        parser.error(str(error) if isinstance(error, ApiKeysError) else f"{options.file} holds no keys: {_why(error)}")
     if options.file:
         options.file.write_bytes(content + b"\n")
     else:
@@ -35,6 +36,7 @@ def _entry(options: argparse.Namespace, key: str) -> dict[str, Any]:
         "environments": [name for name in options.environments.split(",") if name],
         "mails_per_second": options.mails_per_second,
         "burst": options.burst,
+        "canary": False if options.no_canary else None,
     }
     return {name: value for name, value in entry.items() if value is not None}
 
@@ -44,6 +46,10 @@ def _environments(entries: list[Any]) -> list[str]:
     return [name for entry in entries for name in entry.get("environments", [])]
 
 
+def _why(error: Exception) -> str:
+    return masked_text(f"{type(error).__name__}: {error}")[:200]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gateway", description="Without arguments: serve, as the environment sets.")
     command = parser.add_subparsers(required=True, metavar="COMMAND").add_parser("api-key", help="make an API key")
@@ -51,5 +57,6 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--environments", required=True, help="those that it may ask, such as staging,production")
     command.add_argument("--mails-per-second", type=float, help="for each replica of the gateway; default: no limit")
     command.add_argument("--burst", type=int, help="mails at once after a pause; default: those of one second")
+    command.add_argument("--no-canary", action="store_true", help="only the environment that is asked answers")
     command.add_argument("--file", type=Path, help="keys.json to add the entry to; made where there is none")
     return parser

@@ -7,6 +7,8 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from runtime import masked
+
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
 ENDING = (
@@ -62,7 +64,8 @@ class Problem(Exception):
             "request_id": request_id,
             **self.members,
         }
-        return orjson.dumps(content)
+        # A client's own words may hold its key; answers are logged by proxies and clients.
+        return masked(orjson.dumps(content))
 
     def headers(self) -> dict[str, str]:
         """503 says when to come back; 413 and 408 close the connection instead of reading on."""

@@ -9,6 +9,7 @@ from starlette.types import Scope
 
 from gateway.problems import Problem
 from gateway.transformer_client import BatchRefused
+from runtime import masked_text
 from tracing import Span, Tracer
 
 SPAN = "gateway.span"
@@ -39,7 +40,7 @@ def end(span: Span, scope: Scope, status: int) -> None:
     A 4xx is no error of the server (https://opentelemetry.io/docs/specs/semconv/http/http-spans/); its kind is said.
     """
     state = scope["state"]
-    span.set(http__request__method=scope["method"], url__path=scope["path"])
+    span.set(http__request__method=scope["method"], url__path=masked_text(scope["path"]))
     span.set(**{attribute: state[name] for name, attribute in OF_STATE.items() if name in state})
     if status:
         span.set(http__response__status_code=status)

@@ -3,5 +3,15 @@
 from runtime.batch import configure_batch_logging, print_result
 from runtime.lines import Lines
 from runtime.logs import configure_logging, end_at_sigterm, stdout
+from runtime.secrets import masked, masked_text
 
-__all__ = ["Lines", "configure_batch_logging", "configure_logging", "end_at_sigterm", "print_result", "stdout"]
+__all__ = [
+    "Lines",
+    "configure_batch_logging",
+    "configure_logging",
+    "end_at_sigterm",
+    "masked",
+    "masked_text",
+    "print_result",
+    "stdout",
+]

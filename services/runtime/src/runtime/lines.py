@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from runtime.secrets import masked
 from runtime.sink import Sink
 
 QUEUED_BYTES = 2 * 1024 * 1024
@@ -56,7 +57,8 @@ class Lines:
         self._thread: threading.Thread | None = None
 
     def add(self, line: bytes) -> None:
-        """Queue a line, without its line end; drop it if there is no room."""
+        """Queue a line, without its line end and with API keys masked; drop it if there is no room."""
+        line = masked(line)
         with self._changed:
             if self._full or self._bytes > QUEUED_BYTES:
                 self._overflow()
