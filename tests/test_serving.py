@@ -277,8 +277,12 @@ async def test_a_dead_environment_leaves_the_other_alone_and_comes_back(
     status, problem, headers = await predict(http, own, mails[0], X_Request_ID="dead-1")
     assert (status, headers["Retry-After"]) == (503, "1")
     assert "predictor" in problem["detail"]
-    assert any(line.get("request_id") == "dead-1" for line in own.log("ts")), "the id is carried to each hop's log"
-    assert await environments(http, own) == (200, {"staging": "unreachable", "production": "ready"})
+
+    async def logged() -> bool:
+        return any(line.get("request_id") == "dead-1" for line in own.log("ts"))
+
+    await until(logged)  # The id is carried to each hop's log.
+    await found(http, own, 200, staging="unreachable", production="ready")
     own.kill("ts")
     started = time.monotonic()
     status, problem, headers = await predict(http, own, mails[0])
@@ -286,7 +290,7 @@ async def test_a_dead_environment_leaves_the_other_alone_and_comes_back(
     assert (headers["Retry-After"], headers["Content-Type"]) == ("1", "application/problem+json")
     assert time.monotonic() - started < 5, "at once, and not at the deadline of 10 s"
     assert (await predict(http, own, mails[0], X_Environment="production"))[0] == 200
-    assert await environments(http, own) == (200, {"staging": "unreachable", "production": "ready"})
+    await found(http, own, 200, staging="unreachable", production="ready")
     own.start("ps")
     own.start("ts")
 
@@ -296,7 +300,16 @@ async def test_a_dead_environment_leaves_the_other_alone_and_comes_back(
     await until(back)
     assert (await predict(http, own, mails[0]))[0] == 200
     own.kill("ps", "ts", "pp", "tp")
-    assert await environments(http, own) == (503, {"staging": "unreachable", "production": "unreachable"})
+    await found(http, own, 503, staging="unreachable", production="unreachable")
+
+
+async def found(http: aiohttp.ClientSession, system: System, status: int, **states: str) -> None:
+    """Wait until /ready says so: what was found before is kept for a second by each hop."""
+
+    async def is_found() -> bool:
+        return await environments(http, system) == (status, states)
+
+    await until(is_found)
 
 
 async def environments(http: aiohttp.ClientSession, system: System) -> tuple[int, dict[str, str]]:

@@ -173,6 +173,40 @@ async def test_a_batch_costs_as_many_mails_as_it_has(transformer: FakeTransforme
         assert 100 < int(response.headers["retry-after"]) <= 110
 
 
+@pytest.mark.parametrize("path", [PREDICT, BATCH, "/api/v1/explain"])
+@pytest.mark.parametrize(("content", "status"), [(b'{"more": ""}', 422), (b'{"email_content": "0.5"}', 200)])
+async def test_a_large_body_costs_as_many_mails_as_it_is_large_also_when_it_is_refused(
+    transformer: FakeTransformer,
+    keys: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    content: bytes,
+    status: int,
+) -> None:
+    monkeypatch.setattr("gateway.api.BYTES_OF_A_MAIL", 100)
+    put(keys, shop={**ENTRIES["shop"], "mails_per_second": 0.1, "burst": 3})
+    if path == BATCH:
+        content = content.replace(b'"email_content": "0.5"', b'"emails": ["0.5", "0.5"]')
+    async with gateway(transformer, keys) as http:
+        answer = await http.post(path, content=content.ljust(995), headers=bearer(SHOP))
+        assert answer.status_code == status
+        response = await ask(http, PREDICT, **bearer(SHOP))
+        assert response.status_code == 429
+        # Ten are taken of three, and there must be one: eight at one in ten seconds.
+        assert 70 < int(response.headers["retry-after"]) <= 80
+
+
+async def test_a_body_of_many_mails_costs_no_more_than_they_do(
+    transformer: FakeTransformer, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.api.BYTES_OF_A_MAIL", 50)
+    put(keys, shop={**ENTRIES["shop"], "mails_per_second": 0.1, "burst": 20})
+    async with gateway(transformer, keys) as http:
+        assert (await ask(http, BATCH, 19, **bearer(SHOP))).status_code == 200
+        assert (await ask(http, PREDICT, **bearer(SHOP))).status_code == 200
+        assert (await ask(http, PREDICT, **bearer(SHOP))).status_code == 429
+
+
 async def test_batches_side_by_side_do_not_get_round_the_rate(transformer: FakeTransformer, keys: Path) -> None:
     put(keys, shop={**ENTRIES["shop"], "mails_per_second": 0.1, "burst": 3})
     waiting = asyncio.Event()

@@ -1,9 +1,11 @@
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 from aiohttp import web
+from bombs import MANY, ONE
 from conftest import SHA256, THRESHOLD, FakeTransformer, explanation, verdicts
 
 from gateway.app import create_app
@@ -213,7 +215,7 @@ def _value(metrics: str, name: str) -> float:
 async def test_a_bug_is_a_problem_with_the_request_id(
     http: httpx.AsyncClient, transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.api.sizes", lambda *_: 1 / 0)
+    monkeypatch.setattr("gateway.requests.sizes", lambda *_: 1 / 0)
     counter = _requests("staging", PREDICT, 500)
     before = _value((await http.get("/metrics")).text, counter)
     response = await http.post(PREDICT, json={"email_content": "0.5"}, headers={"X-Request-ID": "r-2"})
@@ -268,3 +270,44 @@ async def test_every_operation_describes_its_problems_and_the_request_id(http: h
     for operation in (operation for path in paths.values() for operation in path.values()):
         assert "X-Request-ID" in [parameter["name"] for parameter in operation["parameters"]]
         assert {"200", "400", "431", "500"} <= operation["responses"].keys()
+
+
+@pytest.mark.parametrize("path", ["predict", "batch-predict", "explain"])
+async def test_a_large_body_is_answered_as_a_small_one_and_leaves_turns_to_others(
+    transformer: FakeTransformer, path: str
+) -> None:
+    app = create_app(Settings(environments={"staging": transformer.url}))  # type: ignore[dict-item]
+    transport = httpx.ASGITransport(app)
+    field, mail = ("emails", '["0.75"]') if path == "batch-predict" else ("email_content", '"0.75"')
+    small = f'{{"{field}": {mail}}}'.encode()
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://gw") as client:
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        beside = asyncio.create_task(others())
+        answers = []
+        for content in (small, small.replace(b" ", b" " * 8_000_000)):
+            before = turns
+            answer = await client.post(f"/api/v1/{path}", content=content, headers={"X-Request-ID": "same"})
+            answers.append((answer.status_code, answer.json()))
+        beside.cancel()
+    assert answers[0][0] == 200
+    assert answers[0] == answers[1]
+    assert turns - before > 8_000_000 // (64 * 1024)
+
+
+@pytest.mark.parametrize("path", ["predict", "batch-predict", "explain"])
+@pytest.mark.parametrize("bomb", [*ONE, *MANY])
+async def test_a_bomb_is_refused_on_every_way(transformer: FakeTransformer, path: str, bomb: str) -> None:
+    app = create_app(Settings(environments={"staging": transformer.url}, max_mail_bytes=1000))  # type: ignore[dict-item]
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://gw") as client:
+        answer = await client.post(f"/api/v1/{path}", content=(ONE | MANY)[bomb](200_000))
+    if not (bomb.startswith("space") and path != "batch-predict"):
+        assert answer.status_code in (413, 422)
+        assert answer.json()["detail"]

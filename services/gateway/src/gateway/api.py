@@ -1,6 +1,7 @@
 """The HTTP API: predict and batch-predict."""
 
 import asyncio
+import math
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -15,14 +16,18 @@ from gateway import openapi, problems, traces
 from gateway.access import SECURITY, Access
 from gateway.coalescer import Coalescer
 from gateway.experiment import Experiment, canary_key
-from gateway.requests import Arriving, BatchPredictRequest, PredictRequest, check_count, parse, read_body, sizes
+from gateway.large_body import Mails
+from gateway.requests import Arriving, BatchPredictRequest, PredictRequest, read_body, read_mails
 from gateway.server import AWAITS
 from gateway.settings import Settings
 from gateway.transformer_client import Answer, Mail
+from gateway.turns import Turns
 
 PREFIX = "/api/v1"
 PREDICT_PATH = f"{PREFIX}/predict"
 BATCH_PREDICT_PATH = f"{PREFIX}/batch-predict"
+BYTES_OF_A_MAIL = 64 * 1024
+"""Bytes of a body that count as a mail against a key's rate, where the body holds fewer mails."""
 
 
 class Prediction(StrEnum):
@@ -86,6 +91,7 @@ class Api:
         self._access = access
         self._environments = environments
         self._known = list(settings.environments)
+        self._pieces = Turns(1)
         self._arriving = {name: Arriving(name, settings.max_arriving_bytes) for name in self._known}
 
     def router(self) -> APIRouter:
@@ -112,12 +118,11 @@ class Api:
     async def predict(self, request: Request) -> Response:
         """Say whether one mail is spam."""
         environment = self.environment(request)
-        body = await self.body(request, environment)
-        content = parse(PredictRequest, body).email_content
+        read = await self.mails(request, environment, PredictRequest)
         request_id = request.scope["state"]["request_id"]
         span = request.scope.get(traces.SPAN)
-        size = sizes([content], self._settings.max_mail_bytes)
-        answered, (answer,) = await self._answer(request, environment, [Mail(content, request_id)], size)
+        mail = Mail(read.contents[0], request_id)
+        answered, (answer,) = await self._answer(request, environment, [mail], read.sizes)
         if span is not None:
             span.set(model__version=answer.model_version, mails=1)
         prediction, probability = answer.predictions[0], answer.probabilities[0]
@@ -128,17 +133,12 @@ class Api:
     async def batch_predict(self, request: Request) -> Response:
         """Say of each of several mails whether it is spam."""
         environment = self.environment(request)
-        body = await self.body(request, environment)
-        emails = parse(BatchPredictRequest, body).emails
-        check_count(emails, self._settings.max_emails)
-        if self._access:
-            self._access.charge(request, len(emails) - 1)
+        read = await self.mails(request, environment, BatchPredictRequest)
         request_id = request.scope["state"]["request_id"]
-        request.scope["state"]["mails"] = len(emails)
-        mails = [Mail(email, request_id) for email in emails]
+        request.scope["state"]["mails"] = len(read.contents)
+        mails = [Mail(email, request_id) for email in read.contents]
         span = request.scope.get(traces.SPAN)
-        size = sizes(emails, self._settings.max_mail_bytes)
-        answered, answers = await self._answer(request, environment, mails, size)
+        answered, answers = await self._answer(request, environment, mails, read.sizes)
         if span is not None:
             span.set(model__version=answers[0].model_version)
         verdicts = [
@@ -191,9 +191,22 @@ class Api:
             caller.enter(name)
         return found
 
-    async def body(self, request: Request, environment: Coalescer) -> bytes:
-        """The request's body, within the limits of the environment that it asks; raises as `read_body`."""
-        return await read_body(request, self._settings, self._arriving[environment.environment])
+    async def mails(self, request: Request, environment: Coalescer, model: type[BaseModel]) -> Mails:
+        """Return the mails of a request's body, within the limits of the environment that it asks.
+
+        Its key pays for the mails, or for the bytes of its body where they are more, also when it is refused then.
+
+        Raises:
+            Problem: As `read_body` and `read_mails`, or the key is in debt by requests beside it (429).
+        """
+        body = await read_body(request, self._settings, self._arriving[environment.environment])
+        paid = max(1, math.ceil(len(body) / BYTES_OF_A_MAIL))
+        if self._access and paid > 1:
+            self._access.charge(request, paid - 1)
+        read = await read_mails(model, body, self._settings, self._pieces)
+        if self._access and len(read.contents) > paid:
+            self._access.charge(request, len(read.contents) - paid)
+        return read
 
     def problem_responses(self) -> dict[int | str, dict[str, Any]]:
         """The errors of every endpoint, for OpenAPI."""

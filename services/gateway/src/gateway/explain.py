@@ -17,7 +17,7 @@ from starlette.responses import Response
 from gateway import problems
 from gateway.api import PREFIX, Api, PredictResponse, as_json, origin
 from gateway.coalescer import Coalescer
-from gateway.requests import PredictRequest, parse, sizes
+from gateway.requests import PredictRequest
 from gateway.settings import Settings
 from gateway.traces import SPAN
 from gateway.transformer_client import BASELINE_GROUPS, QUANTILES, Answer, BatchRefused, Features, Mail
@@ -85,9 +85,7 @@ class Explain:
         """
         environment = self._api.environment(request)
         self._check_room(environment.environment)
-        body = await self._api.body(request, environment)
-        content = parse(PredictRequest, body).email_content
-        sizes([content], self._settings.max_mail_bytes)
+        (content,) = (await self._api.mails(request, environment, PredictRequest)).contents
         request_id = request.scope["state"]["request_id"]
         answer, features = await self._ask(environment, Mail(content, request_id), request.scope.get(SPAN))
         prediction, probability = answer.predictions[0], answer.probabilities[0]

@@ -14,6 +14,7 @@ from hold.part import Part, Plan, say
 PARTS = {
     "overload": "hold.overload",
     "floods": "hold.path_floods",
+    "bombs": "hold.bombs",
     "faults": "hold.faults",
     "input": "hold.bad_input",
     "soak": "hold.soak",

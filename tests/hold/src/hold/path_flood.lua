@@ -1,4 +1,5 @@
--- wrk -s path_flood.lua URL -- METHOD PATH BODY HEADER VALUE HEADER VALUE …: sends the same request again and again.
+-- wrk -s path_flood.lua URL -- METHOD PATH BODY HEADER VALUE HEADER VALUE …: sends the same request again and again;
+-- a BODY of @FILE is what the file holds.
 
 local made = nil
 
@@ -8,7 +9,9 @@ function init(args)
     headers[args[i]] = args[i + 1]
   end
   local body = nil
-  if args[3] ~= "" then
+  if args[3]:sub(1, 1) == "@" then
+    body = io.open(args[3]:sub(2), "rb"):read("*a")
+  elseif args[3] ~= "" then
     body = args[3]
   end
   made = wrk.format(args[1], args[2], headers, body)
