@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -28,3 +29,39 @@ def test_wrong_settings_end_the_process_with_one_line(settings: dict[str, str], 
     assert (done.returncode, done.stderr) == (2, "")
     (line,) = done.stdout.splitlines()
     assert reason in json.loads(line)["reason"]
+
+
+CLOSING = """
+from inferencelog import Limits, Rows, Writer, open_store
+from oip import configure_logging
+from transformer.__main__ import close_logs
+import features
+configure_logging()
+writer = Writer(open_store("s3://bucket/log"), "staging", Limits(flush_seconds=0.001))
+writer.append(Rows(["a"], [[0.0] * len(features.NAMES)], [0.5], "v1", ""))
+input()
+close_logs(0.5, writer)
+"""
+END_SECONDS = 12
+"""Arrow alone would end after 15 to 20 s."""
+
+
+def test_a_store_that_hangs_does_not_hold_up_the_end() -> None:
+    """An S3 that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        environ = {
+            **os.environ,
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "key",
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{hanging.getsockname()[1]}",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        command = [sys.executable, "-c", CLOSING]
+        process = subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        with process:
+            connection, _ = hanging.accept()  # the row is on its way
+            out, _ = process.communicate("\n", timeout=END_SECONDS)
+            connection.close()
+    last = json.loads(out.splitlines()[-1])
+    assert (process.returncode, last["message"], last["rows"]) == (0, "inference log closed with rows unwritten", 1)

@@ -1,10 +1,14 @@
 """Command `transformer`."""
 
+import logging
+import os
+import sys
 from time import monotonic
+from typing import Any
 
 import tracing
 from oip import configure_logging, read_settings, serve
-from transformer.inference_log import open_inference_log, open_shadow_log
+from transformer.inference_log import InferenceLog, open_inference_log, open_shadow_log
 from transformer.model import FeatureTransformer
 from transformer.predictor_client import PredictorClient
 from transformer.settings import Settings
@@ -26,10 +30,20 @@ def main() -> None:
     finally:
         if tracer is not None:
             tracer.close(TRACES_SECONDS)
-        # One time for both, as the pod's grace period has it.
-        end = monotonic() + settings.inference_log_close_seconds
-        inference_log.close(settings.inference_log_close_seconds)
-        shadow_log.close(max(end - monotonic(), 0))
+        close_logs(settings.inference_log_close_seconds, inference_log, shadow_log)
+
+
+def close_logs(seconds: float, *logs: InferenceLog[Any]) -> None:
+    """Write the last rows of all logs in a time for them together, as the pod's grace period has it.
+
+    Where rows are left, a request to the store hangs, and Arrow's own end would wait for it for 20 s. So the process
+    ends here, after its last log lines, which say how many rows are lost.
+    """
+    end = monotonic() + seconds
+    lost = sum(each.close(max(end - monotonic(), 0)).waiting for each in logs)
+    if lost:
+        logging.shutdown()
+        os._exit(1 if sys.exception() else 0)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from inferencelog import Limits, Rows, ShadowChunk, ShadowRows, Writer, open_shadow, open_store
+from inferencelog import Limits, Rows, ShadowChunk, ShadowRows, Stats, Writer, open_shadow, open_store
 from transformer.settings import Settings
 
 R = TypeVar("R")
@@ -20,8 +20,8 @@ class InferenceLog(Protocol[R_contra]):
     def append(self, rows: R_contra) -> None:
         """Hand over the rows of one answered batch."""
 
-    def close(self, patience_seconds: float) -> object:
-        """Write what waits; nothing may be appended any more."""
+    def close(self, patience_seconds: float) -> Stats:
+        """Write what waits, and say what is lost; nothing may be appended any more."""
 
 
 class NoInferenceLog(Generic[R]):
@@ -30,8 +30,9 @@ class NoInferenceLog(Generic[R]):
     def append(self, rows: R) -> None:
         """Drop them."""
 
-    def close(self, patience_seconds: float) -> None:
-        """Do nothing."""
+    def close(self, patience_seconds: float) -> Stats:
+        """Do nothing; nothing is lost."""
+        return Stats()
 
 
 class WriterMetrics(Collector):
