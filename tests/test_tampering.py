@@ -16,6 +16,7 @@ from s3_server import S3Server
 from inferencelog import open_store
 
 PREDICTOR = ROOT / "services" / "predictor" / ".venv" / "bin" / "predictor"
+DRIFT = ROOT / "services" / "drift" / ".venv" / "bin" / "drift-detector"
 MODEL = "model.joblib"
 MANIFEST = "model.json"
 BASELINE = "baseline.parquet"
@@ -237,3 +238,27 @@ def test_code_beside_the_model_is_never_imported(released: tuple[str, str], tmp_
     (folder / MANIFEST).write_bytes(content)
     assert "the model's columns" in refusal(folder, digest(content))
     assert not mark.exists()
+
+
+def detected(uri: str, pinned: str, folder: Path) -> tuple[int, str]:
+    """Exit code and last line of the drift detector on an empty log, with the bundle's own baseline."""
+    settings = {"ENVIRONMENT": "production", "INFERENCE_LOG_URI": str(folder / "log"), "MODEL_SHA256": pinned}
+    environ = os.environ | settings | {"BASELINE_URI": f"{uri}/{BASELINE}"}
+    done = subprocess.run([DRIFT], env=environ, cwd=folder, capture_output=True, text=True, timeout=START_SECONDS)
+    return done.returncode, done.stdout.splitlines()[-1]
+
+
+def test_a_baseline_replaced_in_the_bucket_is_not_compared_with(released: tuple[str, str], tmp_path: Path) -> None:
+    """It would call any mail usual."""
+    uri, pinned = released
+    code, said = detected(uri, pinned, tmp_path)
+    assert code == 0 and "insufficient data" in said
+    store = open_store(uri)
+    sound = store.read(MANIFEST)
+    listed = json.loads(sound)["files"] | {BASELINE: "0" * 64}
+    store.write(MANIFEST, changed(sound, files=listed))
+    code, said = detected(uri, pinned, tmp_path)
+    assert code == 1 and f"the release pins {pinned}" in said
+    store.write(MANIFEST, sound)
+    store.write(BASELINE, store.read("evaluation.parquet"))
+    assert detected(uri, pinned, tmp_path)[0] == 1

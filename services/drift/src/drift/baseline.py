@@ -1,12 +1,10 @@
 """The baseline of a model's bundle: `model.json`, which a release pins, lists it and says whose it is."""
 
-import os
 from dataclasses import replace
 
 from drift.errors import DriftError
-from inferencelog import Baseline, Store, read_baseline_file, split_file
-from inferencelog.store import FolderStore
-from manifest import MANIFEST_NAME, BundleError, Manifest, check_stored, read_stored
+from inferencelog import Baseline, Store, StoreError, read_baseline_file, split_file
+from manifest import BundleError, Manifest, check_stored, read_stored
 
 
 def read_owned(uri: str, pin: str) -> Baseline:
@@ -35,8 +33,10 @@ def read_owned(uri: str, pin: str) -> Baseline:
 
 def _manifest(store: Store, pin: str) -> Manifest | None:
     """Return the manifest beside the baseline; None where there is none, as beside one that baseline-generator made."""
-    if isinstance(store, FolderStore):
-        there = os.path.lexists(store.folder / MANIFEST_NAME)
-    else:
-        there = any(path.endswith(f"/{MANIFEST_NAME}") for path in store.files(""))
-    return read_stored(store, pin or None) if there else None
+    try:
+        # Not listed first: reading may be all that the job's credentials allow.
+        return read_stored(store, pin or None)
+    except StoreError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
