@@ -252,9 +252,9 @@ diff: $(call ready,services/release) $(HELM) | $(BUILD) ## What this branch chan
 	@$(RELEASE) diff $(if $(BASE),--base $(BASE)) --limit $(LIMIT) $(if $(OUT),> $(OUT))
 
 .PHONY: pin-model
-pin-model: $(call ready,services/release) ## Pin an uploaded bundle (ENV=staging URI=s3://…/version BUNDLE=folder or MANIFEST=model.json)
+pin-model: $(call ready,services/release) ## Pin an uploaded bundle (ENV=staging URI=s3://…/version BUNDLE=folder or MANIFEST=model.json; OFFLINE=1 does not look there)
 	@$(RELEASE) pin-model --environment $(ENV) --uri "$(or $(URI),$(error URI=s3://… says where the bundle was uploaded))" \
-	  $(if $(MANIFEST),--manifest "$(MANIFEST)",--bundle "$(or $(BUNDLE),$(shell cat $(BUILD)/model 2>/dev/null))")
+	  $(if $(MANIFEST),--manifest "$(MANIFEST)",--bundle "$(or $(BUNDLE),$(shell cat $(BUILD)/model 2>/dev/null))") $(if $(OFFLINE),--offline)
 
 .PHONY: pin-images
 pin-images: $(call ready,services/release) ## Pin pushed images (ENV=staging FROM=build/images or IMAGES="gateway=sha256:… …")

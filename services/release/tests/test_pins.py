@@ -2,12 +2,14 @@
 
 import json
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import ROOT, Command, digest, pinned, release, sha256, write, write_bundle
+from s3_server import s3_server
 
 from release.chart import environments, parse, render
 from release.errors import ReleaseError
@@ -16,7 +18,8 @@ from release.releasefile import IMAGES, MODEL_SHA256, MODEL_URI, ReleaseFile
 
 STAGING = Path("environments/staging/release.yaml")
 PIN_IMAGES = ("pin-images", "--environment", "staging")
-PIN_MODEL = ("pin-model", "--environment", "staging")
+LOOKING = ("pin-model", "--environment", "staging")
+PIN_MODEL = (*LOOKING, "--offline")
 URI = "s3://models/spam-detector/2"
 
 
@@ -240,3 +243,54 @@ def test_what_is_no_manifest_is_a_clear_error(repository: Git, run: Command, bun
 def test_names_of_metrics_cannot_be_lines_of_a_commit(repository: Git, run: Command, bundle: Path) -> None:
     rewrite(bundle, metrics={"a\n\nSigned-off-by: another": 1.0})
     assert "cannot be printed" in run.refusal(*PIN_MODEL, "--bundle", bundle, "--uri", URI)
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder whose files are objects under s3://logs, in a real S3 server."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.variables.items():
+            patch.setenv(name, value)
+        yield server.folder / "logs"
+
+
+def upload(s3: Path, bundle: Path, name: str) -> str:
+    shutil.copytree(bundle, s3 / name / bundle.name)
+    return f"s3://logs/{name}/{bundle.name}"
+
+
+def test_a_bundle_that_is_there_is_pinned(repository: Git, run: Command, bundle: Path, s3: Path) -> None:
+    uri = upload(s3, bundle, "whole")
+    said = run(*LOOKING, "--bundle", bundle, "--uri", uri)
+    assert f"{uri} holds this bundle" in said and "not checked" not in said
+    assert ReleaseFile.read(STAGING).get(MODEL_URI) == uri
+    assert "global.model.uri: unchanged" in run(*LOOKING, "--manifest", bundle / "model.json", "--uri", uri)
+
+
+def test_a_bundle_that_is_not_there_is_refused(repository: Git, run: Command, bundle: Path, s3: Path) -> None:
+    before = STAGING.read_text()
+    part = upload(s3, bundle, "part")
+    (s3 / "part" / bundle.name / "baseline.parquet").unlink()
+    other = upload(s3, bundle, "other")
+    manifest = s3 / "other" / bundle.name / "model.json"
+    manifest.write_text(manifest.read_text().replace("0.95", "0.96"))
+    for uri, why in (
+        (f"s3://nowhere/spam-detector/{bundle.name}", "s3://nowhere"),
+        (f"s3://logs/empty/{bundle.name}", "model.json"),
+        (part, f"{part} lacks baseline.parquet; upload the whole folder"),
+        (other, f"{other} does not hold this bundle"),
+    ):
+        said = run.refusal(*LOOKING, "--bundle", bundle, "--uri", uri)
+        assert why in said and "OFFLINE=1" in said
+    assert STAGING.read_text() == before
+
+
+def test_a_place_that_cannot_be_reached_is_refused_unless_told(
+    repository: Git, run: Command, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+        monkeypatch.setenv(name, "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    said = run.refusal(*LOOKING, "--bundle", bundle, "--uri", URI)
+    assert f"{URI} could not be looked at: " in said and "AWS_ENDPOINT_URL_S3" in said and "OFFLINE=1" in said
+    assert f"not checked: whether {URI} holds this bundle" in run(*PIN_MODEL, "--bundle", bundle, "--uri", URI)

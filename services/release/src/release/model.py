@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from inferencelog import LogError, open_store
 from manifest import (
     MANIFEST_BYTES,
     MANIFEST_NAME,
@@ -11,6 +12,7 @@ from manifest import (
     parse,
     read_file,
     read_manifest,
+    read_stored,
     verify,
 )
 from release.errors import ReleaseError
@@ -54,6 +56,34 @@ def check_place(model: Manifest, uri: str) -> None:
             f"{uri} ends with {named!r}, the bundle is version {model.version!r};"
             f" upload it to {uri.rpartition('/')[0]}/{model.version} and name that"
         )
+
+
+def check_uploaded(model: Manifest, uri: str) -> None:
+    """Refuse a place that does not hold the bundle, so that no environment is told to run what is not there.
+
+    Args:
+        model: The bundle that is to be pinned.
+        uri: Where it should be; S3 is reached by the variables that every S3 client knows, AWS_*.
+
+    Raises:
+        ReleaseError: The place cannot be read, or has another bundle or only a part of it.
+    """
+    try:
+        store = open_store(uri)
+        read_stored(store, model.sha256)
+        there = {path.rpartition("/")[2] for path in store.files("")}
+    except LogError as error:
+        raise ReleaseError(
+            f"{uri} could not be looked at: {error}; upload the bundle, and set AWS_ENDPOINT_URL_S3,"
+            f" AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION; {OFFLINE}"
+        ) from None
+    except BundleError as error:
+        raise ReleaseError(f"{uri} does not hold this bundle: {error}; upload it there, or {OFFLINE}") from None
+    if missing := sorted(model.files.keys() - there):
+        raise ReleaseError(f"{uri} lacks {', '.join(missing)}; upload the whole folder, or {OFFLINE}")
+
+
+OFFLINE = "where this machine cannot reach it, pin without looking: make pin-model OFFLINE=1"
 
 
 def find_model(models: Path, pins: Pins) -> Manifest | None:
