@@ -43,7 +43,7 @@ export NO_PROXY no_proxy
 
 # Without a home of one's own, or a folder for temporary files, there is one among the tools.
 SCRATCH := $(CURDIR)/$(TOOLS)/scratch
-ifneq ($(shell [ -n "$$HOME" ] && [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes),yes)
+ifneq ($(shell h="$${HOME:-}"; [ -n "$$h" ] && [ -d "$$h" ] && [ -w "$$h" ] && echo yes),yes)
 export HOME := $(SCRATCH)
 unexport XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME GOPATH GOCACHE GOMODCACHE UV_CACHE_DIR npm_config_cache
 $(shell mkdir -p "$(SCRATCH)" 2>/dev/null)
@@ -73,7 +73,7 @@ run: $(foreach s,$(SERVED),$(call ready,services/$(s))) $(BUILD)/model ## Set up
 	  --inference-log "$(LOG)" --with-parent $(if $(findstring command,$(origin HOST)),--host "$(HOST)")
 
 # conda and others set HOST for themselves: the gateway listens there only where make itself is told to.
-say-corpus = @echo "model: $$(< $(BUILD)/model); corpus: $$(< $(BUILD)/corpus)$(if $(wildcard $(BUILD)/trained), (CORPUS_DIR= goes back to the SpamAssassin corpus))" >&2
+say-corpus = @echo "model: $$(< $(BUILD)/model); corpus: $$(< $(BUILD)/corpus)$$([ ! -e $(BUILD)/trained ] || echo " (CORPUS_DIR= goes back to the SpamAssassin corpus)")" >&2
 
 # Of simulate and drift. An empty variable is no choice.
 override ENVIRONMENT := $(or $(ENVIRONMENT),staging)

@@ -19,6 +19,8 @@ import pytest
             "OTEL_TRACES_SAMPLER without OTEL_EXPORTER_OTLP_ENDPOINT",
         ),
         ({"ENVIRONMENTS": '{"staging": "http://x"}', "PORT": "http"}, "PORT: Input should be a valid integer"),
+        ({"ENVIRONMENTS": '{"staging": "http://x"}', "HOST": ""}, "HOST: String should have at least 1 character"),
+        ({"ENVIRONMENTS": '{"staging": "http://x"}', "PAGE": ""}, "PAGE: Input should be a valid boolean"),
     ],
 )
 def test_wrong_settings_end_the_process_with_one_line(settings: dict[str, str], reason: str) -> None:
@@ -47,7 +49,7 @@ def test_wrong_keys_end_the_process_with_one_line(tmp_path: Path, content: str |
 def test_an_empty_name_of_the_file_is_not_taken_for_none() -> None:
     done = run(API_KEYS_FILE="")
     assert done.returncode == 2
-    assert "API_KEYS_FILE: . cannot be read" in done.stdout
+    assert "API_KEYS_FILE: Value error, names no file; name one, or leave the variable unset" in done.stdout
 
 
 def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:

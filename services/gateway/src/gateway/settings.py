@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, HttpUrl, model_validator
+from pydantic import Field, HttpUrl, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 Positive = Annotated[int, Field(gt=0)]
@@ -16,7 +16,7 @@ MIB = 1024 * 1024
 class Settings(BaseSettings):
     """Each field is an environment variable of the same name in capitals."""
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: int = 8080
     environments: Annotated[dict[str, HttpUrl], Field(min_length=1)]
     """Base URL of each environment's transformer, as JSON: `{"staging": "http://…", …}`."""
@@ -95,6 +95,14 @@ class Settings(BaseSettings):
     replica is going."""
     shutdown_seconds: Positive = 30
     """How long requests under way may take after that."""
+
+    @field_validator("api_keys_file", mode="before")
+    @classmethod
+    def _file_is_named(cls, path: object) -> object:
+        # An empty value must not let everybody in.
+        if path == "":
+            raise ValueError("names no file; name one, or leave the variable unset so that everybody may ask")
+        return path
 
     @model_validator(mode="after")
     def _default_is_known(self) -> Self:

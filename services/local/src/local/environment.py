@@ -8,6 +8,8 @@ FOREIGN = (
 )
 """Variables that other programs set for themselves (conda sets HOST), and that would change what ours do."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+WHEN_EMPTY = ("API_KEYS_FILE", "MODEL_SHA256")
+"""Variables that are handed on although they are empty: as unset ones they would let in what they are to keep out."""
 NO_PROXY = ("no_proxy", "NO_PROXY")
 
 
@@ -18,7 +20,7 @@ def environment(given: Mapping[str, str], settings: Mapping[str, str]) -> dict[s
         given: The environment of this process. What is foreign in it, or empty, is left out.
         settings: Set besides, whatever is given.
     """
-    kept = {name: value for name, value in given.items() if value and name not in FOREIGN}
+    kept = {name: value for name, value in given.items() if (value or name in WHEN_EMPTY) and name not in FOREIGN}
     return {**kept, **without_proxy(given), "PYTHONUTF8": "1", **settings}
 
 

@@ -17,7 +17,7 @@ class Settings(BaseSettings):
     """Folder of the bundle; the default is where KServe's storage initializer puts it."""
     model_sha256: Sha256 | None = None
     """SHA-256 that the bundle's `model.json` must have, as the release file pins it; it lists all other files'."""
-    http_host: str = "127.0.0.1"
+    http_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     """Address to listen at; in a pod 0.0.0.0."""
     http_port: int = 8080
     max_body_bytes: Annotated[int, Field(gt=0)] = 33_554_432

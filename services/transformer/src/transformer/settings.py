@@ -18,7 +18,7 @@ class Settings(BaseSettings):
     """Name of the environment that this transformer serves, as it stands in the inference log."""
     predictor_url: HttpUrl
     """Base URL of the predictor, such as `http://spam-detector-predictor.kserve`."""
-    http_host: str = "127.0.0.1"
+    http_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     """Address to listen at; in a pod 0.0.0.0."""
     http_port: int = 8080
     max_body_bytes: Annotated[int, Field(gt=0)] = 33_554_432
