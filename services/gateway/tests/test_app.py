@@ -274,8 +274,9 @@ async def test_every_operation_describes_its_problems_and_the_request_id(http: h
 
 @pytest.mark.parametrize("path", ["predict", "batch-predict", "explain"])
 async def test_a_large_body_is_answered_as_a_small_one_and_leaves_turns_to_others(
-    transformer: FakeTransformer, path: str
+    transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
+    monkeypatch.setattr("gateway.requests.READ_SECONDS", 0.0)
     app = create_app(Settings(environments={"staging": transformer.url}))  # type: ignore[dict-item]
     transport = httpx.ASGITransport(app)
     field, mail = ("emails", '["0.75"]') if path == "batch-predict" else ("email_content", '"0.75"')

@@ -82,3 +82,19 @@ async def test_refusals_are_paced_and_failures_behind_are_not() -> None:
         await asyncio.sleep(0)
         assert sum(task.done() for task in tasks) == most
         await asyncio.gather(*tasks)
+
+
+async def test_between_two_turns_with_a_pause_nothing_goes_on() -> None:
+    turns, done = Turns(4, pause_seconds=3600), 0
+
+    async def one() -> None:
+        nonlocal done
+        await turns.next("flood")
+        done += 1
+
+    tasks = [asyncio.create_task(one()) for _ in range(20)]
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert done == 4
+    for task in tasks:
+        task.cancel()

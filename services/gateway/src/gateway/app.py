@@ -48,6 +48,8 @@ from tracing import Tracer
 CLIENT_CLOSED_REQUEST = 499
 SIDE_REQUESTS_IN_A_TURN = 8
 """Requests that are no mail, or refused, that one turn of the event loop answers: less than a millisecond of work."""
+SIDE_PAUSE_SECONDS = 0.001
+"""Seconds between two such turns: a flood leaves half of the time to mail, and of the core to the processes beside."""
 TRACES_SECONDS = 2.0
 """How long the last spans may take at the end."""
 ALIVE = Alive(status="alive").model_dump_json().encode()
@@ -75,7 +77,7 @@ class GatewayApp(FastAPI):
         self.include_router(api.router())
         self.include_router(Explain(settings, api).router())
         self.router.routes.extend([*page_routes(settings), *docs_routes()])
-        turns = Turns(SIDE_REQUESTS_IN_A_TURN)
+        turns = Turns(SIDE_REQUESTS_IN_A_TURN, SIDE_PAUSE_SECONDS)
         # The order of every request: its id, the gate, and only then its body.
         side_path = SidePath(PredictPath(super().__call__, api, turns), self.router.routes, answers, turns)
         self.gate = Gate(side_path, environments, settings)

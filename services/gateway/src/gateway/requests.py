@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from time import perf_counter
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
@@ -65,6 +66,8 @@ Buffer = TypeVar("Buffer", bytes, bytearray)
 
 INLINE_BYTES = 32 * 1024
 """Bytes of the largest body that is read in one go: a millisecond of work whatever it holds."""
+READ_SECONDS = 0.001
+"""Seconds for which a large body is read in one turn of the event loop, and the last piece that begins within them."""
 BODY_LATE = "body_late"
 """In a request's state, set by the server: its body has taken too long."""
 
@@ -156,8 +159,11 @@ async def read_mails(model: type[Body], body: bytes | bytearray, settings: Setti
 async def _in_turns(pieces: large_body.Pieces, turns: Turns) -> Mails:
     while True:
         await turns.next("body")
+        until = perf_counter() + READ_SECONDS
         try:
             next(pieces)
+            while perf_counter() < until:
+                next(pieces)
         except StopIteration as end:
             found: Mails = end.value
             return found

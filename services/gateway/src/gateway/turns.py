@@ -20,10 +20,12 @@ class Turns:
 
     Args:
         each_turn: Weight of the work that one turn takes, of all kinds together.
+        pause_seconds: From one turn that takes work to the next, so that a flood leaves the loop idle in between.
     """
 
-    def __init__(self, each_turn: int) -> None:
+    def __init__(self, each_turn: int, pause_seconds: float = 0) -> None:
         self._each_turn = each_turn
+        self._pause_seconds = pause_seconds
         self._taken = 0
         self._waiting: OrderedDict[str, deque[tuple[asyncio.Future[None], int]]] = OrderedDict()
 
@@ -35,7 +37,7 @@ class Turns:
             weight: Of the work that follows; heavier work than a turn takes has a turn to itself.
         """
         if not self._taken:
-            asyncio.get_running_loop().call_soon(self._next_turn)
+            self._plan_next_turn()
         if self._taken < self._each_turn and not self._waiting:
             self._taken += weight
             return
@@ -60,4 +62,11 @@ class Turns:
                 going_on.set_result(None)
                 self._taken += weight
         if self._taken:
-            asyncio.get_running_loop().call_soon(self._next_turn)
+            self._plan_next_turn()
+
+    def _plan_next_turn(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._pause_seconds:
+            loop.call_later(self._pause_seconds, self._next_turn)
+        else:
+            loop.call_soon(self._next_turn)
