@@ -10,7 +10,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.app import GatewayApp
-from gateway.server import ConnectionLimits, Server, connections
+from gateway.connection import connections
+from gateway.limits import ConnectionLimits
+from gateway.server import Server
 
 
 class Client:

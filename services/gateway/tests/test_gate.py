@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import json
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from serving import Client, client_of, head, post, serving
 from starlette.requests import ClientDisconnect
 
 from gateway.app import create_app
-from gateway.server import ConnectionLimits
+from gateway.limits import ConnectionLimits
 from gateway.settings import Settings
 
 PREDICT, BATCH = "/api/v1/predict", "/api/v1/batch-predict"
@@ -198,6 +200,9 @@ async def test_a_failed_request_leaves_no_cycle_of_garbage(transformer: FakeTran
     assert not left
 
 
+RESET = struct.pack("ii", 1, 0)
+
+
 async def test_mail_of_clients_that_have_gone_is_not_sent_and_makes_room(transformer: FakeTransformer) -> None:
     settings = Settings(environments={"staging": transformer.url}, max_queued_mails=5, max_batch_mails=1)  # type: ignore[dict-item]
     async with serving(create_app(settings), ConnectionLimits(60)) as port, filled(port, transformer):
@@ -205,6 +210,8 @@ async def test_mail_of_clients_that_have_gone_is_not_sent_and_makes_room(transfo
             for path, body in ((PREDICT, {"email_content": "0.1"}), (BATCH, {"emails": ["0.2", "0.3"]})):
                 client = await stack.enter_async_context(client_of(port))
                 client.send(post(path, body))
+                # A connection that only ends may be one whose client waits for its answer.
+                client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             await asyncio.sleep(0.1)
         await asyncio.sleep(0.1)
         transformer.gate.set()

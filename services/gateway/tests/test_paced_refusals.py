@@ -10,8 +10,10 @@ from serving import Client, client_of, head
 from starlette.responses import PlainTextResponse
 
 from gateway import paced_refusals
+from gateway.connection import connections
+from gateway.limits import ConnectionLimits
 from gateway.paced_refusals import REFUSED_IN_A_TURN, PacedRefusals
-from gateway.server import ConnectionLimits, Server, connections
+from gateway.server import Server
 
 
 class Transport(asyncio.Transport):

@@ -12,15 +12,10 @@ import uvloop
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.server import (
-    ACCEPTED_AT_ONCE,
-    HEAD_BYTES,
-    SWEPT_IN_A_TURN,
-    Connection,
-    ConnectionLimits,
-    Server,
-    connections,
-)
+from gateway.connection import Connection, connections
+from gateway.framing import HEAD_BYTES
+from gateway.limits import ConnectionLimits
+from gateway.server import ACCEPTED_AT_ONCE, SWEPT_IN_A_TURN, Server
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n"
 OLD = 0.2
@@ -166,7 +161,7 @@ def test_what_a_client_sends_with_its_connection_is_taken_with_it() -> None:
                 while not made:
                     await asyncio.sleep(0)
                 ((connection, waiting),) = made
-                assert waiting == 1
+                assert waiting == len(REQUEST)
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
                 assert not connection.transport.is_reading()
@@ -176,13 +171,13 @@ def test_what_a_client_sends_with_its_connection_is_taken_with_it() -> None:
 
 
 def noted(protocol: Any) -> list[tuple[Connection, int]]:
-    """Each connection, with how many requests wait for the one before as soon as it is made."""
+    """Each connection, with how many bytes wait for the answer before as soon as it is made."""
     made: list[tuple[Connection, int]] = []
     original = protocol.connection_made
 
     def connection_made(self: Connection, transport: asyncio.Transport) -> None:
         original(self, transport)
-        made.append((self, len(self.pipeline)))
+        made.append((self, self._stream.held))
 
     protocol.connection_made = connection_made
     return made

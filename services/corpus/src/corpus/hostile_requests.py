@@ -20,6 +20,8 @@ def _path(path: bytes) -> bytes:
 
 
 _LINE = b'{"message": "' + MARK.encode() + b'"}'
+_UPGRADE = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA")
+_CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n"
 _CHUNKED = b"1a\r\n" + _BODY + b"\r\n0\r\n"
 
 REQUESTS: dict[str, tuple[bytes, frozenset[int]]] = {
@@ -57,9 +59,38 @@ REQUESTS: dict[str, tuple[bytes, frozenset[int]]] = {
         ("path outside ASCII", _path(b"/\xff\xfe"), 400),
         ("unknown method", b"HACK / HTTP/1.1\r\nHost: x\r\n\r\n", 400),
         ("method that has no use here", b"DELETE /api/v1/predict HTTP/1.1\r\nHost: x\r\n\r\n", 405),
-        ("unknown version", b"GET /health HTTP/9.9\r\nHost: x\r\n\r\n", 400),
+        ("unknown version", b"GET /health HTTP/9.9\r\nHost: x\r\n\r\n", 505),
         ("HTTP/1.0", b"GET /health HTTP/1.0\r\n\r\n", 200),
         ("no HTTP", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        ("HTTP/0.9", b"GET /health\r\n\r\n", 505),
+        ("HTTP/1.2", b"GET /health HTTP/1.2\r\nHost: x\r\n\r\n", 505),
+        ("HTTP/2.0", b"GET /health HTTP/2.0\r\nHost: x\r\n\r\n", 505),
+        ("preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+        ("another protocol", b"OPTIONS /health RTSP/1.0\r\nHost: x\r\n\r\n", 400),
+        ("a tunnel", b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", 501),
+        # Hosts and targets
+        ("no host", b"GET /health HTTP/1.1\r\n\r\n", 400),
+        ("two hosts", _GET + b"Host: y\r\n\r\n", 400),
+        ("a target of another host", _path(b"http://y/health"), 400),
+        ("a target in absolute form", _path(b"http://x/health"), 200),
+        ("a target with a fragment", _path(b"/health#a"), 400),
+        ("path that ends in an escaped line feed", _path(b"/health%0A"), 404),
+        ("predict with an escaped line feed", _post().replace(b"/predict ", b"/predict%0A ", 1), 404),
+        ("explain with an escaped line feed", _post().replace(b"/predict ", b"/explain%0A ", 1), 404),
+        # Headers
+        ("two types", _post(b"Content-Type: application/json", b"Content-Type: text/plain"), 400),
+        ("two encodings", _post(b"Content-Encoding: identity", b"Content-Encoding: identity"), 400),
+        ("two traces", _post(b"traceparent: a", b"traceparent: b"), 400),
+        ("101 headers", _post(*(b"X: a" for _ in range(99))), 431),
+        ("blank before a colon", _post(b"X : a"), 400),
+        # Other protocols
+        ("upgrade to HTTP/2", _post(*_UPGRADE), 200),
+        (
+            "upgrade to HTTP/2 with chunks",
+            _PREDICT + b"\r\n".join(_UPGRADE) + b"\r\n" + _CHUNKS + _CHUNKED + b"\r\n",
+            200,
+        ),
+        ("upgrade with another request for a body", _post(*_UPGRADE, body=_GET + b"\r\n"), 422),
         ("upgrade to WebSocket", _GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", 200),
         # Lengths
         ("length and chunks", _PREDICT + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" + _CHUNKED, 400),
@@ -69,6 +100,13 @@ REQUESTS: dict[str, tuple[bytes, frozenset[int]]] = {
         ("length of many digits", _PREDICT + b"Content-Length: " + b"9" * 5_000 + b"\r\n\r\n", 400),
         ("length with a sign", _PREDICT + b"Content-Length: +26\r\n\r\n" + _BODY, 400),
         ("chunks by another name", _PREDICT + b"Transfer-Encoding: xchunked\r\n\r\n" + _CHUNKED + b"\r\n", 400),
+        ("chunks of another coding", _PREDICT + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + _CHUNKED + b"\r\n", 501),
+        ("chunked twice", _PREDICT + b"Transfer-Encoding: chunked, chunked\r\n\r\n" + _CHUNKED + b"\r\n", 400),
+        ("chunks of HTTP/1.0", b"POST /api/v1/predict HTTP/1.0\r\n" + _CHUNKS + _CHUNKED + b"\r\n", 400),
+        ("chunk with a blank", _PREDICT + _CHUNKS + _CHUNKED.replace(b"1a", b"1a ", 1) + b"\r\n", 400),
+        ("chunk with an extension", _PREDICT + _CHUNKS + _CHUNKED.replace(b"1a", b"1a;a=b", 1) + b"\r\n", 200),
+        ("length in a trailer", _PREDICT + _CHUNKS + _CHUNKED + b"Content-Length: 5\r\n\r\n", 400),
+        ("connection in a trailer", _PREDICT + _CHUNKS + _CHUNKED + b"Connection: close\r\n\r\n", 400),
         ("chunk of no size", _PREDICT + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n", 400),
         # Trailers count for nothing: without a body the answer is the environment's of the head.
         (

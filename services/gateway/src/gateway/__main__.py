@@ -12,7 +12,9 @@ import tracing
 from gateway import make_key
 from gateway.api_keys import ApiKeysError
 from gateway.app import create_app
-from gateway.server import ConnectionLimits, Server, connections
+from gateway.connection import connections
+from gateway.limits import ConnectionLimits
+from gateway.server import Server
 from gateway.settings import Settings
 from runtime import configure_logging, end_at_sigterm
 

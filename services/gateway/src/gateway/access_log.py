@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from random import getrandbits
@@ -13,6 +14,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import metrics, traces
+from gateway.heads import repeated
 from gateway.metrics import NO_HANDLER
 from gateway.problems import OVERLOADED, Problem, repeated_header
 from gateway.sampled_lines import SampledLines
@@ -51,10 +53,10 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         started = perf_counter()
-        given = [value for name, value in scope["headers"] if name == b"x-request-id"]
-        refusal = _refusal(given) if given else None
+        found = dict(scope["headers"])
+        refusal = _refusal(scope, found)
         state = scope.setdefault("state", {})
-        state["request_id"] = given[0].decode("ascii") if given and not refusal else new_request_id()
+        state["request_id"] = _given_id(scope, found) or new_request_id()
         span = traces.begin(self._tracer, scope) if self._tracer is not None and not _is_quiet(scope) else None
         status = 0
 
@@ -133,13 +135,26 @@ def _bug() -> Problem:
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)
 
 
-def _refusal(given: list[bytes]) -> Problem | None:
-    if len(given) > 1:
-        return repeated_header("X-Request-ID")
-    if masked(given[0]) != given[0]:
+def _refusal(scope: Scope, headers: Mapping[bytes, bytes]) -> Problem | None:
+    """Return what is wrong with the headers of a request, whatever it asks."""
+    if len(headers) != len(scope["headers"]) and (twice := repeated(scope["headers"])):
+        return repeated_header(twice)
+    given = headers.get(b"x-request-id")
+    if given is None:
+        return None
+    if masked(given) != given:
         # It would be logged here and at every hop, and stay in the inference log.
         return _bad_request_id("X-Request-ID holds an API key; send another id")
-    return None if REQUEST_ID.fullmatch(given[0].decode("latin-1")) else _bad_request_id(_NO_REQUEST_ID)
+    return None if REQUEST_ID.fullmatch(given.decode("latin-1")) else _bad_request_id(_NO_REQUEST_ID)
+
+
+def _given_id(scope: Scope, headers: Mapping[bytes, bytes]) -> str:
+    """Return the id that a request brings; empty where it has none, or none that can be used."""
+    given = headers.get(b"x-request-id", b"")
+    if len(headers) != len(scope["headers"]) and sum(name == b"x-request-id" for name, _ in scope["headers"]) > 1:
+        return ""
+    text = given.decode("latin-1")
+    return text if REQUEST_ID.fullmatch(text) and masked(given) == given else ""
 
 
 _NO_REQUEST_ID = "X-Request-ID is not 1 to 128 printable ASCII characters without spaces"

@@ -15,10 +15,10 @@ from starlette.responses import Response
 from gateway import openapi, problems, traces
 from gateway.access import SECURITY, Access
 from gateway.coalescer import Coalescer
+from gateway.connection import AWAITS
 from gateway.experiment import Experiment, canary_key
 from gateway.large_body import Mails
 from gateway.requests import Arriving, BatchPredictRequest, PredictRequest, read_body, read_mails
-from gateway.server import AWAITS
 from gateway.settings import Settings
 from gateway.transformer_client import Answer, Mail
 from gateway.turns import Turns
@@ -158,7 +158,7 @@ class Api:
 
         async def ask(asked: Coalescer) -> list[Answer]:
             pieces = asked.submit(mails, sizes, span)
-            _await_for(request, pieces)
+            _await_for(request, pieces, asked)
             try:
                 return [await pieces[0]] if len(pieces) == 1 else await _all(pieces)
             finally:
@@ -223,11 +223,11 @@ class Api:
         return documented | ({"security": SECURITY} if self._access else {})
 
 
-def _await_for(request: Request, pieces: list[asyncio.Future[Answer]]) -> None:
+def _await_for(request: Request, pieces: list[asyncio.Future[Answer]], asked: Coalescer) -> None:
     """Where the server can tell that the client has gone: what still waits then is not sent for nothing."""
     awaits = request.scope.get("extensions", {}).get(AWAITS)
     if awaits is not None:
-        awaits(pieces)
+        awaits(pieces, asked.doubt)
 
 
 async def _all(pieces: list[asyncio.Future[Answer]]) -> list[Answer]:

@@ -86,6 +86,9 @@ class GatewayApp(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Request ids and log lines first, then the short way for predict requests, then the framework."""
+        if b"%" in scope.get("raw_path", b""):
+            # No path of ours needs an escape. Decoded, one that ends in %0A would match a route but not the short way.
+            scope["path"] = scope["raw_path"].decode("ascii", "backslashreplace")
         await self._outermost(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:

@@ -97,6 +97,11 @@ class Coalescer:
         self._limits = limits
         self._singles: deque[Job] = deque()
         self._bulk: deque[Job] = deque()
+        self._late: deque[Job] = deque()
+        """Those of clients that may have gone: their turn comes when no others wait."""
+        self._waiting: dict[asyncio.Future[Answer], Job] = {}
+        self._doubted: dict[asyncio.Future[Answer], Job] = {}
+        """Of those that wait, the ones whose clients may have gone, in whichever lane they are."""
         self._bulk_is_next = False
         self._by_arrival: deque[Job] = deque()
         self._expiry: asyncio.TimerHandle | None = None
@@ -185,8 +190,20 @@ class Coalescer:
         self._expected = 0
 
     def count_refused(self, mails: int = 1) -> None:
-        """Count mails for which there was no room."""
+        """Count mails for which there was no room; mail of clients that may have gone gives up its own."""
         self._refused_mails.inc(mails)
+        for future in self._doubted:
+            if not future.done():
+                future.set_exception(problems.overloaded(self.environment))
+        self._doubted.clear()
+
+    def doubt(self, futures: Sequence[asyncio.Future[Answer]]) -> None:
+        """Serve these after all others: their clients have ended their side of the connection.
+
+        Such a client has gone, or has only asked all that it wanted to and waits for its answer. Both look the same
+        until the answer is written.
+        """
+        self._doubted |= {future: self._waiting[future] for future in futures if future in self._waiting}
 
     @property
     def _slots(self) -> int:
@@ -222,6 +239,7 @@ class Coalescer:
         loop = asyncio.get_running_loop()
         job = Job(mails, size, lane, loop.create_future(), span)
         lane.append(job)
+        self._waiting[job.future] = job
         self._by_arrival.append(job)
         self._outstanding_mails += len(mails)
         self._outstanding_bytes += size
@@ -284,27 +302,43 @@ class Coalescer:
         limit = self._batch_limit
         lane = self._bulk if self._bulk and (self._bulk_is_next or not self._singles) else self._singles
         self._bulk_is_next = lane is self._singles
+        lane = lane or self._late
         while lane:
             job = lane[0]
             mails, size = mails + len(job.mails), size + job.size
             if batch and (mails > limit or size > self._limits.batch_bytes):
                 break
-            self._leave_lane(lane)
+            self._leave_lane(job)
             batch.append(job)
             self._drop_gone()
         return batch
 
     def _drop_gone(self) -> None:
-        """Let go of what is next in a lane and whose client has gone."""
-        for lane in (self._singles, self._bulk):
+        """Let go of what is next in a lane and whose client has gone; it is late if the client only may have."""
+        for lane in (self._singles, self._bulk, self._late):
             while lane and lane[0].future.done():
                 job = lane[0]
-                self._leave_lane(lane)
+                self._leave_lane(job)
                 self._settle(job, problems.upstream_failed(self.environment, "its client has gone"))
+            if self._doubted and lane is not self._late:
+                self._defer_doubted(lane)
 
-    def _leave_lane(self, lane: deque[Job]) -> None:
-        job = lane.popleft()
+    def _defer_doubted(self, lane: deque[Job]) -> None:
+        while lane and lane[0].future in self._doubted:
+            job = lane.popleft()
+            job.lane = self._late
+            self._late.append(job)
+
+    def _leave_lane(self, job: Job) -> None:
+        lane = job.lane
+        assert lane is not None
+        if lane[0] is job:
+            lane.popleft()
+        else:
+            lane.remove(job)
         job.lane = None
+        self._waiting.pop(job.future, None)
+        self._doubted.pop(job.future, None)
         self._queued_mails -= len(job.mails)
 
     async def _run(self, batch: list[Job]) -> None:
@@ -411,8 +445,8 @@ class Coalescer:
             reason = "the transformer did not answer"
             if job.lane is not None:
                 reason = "the transformer, busy with the mails before, was not free"
-                # One deadline for all: what has expired in a lane is at its head.
-                self._leave_lane(job.lane)
+                # One deadline for all: what has expired in a lane is at its head, but for mail that was deferred.
+                self._leave_lane(job)
                 traces.waited(_sampled([job]), monotonic())
             self._settle(job, problems.upstream_slow(self.environment, deadline, reason))
         self._expiry = None

@@ -61,6 +61,9 @@ UPSTREAM_RETRIES = Counter(
     "gateway_upstream_retries_total", "Batches sent again after a failed connection", ["environment"]
 )
 CONNECTIONS = Gauge("gateway_connections", "Open connections of clients")
+WAITING_BYTES = Gauge(
+    "gateway_waiting_bytes", "Bytes of heads, and of requests behind one that is not answered, over all connections"
+)
 CONNECTIONS_ENDED = Counter(
     "gateway_connections_ended_total",
     "Connections ended by the gateway because of their clients, by what was too slow or too much",

@@ -112,16 +112,16 @@ def repeated_header(name: str) -> Problem:
     return Problem(HTTPStatus.BAD_REQUEST, "repeated-header", f"{name} is given more than once; give it once or not")
 
 
-def malformed_request() -> Problem:
-    """400: what arrived is no HTTP request."""
-    detail = "not a well-formed HTTP/1.1 request (RFC 9112)"
-    return Problem(HTTPStatus.BAD_REQUEST, "malformed-request", detail)
+def incomplete_request() -> Problem:
+    """400: the client has ended its side of the connection within a request."""
+    detail = "the request ended before it was complete; send as many bytes as Content-Length says, or the last chunk"
+    return Problem(HTTPStatus.BAD_REQUEST, "incomplete-request", detail)
 
 
-def large_head(limit: int) -> Problem:
-    """431: request line and headers, or trailers, are over their limit."""
-    detail = f"request line and headers are larger than {limit:,} bytes"
-    return Problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "large-head", detail, limit_bytes=limit)
+def too_much_waiting(limit: int) -> Problem:
+    """503: heads and requests that wait behind others of their connections take all the room that they have."""
+    detail = f"{limit:,} bytes of requests wait already, over all connections; try again in {RETRY_AFTER_SECONDS} s"
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too-much-waiting", detail)
 
 
 def encoded_body(encoding: str) -> Problem:

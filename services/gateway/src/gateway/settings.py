@@ -84,6 +84,11 @@ class Settings(BaseSettings):
     max_connections: Positive = 10_000
     """Of all clients, and at most what the limit of open files leaves room for. For one more, a connection that
     never asked anything is closed, or else the one that is idle for longest; where none is, the new one gets 503."""
+    max_headers: Positive = 100
+    """Headers of one request; more are refused with 431."""
+    max_waiting_bytes: Positive = 64 * MIB
+    """Of heads, and of requests that wait behind another of their connection, over all connections. Past it, those
+    that bring more are closed: after the answer under way, or with 503 within a head."""
     max_head_seconds: Seconds = 10.0
     """How long a request's head may take to arrive; past it the client gets 408 and the connection ends."""
     max_body_seconds: Seconds = 30.0

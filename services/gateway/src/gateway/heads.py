@@ -1,0 +1,201 @@
+"""Heads of requests, checked so that everybody who reads them sees the same request (RFC 9110, RFC 9112).
+
+A proxy in front and this server may read a doubtful head in two ways. Then they disagree about where the request
+ends or what it asks, and one client's bytes become another's request. So a head that leaves a choice is refused.
+"""
+
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+
+VERSIONS = ("1.1", "1.0")
+FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding"})
+"""Headers that say where a request ends and whom it asks; one given twice ends the connection."""
+SINGLETONS = FRAMING | {
+    b"authorization",
+    b"content-encoding",
+    b"content-location",
+    b"content-range",
+    b"content-type",
+    b"date",
+    b"expect",
+    b"from",
+    b"if-modified-since",
+    b"if-range",
+    b"if-unmodified-since",
+    b"max-forwards",
+    b"origin",
+    b"proxy-authorization",
+    b"range",
+    b"referer",
+    b"traceparent",
+    b"user-agent",
+    b"x-api-key",
+    b"x-canary-key",
+    b"x-environment",
+    b"x-request-id",
+}
+"""Headers that a request may have once: which of two holds would be a guess, and a proxy's guess may be another."""
+NOT_IN_TRAILERS = FRAMING | {
+    b"connection",
+    b"expect",
+    b"keep-alive",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"upgrade",
+}
+"""Fields that a parser could take for the request's own although its body has ended; other trailers are dropped."""
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(?::[0-9]{0,5})?")
+_CODING = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_WEB = (b"http", b"https")
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class RequestRefused(Exception):
+    """A request that is not taken; nothing more is read from its connection.
+
+    Args:
+        status: HTTP status of the answer.
+        kind: What is wrong with it, as a slug.
+        detail: What to do about it, for a person.
+        members: Further members of the problem object.
+    """
+
+    def __init__(self, status: HTTPStatus, kind: str, detail: str, **members: Any) -> None:
+        super().__init__(detail)
+        self.status, self.kind, self.detail, self.members = status, kind, detail, members
+
+
+@dataclass(slots=True)
+class Head:
+    """The head of a request; header names are in lower case, values without blanks around them."""
+
+    method: bytes
+    target: bytes
+    version: str
+    headers: Headers
+    keep_alive: bool
+    length: int = 0
+    chunked: bool = False
+    expects_continue: bool = False
+
+    @property
+    def has_body(self) -> bool:
+        """Whether bytes of a body follow."""
+        return self.chunked or self.length > 0
+
+
+def malformed(reason: str) -> RequestRefused:
+    """400: what arrived is no HTTP request."""
+    detail = f"not a well-formed HTTP/1.1 request (RFC 9112): {reason}"
+    return RequestRefused(HTTPStatus.BAD_REQUEST, "malformed-request", detail)
+
+
+def unknown_version() -> RequestRefused:
+    """505: the request is of an HTTP version that is not spoken."""
+    detail = "the HTTP version is not supported; use HTTP/1.1 or HTTP/1.0"
+    return RequestRefused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "unsupported-version", detail)
+
+
+def check(head: Head, line: bytes) -> None:
+    """Note the body's framing in a head, and its target in origin form.
+
+    Args:
+        head: As parsed.
+        line: Its request line as received, without the line's end.
+
+    Raises:
+        RequestRefused: The head is doubtful (400), or wants what is not spoken (501, 505).
+    """
+    if head.version not in VERSIONS:
+        raise unknown_version()
+    # The parser takes more blanks than one, and the protocols ICE and RTSP.
+    if line != b"%b %b HTTP/%b" % (head.method, head.target, head.version.encode()):
+        raise malformed("the request line must be METHOD SP TARGET SP HTTP/1.1")
+    found = dict(head.headers)
+    if len(found) != len(head.headers) and (name := repeated(head.headers, FRAMING)):
+        raise malformed(f"{name} is given more than once; give it once")
+    host = found.get(b"host")
+    _check_host(host, head.version)
+    head.target = _origin_form(head.method, head.target, host)
+    head.chunked = b"transfer-encoding" in found
+    if head.chunked:
+        _check_coding(found[b"transfer-encoding"], head.version)
+    head.length = int(found.get(b"content-length", b"0"))
+    # HTTP/1.0 knows no interim answer (RFC 9110, section 10.1.1).
+    expects = found.get(b"expect", b"").lower() == b"100-continue"
+    head.expects_continue = expects and head.version != "1.0"
+
+
+def repeated(headers: Headers, singletons: frozenset[bytes] = SINGLETONS) -> str | None:
+    """Return the first header that is given twice although it may stand once, in its usual spelling."""
+    seen: set[bytes] = set()
+    for name, _ in headers:
+        if name in seen and name in singletons:
+            return _spelled(name)
+        seen.add(name)
+    return None
+
+
+def _spelled(name: bytes) -> str:
+    words = {"api": "API", "id": "ID", "traceparent": "traceparent"}
+    return "-".join(words.get(word, word.capitalize()) for word in name.decode("ascii").split("-"))
+
+
+def check_trailer(name: bytes) -> None:
+    """Refuse a trailer that would be about framing or the connection; others count for nothing.
+
+    Raises:
+        RequestRefused: The field must not stand after a body (400).
+    """
+    if name in NOT_IN_TRAILERS:
+        raise malformed(f"{_spelled(name)} must not be a trailer; send it as a header")
+
+
+def _check_host(host: bytes | None, version: str) -> None:
+    if host is None and version != "1.0":
+        raise malformed("Host is missing; HTTP/1.1 needs it once")
+    if host is not None and not _HOST.fullmatch(host):
+        raise malformed("Host must be a name or an address, with an optional port")
+
+
+def _origin_form(method: bytes, target: bytes, host: bytes | None) -> bytes:
+    """Return path and query of a target; nobody but proxies gets other forms of it."""
+    if method == b"CONNECT":
+        detail = "CONNECT is not implemented: this server is no proxy"
+        raise RequestRefused(HTTPStatus.NOT_IMPLEMENTED, "unknown-method", detail)
+    if b"#" in target:
+        raise malformed("the target must not have a fragment (#)")
+    return target if target.startswith(b"/") else _of_absolute_form(target, host)
+
+
+def _of_absolute_form(target: bytes, host: bytes | None) -> bytes:
+    """Return the origin form of a whole URL (RFC 9112, section 3.2.2), which must name the same host as the header."""
+    try:
+        url = httptools.parse_url(target)
+    except httptools.HttpParserInvalidURLError:
+        raise malformed("the target must begin with a slash") from None
+    if (url.schema or b"").lower() not in _WEB or url.userinfo is not None:
+        raise malformed("the target must begin with a slash")
+    authority = re.split(rb"[/?]", target.partition(b"://")[2], maxsplit=1)[0]
+    if host is not None and authority.lower() != host.lower():
+        raise malformed("the target names another host than the header Host")
+    path, query = url.path or b"/", url.query
+    return path if query is None else b"%b?%b" % (path, query)
+
+
+def _check_coding(value: bytes, version: str) -> None:
+    if version == "1.0":
+        raise malformed("Transfer-Encoding is not known to HTTP/1.0; send Content-Length")
+    codings = [coding.strip(b" \t").lower() for coding in value.split(b",")]
+    if codings == [b"chunked"]:
+        return
+    if codings.count(b"chunked") != 1 or codings[-1] != b"chunked" or not all(map(_CODING.fullmatch, codings)):
+        raise malformed("Transfer-Encoding must be chunked")
+    detail = "the only transfer coding that is implemented is chunked; send Transfer-Encoding: chunked"
+    raise RequestRefused(HTTPStatus.NOT_IMPLEMENTED, "unknown-transfer-coding", detail)
