@@ -17,6 +17,7 @@ PARTS = {
     "bombs": "hold.bombs",
     "faults": "hold.faults",
     "input": "hold.bad_input",
+    "framing": "hold.framing",
     "soak": "hold.soak",
 }
 """Name of a part -> the module whose `run` it is."""

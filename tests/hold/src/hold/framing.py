@@ -1,0 +1,135 @@
+"""Framing: clients who would have one request taken for two, directly and through proxies; memory of one client."""
+
+import asyncio
+import re
+import signal
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
+
+from bench.servers import Server, Servers
+from corpus import proxies, smuggling
+from hold.check import Check, at_most
+from hold.flood import metrics, resident_bytes
+from hold.part import Plan, say
+from hold.system import System
+
+CLIENTS = 32
+REQUESTS = 200
+"""Of each client, on each way."""
+PIPELINING = 30
+"""Connections that send requests behind one that waits."""
+PIPELINED_BYTES = 8 << 20
+"""Of all of them together, at least: what each sends ends where nothing more is taken."""
+HEADS = 500
+"""Connections that send a head of thousands of headers."""
+GROWTH_BYTES = 64 << 20
+"""Of the gateway's memory, MAX_WAITING_BYTES."""
+LOOK_SECONDS = 4.0
+"""How long memory is watched; a request that waits has its deadline after ten."""
+FLUSH_SECONDS = 1.0
+"""Longer than the gateway keeps lines."""
+COUNT = re.compile(r"^http_request_duration_seconds_count\{.*\} (\S+)$", re.MULTILINE)
+TINY = b"GET /health HTTP/1.1\r\nHost:\r\n\r\n"
+MAIL = smuggling.mail(b"waits", "See you at ten.")
+HEAD = b"GET /health HTTP/1.1\r\nHost: a\r\n" + b"a:b\r\n" * 12_000
+"""Without its end, and within the limit of bytes."""
+
+
+def run(plan: Plan) -> list[Check]:
+    """Run all of it over one system."""
+    folder = plan.folder("framing")
+    with Servers(folder / "logs") as servers:
+        system = System(servers, plan.model)
+        system.start()
+        servers.wait_ready()
+        address = urlsplit(system.url).netloc
+        checks = _way(system, "directly", address)
+        for name in ("nginx", "haproxy"):
+            if name not in proxies.installed():
+                say(f"framing: {name} is not installed, so nothing is sent through it")
+                checks.append(Check(f"framing: through {name}", "sent", "not installed", ok=False))
+                continue
+            with proxies.proxy(name, address, folder / name) as through:
+                checks += _way(system, f"through {name}", through)
+        checks.append(_smuggled(system))
+        return [*checks, *_memory(system)]
+
+
+def _way(system: System, way: str, address: str) -> list[Check]:
+    before = _counted(system)
+    told = asyncio.run(smuggling.clients(address, CLIENTS, REQUESTS, way.replace(" ", "-")))
+    counted = _counted(system) - before
+    say(f"framing: {told.statuses.total():,} answers {way}")
+    sent = CLIENTS * REQUESTS
+    crossed = f"of {told.statuses.total():,} answers" + "".join(f"; {each}" for each in told.crossed[:3])
+    return [
+        at_most(f"framing: answers that are another client's, {way}", len(told.crossed), 0, "", crossed),
+        at_most(f"framing: requests without an answer, {way}", told.lost, 0),
+        at_most(f"framing: counted but not sent, {way}", abs(counted - sent), 0, "", f"{sent:,} sent"),
+    ]
+
+
+def _counted(system: System) -> float:
+    return sum(float(value) for value in COUNT.findall(metrics(system.url)))
+
+
+def _smuggled(system: System) -> Check:
+    """Lines of the log about requests that stood in bodies."""
+    time.sleep(FLUSH_SECONDS)
+    assert system.gateway
+    found = system.gateway.log.read_text(errors="replace").count(f'"{smuggling.SMUGGLED.decode()}')
+    return at_most("framing: logged requests that stood in bodies", found, 0)
+
+
+def _memory(system: System) -> list[Check]:
+    with _stopped(system.predictors["staging"]):
+        behind = _growth(system, [MAIL + TINY * (PIPELINED_BYTES // len(TINY) // PIPELINING)] * PIPELINING)
+    heads = _growth(system, [HEAD] * HEADS)
+    mebi = 1 << 20
+    limit = GROWTH_BYTES / mebi
+    return [
+        at_most(
+            "framing: memory for requests behind one that waits",
+            behind / mebi,
+            limit,
+            "MiB",
+            f"{PIPELINING} connections, {PIPELINED_BYTES / mebi:.0f} MiB",
+        ),
+        at_most("framing: memory for heads of 12,000 headers", heads / mebi, limit, "MiB", f"{HEADS} connections"),
+    ]
+
+
+@contextmanager
+def _stopped(server: Server) -> Iterator[None]:
+    """Stop a process for as long as the context is open."""
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+
+
+def _growth(system: System, sent: Sequence[bytes]) -> int:
+    """Open a connection for each, send as much of it as is taken, and return by how much the gateway's memory grew."""
+    assert system.gateway
+    before = most = resident_bytes(system.gateway.pid)
+    at = urlsplit(system.url)
+    assert at.hostname and at.port
+    sockets = [socket.create_connection((at.hostname, at.port)) for _ in sent]
+    left = [memoryview(each) for each in sent]
+    end = time.monotonic() + LOOK_SECONDS
+    for sock in sockets:
+        sock.setblocking(False)
+    while time.monotonic() < end:
+        for n, sock in enumerate(sockets):
+            # What is full is tried again, what has ended is over.
+            with suppress(OSError):
+                left[n] = left[n][sock.send(left[n]) :] if left[n] else left[n]
+        most = max(most, resident_bytes(system.gateway.pid))
+        time.sleep(0.01)
+    for sock in sockets:
+        sock.close()
+    return most - before
