@@ -202,6 +202,27 @@ async def test_a_look_at_many_connections_leaves_turns_to_others(monkeypatch: py
     assert most == SWEPT_IN_A_TURN
 
 
+async def test_a_server_that_stood_still_reads_before_it_ends_slow_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Looked:
+        def sweep(self, now: float) -> None:
+            nonlocal looks
+            looks += 1
+
+    looks, now = 0, 0.0
+    monkeypatch.setattr("gateway.server.SWEEP_SECONDS", 0)
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+    server = Server(uvicorn.Config(ok), 0)
+    server.server_state.connections = {Looked()}  # type: ignore[misc]
+    sweeping = asyncio.create_task(server._sweep())
+    seen = []
+    for pause in (0, 0, 12, 12, 12, 0):
+        now += pause
+        await asyncio.sleep(0)
+        seen.append(looks)
+    sweeping.cancel()
+    assert seen == [0, 1, 1, 2, 2, 3], "after a pause one look is left out, never two"
+
+
 async def answer_to(port: int, *pieces: bytes) -> str:
     """All that the server says, in small letters, until it closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

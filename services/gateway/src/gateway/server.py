@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 
 from gateway import metrics
+from gateway.pauses import LATE_SECONDS
 
 log = logging.getLogger("gateway")
 
@@ -59,9 +60,15 @@ class Server(uvicorn.Server):
             await self._sweeping
 
     async def _sweep(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop, waits_once = asyncio.get_running_loop(), True
         while True:
+            due = loop.time() + SWEEP_SECONDS
             await asyncio.sleep(SWEEP_SECONDS)
+            if waits_once and loop.time() - due > LATE_SECONDS:
+                # This process stood still: what clients sent meanwhile is not read yet, and they are not slow.
+                waits_once = False
+                continue
+            waits_once = True
             for n, connection in enumerate(list(self.server_state.connections), 1):
                 self._look_at(connection, loop.time())
                 if n % SWEPT_IN_A_TURN == 0:
