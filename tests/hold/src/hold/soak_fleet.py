@@ -197,7 +197,7 @@ class Fleet:
         address = ADDRESSES[0 if target.tier == "gateway" else target.replica]
         port = self._ports[_key(target)]
         ready = "/ready" if target.tier == "gateway" else MODEL_READY
-        settings = own | self._settings(target) | {"HOLD_ADDRESS": address, "PORT": str(port), "HTTP_PORT": str(port)}
+        settings = own | self._settings(target) | {"HTTP_HOST": address, "PORT": str(port), "HTTP_PORT": str(port)}
         self.running[target] = self.servers.start(name, command, port, settings, ready, address)
 
     def _settings(self, target: Target) -> dict[str, str]:

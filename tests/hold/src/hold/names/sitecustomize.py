@@ -1,7 +1,6 @@
 """Put on a service's PYTHONPATH, this is its name server: names ending in `.test` are looked up in the file HOLD_NAMES.
 
-The file holds JSON, name -> list of addresses, or "fail" or "hang". HOLD_ADDRESS, where it is set, is the address that
-the process listens on. Everything else of the process is its own.
+The file holds JSON, name -> list of addresses, or "fail" or "hang". Everything else of the process is its own.
 """
 
 import asyncio
@@ -46,18 +45,4 @@ def replace() -> None:
     _sockets.getaddrinfo = getaddrinfo  # type: ignore[assignment]
 
 
-def listen(address: str) -> None:
-    """Have uvicorn listen on one address: two replicas on one machine share a port, as pods do."""
-    import uvicorn
-
-    own: Any = uvicorn.Config.__init__
-
-    def init(self: uvicorn.Config, *args: Any, **kwargs: Any) -> None:
-        own(self, *args, **{**kwargs, "host": address})
-
-    uvicorn.Config.__init__ = init  # type: ignore[method-assign]
-
-
 replace()
-if "HOLD_ADDRESS" in os.environ:
-    listen(os.environ["HOLD_ADDRESS"])
