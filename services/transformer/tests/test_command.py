@@ -19,6 +19,7 @@ GOOD = {"ENVIRONMENT": "staging", "PREDICTOR_URL": "http://x"}
         (GOOD | {"ENVIRONMENT": "a/b"}, "ENVIRONMENT: String should match pattern"),
         (GOOD | {"INFERENCE_LOG_URI": "gs://x"}, "'gs://x' is no place for files; expected file:///folder or s3://"),
         (GOOD | {"INFERENCE_LOG_FLUSH_SECONDS": "0"}, "INFERENCE_LOG_FLUSH_SECONDS: Input should be greater than 0"),
+        (GOOD | {"INFERENCE_LOG_FLUSH_ROWS": "500001"}, "INFERENCE_LOG_FLUSH_ROWS: Input should be less than or equal"),
         (GOOD | {"INFERENCE_LOG_BUFFER_ROWS": "9"}, "INFERENCE_LOG_BUFFER_ROWS (9) must be at least twice"),
     ],
 )

@@ -6,6 +6,7 @@ from pydantic import Field, HttpUrl, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 from inferencelog import ENVIRONMENT_PATTERN, Limits, LogError, open_store
+from inferencelog.bounded import FILE_ROWS
 
 DEFAULTS = Limits()
 
@@ -29,7 +30,7 @@ class Settings(BaseSettings):
     inference_log_uri: str = ""
     """`file:///folder` or `s3://bucket/prefix`; empty for no log."""
     inference_log_flush_seconds: Annotated[float, Field(gt=0)] = DEFAULTS.flush_seconds
-    inference_log_flush_rows: Annotated[int, Field(ge=1)] = DEFAULTS.flush_rows
+    inference_log_flush_rows: Annotated[int, Field(ge=1, le=FILE_ROWS // 2)] = DEFAULTS.flush_rows
     inference_log_buffer_rows: Annotated[int, Field(ge=2)] = DEFAULTS.buffer_rows
     """What may wait while the store is away, about 0.4 kB a row; beyond it the oldest rows are dropped."""
     inference_log_close_seconds: Annotated[float, Field(ge=0)] = 10.0
