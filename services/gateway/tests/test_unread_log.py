@@ -14,9 +14,12 @@ from contextlib import contextmanager
 import pytest
 
 SECONDS = 60
-REQUESTS = 5_000
+REQUESTS = 6_000
 """Their lines are more than may wait."""
 PIPELINED = 50
+BODY = b'{"email_content": "x"}'
+HEAD = b"POST /api/v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nX-Request-ID: " % len(BODY)
+"""Of a request whose transformer is away: of such answers each has a line."""
 MEBIBYTE = 1024 * 1024
 
 
@@ -40,12 +43,8 @@ def gateway(stdout: int) -> Iterator[tuple[subprocess.Popen[bytes], http.client.
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environ = {
-        **os.environ,
-        "PORT": str(port),
-        "HOST": "127.0.0.1",
-        "ENVIRONMENTS": '{"staging": "http://127.0.0.1:9"}',
-    }
+    own = {"PORT": str(port), "HOST": "127.0.0.1", "ENVIRONMENTS": '{"staging": "http://127.0.0.1:9"}'}
+    environ = {**os.environ, **own, "MAX_CONNECTION_SECONDS": "600"}
     process = subprocess.Popen([sys.executable, "-m", "gateway"], env=environ, stdout=stdout, stderr=subprocess.STDOUT)
     os.close(stdout)
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
@@ -71,18 +70,16 @@ def wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
     pytest.fail("the gateway does not listen")
 
 
-def send(client: http.client.HTTPConnection, first: int = 0) -> None:
+def send(client: http.client.HTTPConnection, requests: int = REQUESTS) -> None:
     """Send requests whose ids are numbers, and have them all answered."""
     with socket.create_connection((client.host, client.port), SECONDS) as connection:
-        for begin in range(first, first + REQUESTS, PIPELINED):
-            heads = [
-                b"GET /%b HTTP/1.1\r\nHost: x\r\nX-Request-ID: %0128d\r\n\r\n" % (b"x" * 200, begin + n)
-                for n in range(PIPELINED)
-            ]
-            connection.sendall(b"".join(heads))
+        for begin in range(0, requests, PIPELINED):
+            numbers = range(begin, begin + PIPELINED)
+            connection.sendall(b"".join(b"%b%0128d\r\n\r\n%b" % (HEAD, n, BODY) for n in numbers))
             answers = b""
-            while answers.count(b"HTTP/1.1 404") < PIPELINED or not answers.endswith(b"}"):
-                answers += connection.recv(1 << 20)
+            while answers.count(b"HTTP/1.1 50") < PIPELINED or not answers.endswith(b"}"):
+                answers += (piece := connection.recv(1 << 20))
+                assert piece, answers[-300:]
 
 
 def ask(client: http.client.HTTPConnection, path: str, **headers: str) -> str:
@@ -102,16 +99,18 @@ def resident(process: subprocess.Popen[bytes]) -> int:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
-@pytest.mark.parametrize("output", [unread, gone, full])
-def test_serving_goes_on_memory_is_bounded_and_sigterm_ends_it(output: Callable[[], tuple[int, int | None]]) -> None:
+@pytest.mark.parametrize(("output", "requests"), [(unread, REQUESTS), (gone, 500), (full, 500)])
+def test_serving_goes_on_memory_is_bounded_and_sigterm_ends_it(
+    output: Callable[[], tuple[int, int | None]], requests: int
+) -> None:
     stdout, reader = output()
     with gateway(stdout) as (process, client):
-        send(client)
+        send(client, 200)
         before = resident(process)
-        send(client)
+        send(client, requests)
         assert json.loads(ask(client, "/health")) == {"status": "alive"}
-        assert dropped(client) > REQUESTS / 10
-        assert resident(process) - before < 12 * MEBIBYTE
+        assert dropped(client) > 100
+        assert resident(process) - before < 10 * MEBIBYTE
         process.send_signal(signal.SIGTERM)
         assert process.wait(SECONDS) == -signal.SIGTERM
     if reader is not None:
@@ -128,10 +127,11 @@ def test_once_it_is_read_again_every_request_has_a_line_or_is_counted() -> None:
             line = json.loads(log.readline())
             told = line.get("lines", 0)
             seen += [int(line["request_id"])] if "request_id" in line else []
-        assert (told, len(seen) + lost) == (lost, REQUESTS)
+        assert told == lost >= REQUESTS - len(seen)
         assert seen == list(range(len(seen)))
         ask(client, "/after", **{"X-Request-ID": "after"})
-        assert json.loads(log.readline())["request_id"] == "after"
+        while json.loads(log.readline()).get("request_id") != "after":
+            pass
         process.send_signal(signal.SIGTERM)
         *_, last = [json.loads(line) for line in log]
         assert last["message"].startswith("Finished server process")

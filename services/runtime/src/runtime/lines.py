@@ -63,7 +63,8 @@ class Lines:
             if self._full or self._bytes > QUEUED_BYTES:
                 self._overflow()
                 return
-            self._queue.append(line)
+            # A copy: what a JSON encoder returns may keep a buffer of 4 kB.
+            self._queue.append(bytes(memoryview(line)))
             self._bytes += len(line) + LINE_BYTES
             if not self._busy:
                 self._wake()

@@ -19,6 +19,7 @@ PARTS = {
     "input": "hold.bad_input",
     "framing": "hold.framing",
     "soak": "hold.soak",
+    "logging": "hold.unread_log",
 }
 """Name of a part -> the module whose `run` it is."""
 
