@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -126,5 +127,15 @@ def test_progress_is_no_part_of_what_a_target_prints(target: str) -> None:
     stale = [f"--what-if={path}" for path in ("services/release/uv.lock", "services/trainer/uv.lock")]
     command = ["make", "--dry-run", "--no-print-directory", *stale, target]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "setup/once.py make" in done.stdout
     progress = [line for line in done.stdout.splitlines() if "==>" in line]
-    assert progress and all(">&2" in line for line in progress), progress
+    assert all(">&2" in line for line in progress), progress
+
+
+def test_setting_up_says_so_on_standard_error(tmp_path: Path) -> None:
+    once = [sys.executable, "-E", str(ROOT / "setup" / "once.py"), "make"]
+    command = [*once, "--stamp", "stamp", "--what", "a file", "--makes", "made", "--", "touch", "made"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert (tmp_path / "made").exists()
+    assert done.stdout == ""
+    assert "a file" in done.stderr
