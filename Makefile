@@ -36,7 +36,9 @@ endif
 
 # Requests to this machine go through no proxy.
 comma := ,
-LOOPBACK := $(if $(NO_PROXY),$(NO_PROXY)$(comma))$(if $(no_proxy),$(no_proxy)$(comma))127.0.0.1,localhost,::1
+space := $(subst ,, )
+# Each once: a make within make adds nothing.
+LOOPBACK := $(subst $(space),$(comma),$(sort $(subst $(comma), ,$(NO_PROXY) $(no_proxy) 127.0.0.1 localhost ::1)))
 override NO_PROXY := $(LOOPBACK)
 override no_proxy := $(LOOPBACK)
 export NO_PROXY no_proxy

@@ -203,7 +203,7 @@ def test_a_home_that_is_not_there_is_replaced_by_one_among_the_tools(checkout: C
         "--eval", "show:; @echo $$HOME $$TMPDIR $$no_proxy", "show", HOME="/nowhere", TMPDIR="/nowhere"
     )
     scratch = checkout.folder / ".tools" / "scratch"
-    assert said.strip() == f"{scratch} {scratch} 127.0.0.1,localhost,::1"
+    assert said.strip() == f"{scratch} {scratch} 127.0.0.1,::1,localhost"
     assert scratch.is_dir()
 
 
