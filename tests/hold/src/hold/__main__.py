@@ -27,7 +27,7 @@ PARTS = {
 def main() -> None:
     """Run the parts, print what they found as a table and write it as JSON; exit 1 when something falls short."""
     options = _options()
-    scratch = options.out.parent / "hold"
+    scratch = options.out.parent.resolve() / "hold"
     shutil.rmtree(scratch, ignore_errors=True)
     plan = Plan(
         model=options.model.resolve(),
