@@ -209,3 +209,19 @@ async def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     await asyncio.sleep(0.15)
     lines = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
     return [line for line in lines if line["logger"] == "gateway.access"]
+
+
+async def test_a_probe_does_not_wait_behind_a_flood_from_another_address(app: GatewayApp) -> None:
+    async def asked(address: str) -> str:
+        transport = httpx.ASGITransport(app, client=(address, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://gw") as client:
+            assert (await client.get("/health")).status_code == 200
+        answered.append(address)
+        return address
+
+    answered: list[str] = []
+    flood = [asyncio.create_task(asked("192.0.2.1")) for _ in range(200)]
+    await asyncio.sleep(0)
+    assert await asked("192.0.2.2") == "192.0.2.2"
+    assert len(answered) < 100
+    await asyncio.gather(*flood)

@@ -75,8 +75,8 @@ async def test_who_no_longer_waits_takes_no_room() -> None:
 
 
 async def test_refusals_are_paced_and_failures_behind_are_not() -> None:
-    refusals = [overloaded("staging"), Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", "no key")]
-    for problem, most in [*((each, 1) for each in refusals), (upstream_down("staging", "gone"), 20)]:
+    paced = Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", "no key")
+    for problem, most in [(paced, 1), (overloaded("staging"), 20), (upstream_down("staging", "gone"), 20)]:
         turns = Turns(1)
         tasks = [asyncio.create_task(turns.refused(problem)) for _ in range(20)]
         await asyncio.sleep(0)

@@ -24,8 +24,8 @@ UNCOUNTED = frozenset({"/health", "/ready", "/metrics"})
 """Paths that are in no metric: they would be most of what it counts."""
 LIGHT_BYTES = 64 * 1024
 """Bytes of an answer that weigh as much as the request itself."""
-FRAMEWORK_WEIGHT = 4
-"""Weight of a request that the framework answers."""
+FRAMEWORK_WEIGHT = 8
+"""Weight of a request that the framework answers, explain above all, which costs the hops behind as much again."""
 LARGEST_BYTES = 4 * 1024 * 1024
 """Bytes of the largest page that is kept."""
 
@@ -89,7 +89,8 @@ class SidePath:
         match = self._match(scope)
         handler = NO_HANDLER if match is Match.NONE else scope["path"]
         page = self._pages.get(scope["path"]) if scope["method"] == "GET" else None
-        await self._turns.next(handler, self._weight(scope, page, match))
+        # By address too: a flood from elsewhere must not keep a probe of the kubelet waiting.
+        await self._turns.next(f"{handler} {_address(scope)}", self._weight(scope, page, match))
         if page is not None:
             status = await page.send(scope, send)
         else:
@@ -157,3 +158,8 @@ class SidePath:
 
 def _problem(scope: Scope, status: HTTPStatus, headers: dict[str, str] | None = None) -> Response:
     return Problem(status, "http", status.phrase, headers).response(Request(scope))
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""

@@ -9,7 +9,7 @@ import asyncio
 from collections import OrderedDict, deque
 from http import HTTPStatus
 
-from gateway.problems import OVERLOADED, Problem
+from gateway.problems import Problem
 
 REFUSED = "refused"
 """The kind of work that refuses a request."""
@@ -33,7 +33,7 @@ class Turns:
         """Return at once while this turn has room and nobody waits, else in a turn to come.
 
         Args:
-            kind: One of few; each has a queue of its own.
+            kind: Each has a queue of its own, for as long as somebody waits in it.
             weight: Of the work that follows; heavier work than a turn takes has a turn to itself.
         """
         if not self._taken:
@@ -46,8 +46,11 @@ class Turns:
         await going_on
 
     async def refused(self, problem: Problem) -> None:
-        """Wait for a turn to tell of a problem; what failed behind the gateway has waited already."""
-        if problem.status < HTTPStatus.INTERNAL_SERVER_ERROR or problem.kind == OVERLOADED:
+        """Wait for a turn to tell a client what it did wrong.
+
+        What failed behind the gateway has waited already, and a crowd that finds no room must learn so at once.
+        """
+        if problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             await self.next(REFUSED)
 
     def _next_turn(self) -> None:

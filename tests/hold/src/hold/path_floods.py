@@ -34,6 +34,10 @@ RATE = 100
 """Mails a second of the bystander."""
 SHARE_OF_SECONDS = 1 / 15
 """Of the run's seconds, what each look at the bystander takes: 4 s of 60."""
+BEGINNING_SECONDS = 1.0
+"""Seconds in which a flood opens its connections: a figure of its own, apart from what it does once it flows."""
+BEGINNING_MS = 250
+"""Milliseconds that mail may take meanwhile."""
 LIKE_BEFORE_MS = 100
 """An answer within this is one of an idle system."""
 PREDICT = "/api/v1/predict"
@@ -80,6 +84,8 @@ class Seen:
 
     ratios: list[float] = field(default_factory=list)
     beside: list[float] = field(default_factory=list)
+    beginning: list[float] = field(default_factory=list)
+    """The bystander's p99 while the flood begins."""
     answers: Steady = field(default_factory=Steady)
     flooded: int = 0
 
@@ -107,15 +113,17 @@ def _rounds(url: str, bodies: list[bytes], seconds: float) -> dict[str, Seen]:
         for path in PATHS:
             without = asyncio.run(_beside(url, bodies, seconds))
             with wrk_of(url, path, CONNECTIONS, 600) as answered:
+                beginning = asyncio.run(_beside(url, bodies, BEGINNING_SECONDS))
                 beside = asyncio.run(_beside(url, bodies, seconds))
             found = seen[path.name]
             found.ratios.append(beside.p99_ms(200) / without.p99_ms(200))
             found.beside.append(beside.p99_ms(200))
-            found.answers.answers += beside.answers
+            found.beginning.append(beginning.p99_ms(200))
+            found.answers.answers += beginning.answers + beside.answers
             found.flooded += answered[0]
             say(
                 f"round {n + 1}: {path.name}: p99 {without.p99_ms(200):.1f} ms, beside {answered[0]:,} requests of the"
-                f" flood {beside.p99_ms(200):.1f} ms; {beside.told()}"
+                f" flood {beside.p99_ms(200):.1f} ms, as it began {beginning.p99_ms(200):.1f} ms; {beside.told()}"
             )
     return seen
 
@@ -136,8 +144,11 @@ def _judged(seen: dict[str, Seen]) -> list[Check]:
     failed = sum(found.answers.failed(200) for found in seen.values())
     mails = sum(len(found.answers.answers) for found in seen.values())
     least = min(seen, key=lambda name: seen[name].flooded)
+    worst = max(seen, key=lambda name: statistics.median(seen[name].beginning))
+    beginning = statistics.median(seen[worst].beginning)
     return [
         *checks,
+        at_most("floods: mail's p99 while a flood begins", beginning, BEGINNING_MS, "ms", f"{worst}, the worst"),
         at_most("floods: mails that failed beside a flood", failed, 0, note=f"of {mails:,}"),
         at_least("floods: requests of the smallest flood", seen[least].flooded, 1_000, note=least),
     ]
