@@ -1,16 +1,21 @@
 """What is read in pieces is what the parser reads in one go, and no piece is large."""
 
+import asyncio
 import json
 import random
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from bombs import MANY, MIB, ONE, Bomb
+from starlette.requests import Request
 
 from gateway import large_body, requests
 from gateway.large_body import PIECE_BYTES, Mails, _Reader
 from gateway.problems import Problem
 from gateway.requests import BatchPredictRequest, PredictRequest
+from gateway.settings import Settings
+from gateway.turns import Turns
 
 SIZE = 2 * MIB
 MODELS = {"email_content": (PredictRequest, None), "emails": (BatchPredictRequest, 20)}
@@ -187,3 +192,22 @@ def test_a_bomb_is_refused_whichever_way_it_is_read(name: str) -> None:
         in_one_go, in_pieces = outcome(whole, body, name), outcome(pieced, body, name)
         if in_one_go != in_pieces:
             assert key in ("same field", "same field, many"), (key, in_one_go, in_pieces)
+
+
+async def test_pieces_of_a_large_body_arrive_in_turns() -> None:
+    received = 0
+
+    async def receive() -> dict[str, Any]:
+        nonlocal received
+        received += 1
+        return {"type": "http.request", "body": b" " * requests.INLINE_BYTES, "more_body": received < 20}
+
+    request = Request({"type": "http", "headers": [], "state": {}}, receive)
+    settings = Settings(environments={"staging": "http://127.0.0.1:1"})  # type: ignore[dict-item]
+    turns = Turns(1, pause_seconds=3600)
+    reading = asyncio.create_task(requests.read_body(request, settings, requests.Arriving("staging", 2**30), turns))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    # The first two without a turn, one with it, and the next waits.
+    assert received == 3
+    reading.cancel()

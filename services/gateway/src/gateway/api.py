@@ -28,6 +28,8 @@ PREDICT_PATH = f"{PREFIX}/predict"
 BATCH_PREDICT_PATH = f"{PREFIX}/batch-predict"
 BYTES_OF_A_MAIL = 64 * 1024
 """Bytes of a body that count as a mail against a key's rate, where the body holds fewer mails."""
+PIECE_PAUSE_SECONDS = 0.001
+"""Seconds between two pieces of large bodies, of all together: in between, the event loop is for others."""
 
 
 class Prediction(StrEnum):
@@ -91,7 +93,7 @@ class Api:
         self._access = access
         self._environments = environments
         self._known = list(settings.environments)
-        self._pieces = Turns(1)
+        self._pieces = Turns(1, PIECE_PAUSE_SECONDS)
         self._arriving = {name: Arriving(name, settings.max_arriving_bytes) for name in self._known}
 
     def router(self) -> APIRouter:
@@ -199,7 +201,7 @@ class Api:
         Raises:
             Problem: As `read_body` and `read_mails`, or the key is in debt by requests beside it (429).
         """
-        body = await read_body(request, self._settings, self._arriving[environment.environment])
+        body = await read_body(request, self._settings, self._arriving[environment.environment], self._pieces)
         paid = max(1, math.ceil(len(body) / BYTES_OF_A_MAIL))
         if self._access and paid > 1:
             self._access.charge(request, paid - 1)

@@ -66,8 +66,10 @@ Buffer = TypeVar("Buffer", bytes, bytearray)
 
 INLINE_BYTES = 32 * 1024
 """Bytes of the largest body that is read in one go: a millisecond of work whatever it holds."""
-READ_SECONDS = 0.001
+READ_SECONDS = 0.0005
 """Seconds for which a large body is read in one turn of the event loop, and the last piece that begins within them."""
+LARGE = "large body"
+"""The kind of turn that a piece of a large body waits for."""
 BODY_LATE = "body_late"
 """In a request's state, set by the server: its body has taken too long."""
 
@@ -99,8 +101,8 @@ class Arriving:
         self._size -= size
 
 
-async def read_body(request: Request, settings: Settings, arriving: Arriving) -> bytes | bytearray:
-    """The request's body.
+async def read_body(request: Request, settings: Settings, arriving: Arriving, turns: Turns) -> bytes | bytearray:
+    """The request's body; a large one arrives in pieces, each of which waits for its turn.
 
     Raises:
         Problem: It is encoded (415), announces or sends more than `MAX_BODY_BYTES` (413), takes longer than
@@ -127,6 +129,8 @@ async def read_body(request: Request, settings: Settings, arriving: Arriving) ->
             _within(chunks, limit)
             if not message.get("more_body", False):
                 return chunks
+            if len(chunks) > INLINE_BYTES:
+                await turns.next(LARGE)
             message = await request.receive()
     finally:
         arriving.remove(len(chunks))
@@ -158,7 +162,7 @@ async def read_mails(model: type[Body], body: bytes | bytearray, settings: Setti
 
 async def _in_turns(pieces: large_body.Pieces, turns: Turns) -> Mails:
     while True:
-        await turns.next("body")
+        await turns.next(LARGE)
         until = perf_counter() + READ_SECONDS
         try:
             next(pieces)
