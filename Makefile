@@ -212,7 +212,7 @@ bench: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(
 	@$(MAKE) --no-print-directory bench-shadow BENCH_SHADOW="--loads full"
 
 .PHONY: hold
-hold: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(call ready,tests/hold) $(BUILD)/model ## Overload, faults, bad input and a soak against the real processes, as checks (an hour; HOLD="--parts faults" for some; needs wrk)
+hold: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(call ready,tests/hold) $(BUILD)/model ## Overload, faults, bad input and a soak against the real processes, as checks (75 minutes; HOLD="--parts faults" for some; needs wrk)
 	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/hold/.venv/bin/python -m hold --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/hold.json $(HOLD)
 
 .PHONY: bench-tracing
