@@ -1,6 +1,7 @@
 """The greeting says what it can, whatever the gateway answers: it never ends in a traceback."""
 
 import json
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -109,6 +110,15 @@ def test_the_page_and_the_description_are_named(gateway: Gateway, corpus: Make) 
     assert f"  {gateway.url}/docs in a browser: the API" in text
     assert "open http" not in text, "a command that only one system has"
     assert "API_KEY" not in text
+
+
+def test_the_command_for_a_file_keeps_every_byte(gateway: Gateway, corpus: Make) -> None:
+    folder = corpus("ham", "spam")
+    mail = bytes(range(256)) + b"\r\n\r\n"
+    (folder / "spam" / "2.txt").write_bytes(mail)
+    (line,) = (line for line in greeting(gateway.url, folder).splitlines() if "PYTHONIOENCODING" in line)
+    made = subprocess.run(["bash", "-c", line.partition("|")[0]], capture_output=True, check=True)
+    assert json.loads(made.stdout)["email_content"].encode("latin-1") == mail
 
 
 def test_a_page_that_is_switched_off_is_not_named(gateway: Gateway, corpus: Make) -> None:

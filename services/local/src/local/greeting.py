@@ -152,7 +152,9 @@ def _get(request: str | urllib.request.Request) -> dict[str, Any]:
 def _commands(base: str, spam: MailFile | None, with_keys: bool) -> list[str]:
     body = """-d '{"email_content": "Subject: Lunch\\n\\nSee you at ten."}'"""
     emails = """-d '{"emails": ["See you at ten.", "You have won $1,000,000!!!"]}'"""
-    raw = """python3 -c 'import json; print(json.dumps({"email_content": open(0, encoding="latin-1").read()}))'"""
+    # Byte for byte: a file that is opened as text would have its CRLF turned into LF.
+    code = "import json, sys; print(json.dumps(dict(email_content=sys.stdin.read())))"
+    raw = f"PYTHONIOENCODING=latin-1 python3 -c '{code}'"
     key = ' -H "Authorization: Bearer $API_KEY"' if with_keys else ""
     first = ["API keys are on; with yours in the variable API_KEY try"] if with_keys else ["Try"]
     return [
