@@ -4,23 +4,19 @@ One client sends them as fast as they are answered, over a few connections. What
 with what it is without, in rounds of which the median counts.
 """
 
-import asyncio
 import json
-import statistics
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bench import corpus, cpu
 from bench.servers import Servers
+from hold.beside import Beside, checks, look
 from hold.check import Check, at_least, at_most
 from hold.part import Plan, say
 from hold.path_floods import Target, wrk_of
-from hold.steady import Steady, steadily
 from hold.system import System
 
 ROUNDS = 5
 CONNECTIONS = 4
-RATE = 100
-"""Mails a second of the bystander."""
 SHARE_OF_SECONDS = 1 / 20
 """Of the run's seconds, what each look at the bystander takes: 3 s of 60."""
 MIB = 1024 * 1024
@@ -42,12 +38,9 @@ BOMBS: dict[str, tuple[str, bytes, bytes, bytes]] = {
 
 
 @dataclass
-class Seen:
-    """Of one bomb: the bystander's p99 beside it over that without, what became of its mail, and the gateway's CPU."""
+class Seen(Beside):
+    """Mail beside one bomb, and the gateway's CPU."""
 
-    ratios: list[float] = field(default_factory=list)
-    beside: list[float] = field(default_factory=list)
-    answers: Steady = field(default_factory=Steady)
     sent: int = 0
     seconds: float = 0.0
 
@@ -78,19 +71,17 @@ def run(plan: Plan) -> list[Check]:
 def _rounds(system: System, bodies: list[bytes], targets: dict[str, Target], seconds: float) -> dict[str, Seen]:
     assert system.gateway is not None
     pids = [system.gateway.pid]
-    asyncio.run(_beside(system.url, bodies, 2))
+    look(system.url, bodies, 2)
     seen = {name: Seen() for name in targets}
     for n in range(ROUNDS):
         for name, target in targets.items():
-            without = asyncio.run(_beside(system.url, bodies, seconds))
+            without = look(system.url, bodies, seconds)
             before = cpu.seconds(pids)
             with wrk_of(system.url, target, CONNECTIONS, 600) as answered:
-                beside = asyncio.run(_beside(system.url, bodies, seconds))
+                beside = look(system.url, bodies, seconds)
             found = seen[name]
             found.seconds += cpu.seconds(pids) - before
-            found.ratios.append(beside.p99_ms(200) / without.p99_ms(200))
-            found.beside.append(beside.p99_ms(200))
-            found.answers.answers += beside.answers
+            found.note(without, beside)
             found.sent += answered[0]
             say(
                 f"round {n + 1}: {name}: p99 {without.p99_ms(200):.1f} ms, beside {answered[0]:,} bombs"
@@ -99,26 +90,11 @@ def _rounds(system: System, bodies: list[bytes], targets: dict[str, Target], sec
     return seen
 
 
-async def _beside(url: str, bodies: list[bytes], seconds: float) -> Steady:
-    async with steadily(url, "production", bodies, RATE) as seen:
-        await asyncio.sleep(seconds)
-    return seen
-
-
 def _judged(seen: dict[str, Seen]) -> list[Check]:
-    checks = []
-    for name, found in seen.items():
-        note = f"median of {len(found.ratios)}; {statistics.median(found.beside):.1f} ms"
-        checks.append(
-            at_most(f"bombs: {name}: mail's p99 over that without", statistics.median(found.ratios), 2, "x", note)
-        )
-    failed = sum(found.answers.failed(200) for found in seen.values())
-    mails = sum(len(found.answers.answers) for found in seen.values())
     worst = max(seen, key=lambda name: seen[name].milliseconds_a_mib)
     fewest = min(seen, key=lambda name: seen[name].sent)
     return [
-        *checks,
-        at_most("bombs: mails that failed beside them", failed, 0, note=f"of {mails:,}"),
+        *checks("bombs", seen),
         at_most("bombs: CPU of the gateway, mail included", seen[worst].milliseconds_a_mib, 20, "ms/MiB", worst),
         at_least("bombs: sent, of the fewest", seen[fewest].sent, 5, "bombs", fewest),
     ]

@@ -20,18 +20,17 @@ import aiohttp
 
 from bench import corpus, wrk
 from bench.servers import Servers
+from hold.beside import Beside, checks, look
 from hold.check import Check, at_least, at_most
 from hold.flood import NICENESS
 from hold.part import Plan, say
-from hold.steady import Steady, sender, steadily
+from hold.steady import sender
 from hold.system import ENVIRONMENTS, System
 
 SCRIPT = Path(__file__).with_name("path_flood.lua")
 ROUNDS = 5
 CONNECTIONS = 512
 RECOVERY_CONNECTIONS, RECOVERY_SECONDS = 800, 5.0
-RATE = 100
-"""Mails a second of the bystander."""
 SHARE_OF_SECONDS = 1 / 15
 """Of the run's seconds, what each look at the bystander takes: 4 s of 60."""
 BEGINNING_SECONDS = 1.0
@@ -79,14 +78,11 @@ PATHS = (
 
 
 @dataclass
-class Seen:
-    """Of one path: the bystander's p99 beside the flood over that without, and what became of its mail."""
+class Seen(Beside):
+    """Mail beside a flood of one path."""
 
-    ratios: list[float] = field(default_factory=list)
-    beside: list[float] = field(default_factory=list)
     beginning: list[float] = field(default_factory=list)
     """The bystander's p99 while the flood begins."""
-    answers: Steady = field(default_factory=Steady)
     flooded: int = 0
 
 
@@ -99,27 +95,26 @@ def run(plan: Plan) -> list[Check]:
         system.start({"API_KEYS_FILE": str(_keys(folder))})
         servers.wait_ready()
         with wrk_of(system.url, PATHS[0], CONNECTIONS, 60):
-            asyncio.run(_beside(system.url, bodies, 2))
+            look(system.url, bodies, 2, "bystander")
         seen = _rounds(system.url, bodies, plan.seconds * SHARE_OF_SECONDS)
         servers.check()
-        checks = [*_judged(seen), *_recovered(system.url, bodies)]
+        found = [*_judged(seen), *_recovered(system.url, bodies)]
         servers.check()
-        return checks
+        return found
 
 
 def _rounds(url: str, bodies: list[bytes], seconds: float) -> dict[str, Seen]:
     seen = {path.name: Seen() for path in PATHS}
     for n in range(ROUNDS):
         for path in PATHS:
-            without = asyncio.run(_beside(url, bodies, seconds))
+            without = look(url, bodies, seconds, "bystander")
             with wrk_of(url, path, CONNECTIONS, 600) as answered:
-                beginning = asyncio.run(_beside(url, bodies, BEGINNING_SECONDS))
-                beside = asyncio.run(_beside(url, bodies, seconds))
+                beginning = look(url, bodies, BEGINNING_SECONDS, "bystander")
+                beside = look(url, bodies, seconds, "bystander")
             found = seen[path.name]
-            found.ratios.append(beside.p99_ms(200) / without.p99_ms(200))
-            found.beside.append(beside.p99_ms(200))
+            found.note(without, beside)
             found.beginning.append(beginning.p99_ms(200))
-            found.answers.answers += beginning.answers + beside.answers
+            found.answers.answers += beginning.answers
             found.flooded += answered[0]
             say(
                 f"round {n + 1}: {path.name}: p99 {without.p99_ms(200):.1f} ms, beside {answered[0]:,} requests of the"
@@ -128,28 +123,13 @@ def _rounds(url: str, bodies: list[bytes], seconds: float) -> dict[str, Seen]:
     return seen
 
 
-async def _beside(url: str, bodies: list[bytes], seconds: float) -> Steady:
-    async with steadily(url, "production", bodies, RATE, "bystander") as seen:
-        await asyncio.sleep(seconds)
-    return seen
-
-
 def _judged(seen: dict[str, Seen]) -> list[Check]:
-    checks = []
-    for name, found in seen.items():
-        note = f"median of {len(found.ratios)}; {statistics.median(found.beside):.1f} ms"
-        checks.append(
-            at_most(f"floods: {name}: mail's p99 over that without", statistics.median(found.ratios), 2, "x", note)
-        )
-    failed = sum(found.answers.failed(200) for found in seen.values())
-    mails = sum(len(found.answers.answers) for found in seen.values())
     least = min(seen, key=lambda name: seen[name].flooded)
     worst = max(seen, key=lambda name: statistics.median(seen[name].beginning))
     beginning = statistics.median(seen[worst].beginning)
     return [
-        *checks,
+        *checks("floods", seen),
         at_most("floods: mail's p99 while a flood begins", beginning, BEGINNING_MS, "ms", f"{worst}, the worst"),
-        at_most("floods: mails that failed beside a flood", failed, 0, note=f"of {mails:,}"),
         at_least("floods: requests of the smallest flood", seen[least].flooded, 1_000, note=least),
     ]
 
@@ -157,7 +137,7 @@ def _judged(seen: dict[str, Seen]) -> list[Check]:
 def _recovered(url: str, bodies: list[bytes]) -> list[Check]:
     """How long after a flood of /ready both environments answer mail as before, and /ready says so."""
     with wrk_of(url, PATHS[0], RECOVERY_CONNECTIONS, 60) as answered:
-        during = asyncio.run(_beside(url, bodies, RECOVERY_SECONDS))
+        during = look(url, bodies, RECOVERY_SECONDS, "bystander")
     seconds, state = asyncio.run(_until_like_before(url, bodies))
     note = f"after {answered[0]:,} requests in {RECOVERY_SECONDS:g} s; mail meanwhile {during.told()}"
     wrong = sum(state.get(name) != "ready" for name in ENVIRONMENTS)
