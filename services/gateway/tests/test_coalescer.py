@@ -82,6 +82,25 @@ async def test_a_gateway_that_stood_still_does_not_take_its_queue_for_slow(
     await asyncio.gather(*waiting)
 
 
+async def test_a_few_batches_that_met_a_hung_replica_refuse_nobody(
+    client: TransformerClient, transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hung = 0.0
+    monkeypatch.setattr("gateway.coalescer.monotonic", lambda: monotonic() + hung)
+    coalescer = make_coalescer(client, transformer, max_batch_mails=1, max_queue_seconds=5, max_queued_mails=100)
+    for _ in range(4):
+        transformer.gate.clear()
+        slow = submit(coalescer, 0.5)
+        await transformer.wait_for_batches(len(transformer.batches) + 1)
+        hung += 5
+        transformer.gate.set()
+        await slow
+    transformer.gate.clear()
+    waiting = [submit(coalescer, 0.5) for _ in range(50)]
+    transformer.gate.set()
+    await asyncio.gather(*waiting)
+
+
 async def test_how_long_pieces_of_many_mails_wait_is_judged_by_their_number(
     client: TransformerClient, transformer: FakeTransformer
 ) -> None:

@@ -21,8 +21,8 @@ from gateway.settings import Settings
 from gateway.transformer_client import PREDICTIONS, Answer, BatchRefused, Mail, TransformerClient
 from tracing import Span
 
-BATCH_WEIGHT = 0.2
-"""Of the last batch in the average of what batches take: a few slow ones refuse nobody yet."""
+RECENT_BATCHES = 11
+"""Batches whose median says how long one takes: those few that waited for a replica that hung refuse nobody."""
 ANSWERED_AT_ONCE = 16
 """Requests of a batch larger than others that are answered in one turn of the event loop: what arrives meanwhile, above
 all for another environment, waits for it."""
@@ -112,8 +112,9 @@ class Coalescer:
         self._batch_numbers = count(1)
         self._outstanding_mails = self._outstanding_bytes = self._queued_mails = self._expected = 0
         self._pauses = Pauses()
+        self._recent_seconds = deque([0.0] * RECENT_BATCHES, RECENT_BATCHES)
         self._batch_seconds = 0.0
-        """How long recent batches took, whatever became of them: an exponential average."""
+        """How long recent batches took, whatever became of them: their median."""
         self._observe()
 
     @property
@@ -352,7 +353,8 @@ class Coalescer:
         finally:
             # Else a gateway that was stopped for seconds would take its queue for that slow, and refuse what waited.
             if not self._pauses.any_since(now):
-                self._batch_seconds += BATCH_WEIGHT * (monotonic() - now - self._batch_seconds)
+                self._recent_seconds.append(monotonic() - now)
+                self._batch_seconds = sorted(self._recent_seconds)[RECENT_BATCHES // 2]
             # Whatever happened, nobody is left waiting and no room is lost.
             for job in batch:
                 if not job.settled:

@@ -14,7 +14,7 @@ import gc
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,7 @@ def run(plan: Plan) -> list[Check]:
         fleet = Fleet(servers, plan.model, folder)
         done = asyncio.run(_run(fleet, truth, plan.seed, 60 * plan.soak_minutes))
     done.looks.write(folder / "sizes.json")
+    (folder / "unexplained.txt").write_text("".join(f"{each}\n" for each in _unexplained(done)))
     compared = Comparison(done.ledger, fleet.outages, truth.scores, FLUSH_SECONDS).of_log(fleet.log_uri)
     return [*answers(done), *failures(done), *processes(done), *rows(done, compared)]
 
@@ -212,6 +213,13 @@ def failures(done: Run) -> list[Check]:
             note=f"{kinds}; {done.fleet.skipped} left out",
         ),
     ]
+
+
+def _unexplained(done: Run) -> Iterator[str]:
+    """Yield all failures that no fault explains, each with the second of the soak in which it came."""
+    for each in done.ledger.failed:
+        if not explained(each, done.fleet.outages):
+            yield f"{each.end - done.start:.1f} s: {each}"
 
 
 def _longest(done: Run) -> float:
