@@ -1,1 +1,1 @@
-"""API gateway of the spam detector: routes by environment, coalesces, protects."""
+"""API gateway of the spam detector: routes requests by environment, batches them, and limits load."""

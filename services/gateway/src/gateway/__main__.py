@@ -1,4 +1,4 @@
-"""Command `gateway`."""
+"""Command `gateway`: serve, or make an API key."""
 
 import gc
 import logging
@@ -19,14 +19,16 @@ from gateway.settings import Settings
 from runtime import configure_logging, end_at_sigterm
 
 BACKLOG = 65_535
-"""Connections that wait to be accepted, as many as the kernel allows (net.core.somaxconn): of a flood of them that is
-larger the rest, and whoever else comes then, would ask again only after 1, 3 and 7 s."""
+"""Connections that may wait to be accepted: as many as the kernel allows (net.core.somaxconn).
+
+A client beyond this limit would retry only after 1, 3 and 7 s.
+"""
 KEEP_ALIVE_SECONDS = 75
-"""Longer than the 60 s that load balancers keep idle connections, so that they never use one we have closed."""
+"""Seconds an idle connection stays open: load balancers close theirs after 60 s, so they close first."""
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT, requests under way are finished; with arguments, make an API key."""
+    """Serve until SIGTERM or SIGINT and finish requests under way; with arguments, make an API key."""
     if len(sys.argv) > 1:
         make_key.run(sys.argv[1:])
         return
@@ -37,7 +39,8 @@ def main() -> None:
     except (ValidationError, SettingsError, ApiKeysError) as error:
         logging.getLogger("gateway").error("settings refused", extra={"reason": _reason(error)})
         sys.exit(2)
-    # What is loaded by now stays. A full collection through it would stop all requests, which shows in the tail.
+    # Objects loaded so far stay for good. A full collection through them stops all requests, which shows in the tail
+    # latency.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
@@ -61,7 +64,7 @@ def main() -> None:
 
 
 def _reason(error: ValidationError | SettingsError | ApiKeysError) -> str:
-    """Which variables are wrong and why, in one line."""
+    """Return which variables are wrong and why, in one line."""
     if isinstance(error, ApiKeysError):
         return f"API_KEYS_FILE: {error}"
     if isinstance(error, SettingsError):

@@ -1,4 +1,4 @@
-"""Who may ask: API keys by request, their environments and their rates. Off unless there is a file of keys."""
+"""API-key authentication, permitted environments and rate limits. Off unless a file of keys is configured."""
 
 import asyncio
 import hmac
@@ -23,21 +23,21 @@ log = logging.getLogger("gateway")
 
 WATCH_SECONDS = 1.0
 COUNTED_KEYS = 1_000
-"""Keys whose counters are there before their first request: more would make metrics long for nothing."""
+"""Keys whose counters exist before their first request; more would bloat the metrics."""
 OUTCOMES = ("taken", "forbidden", "limited")
 NO_KEY = ""
-"""The name, in metrics, of those who have no key of ours; their outcome is "unauthorized"."""
+"""Metric label for requests without a valid key; their outcome is "unauthorized"."""
 
 SECURITY_SCHEMES: dict[str, Any] = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
 SECURITY: list[dict[str, list[str]]] = [{name: []} for name in SECURITY_SCHEMES]
-"""Either of them."""
+"""OpenAPI security requirement: either scheme is enough."""
 
 
 class Caller:
-    """The holder of a key."""
+    """The holder of an API key."""
 
     def __init__(self, key: ApiKey, bucket: TokenBucket | None) -> None:
         self.key = key
@@ -45,10 +45,10 @@ class Caller:
         self.digest = key.digest
 
     def enter(self, environment: str) -> None:
-        """Take a request's first mail.
+        """Charge a request's first mail to the key.
 
         Raises:
-            Problem: The key is barred from the environment (403), or over its rate (429).
+            Problem: 403 if the key may not use the environment, 429 if it is over its rate.
         """
         if environment not in self.key.environments:
             _count(self.key.name, "forbidden").inc()
@@ -57,10 +57,10 @@ class Caller:
         _count(self.key.name, "taken").inc()
 
     def charge(self, mails: int) -> None:
-        """Take the other mails of a request that has entered.
+        """Charge the other mails of a request that `enter` has admitted.
 
         Raises:
-            Problem: Requests beside it have put the key into debt (429).
+            Problem: 429 if concurrent requests have put the key into debt.
         """
         self._spend(mails, more=True)
 
@@ -71,7 +71,7 @@ class Caller:
 
 
 class Access:
-    """The callers in a file of keys, which may change while the gateway runs.
+    """The callers listed in a file of keys, which may change while the gateway runs.
 
     Raises:
         ApiKeysError: The file cannot be used.
@@ -87,12 +87,12 @@ class Access:
         _count(NO_KEY, "unauthorized")
 
     def caller(self, request: Request) -> Caller:
-        """Whose request it is; from here on its log line says so.
+        """Return the caller of a request and note the key's name for its log line.
 
-        A digest is looked up by its hash and compared in constant time: time tells nothing of the keys that there are.
+        Digests are found by hash and compared in constant time, so timing reveals nothing about known keys.
 
         Raises:
-            Problem: It has no key, or none of ours (401).
+            Problem: 401 if the request has no key or an unknown one.
         """
         try:
             digest = digest_of(_presented(request.headers))
@@ -108,17 +108,17 @@ class Access:
         return found
 
     def charge(self, request: Request, mails: int) -> None:
-        """Count the other mails of a request that has entered with one.
+        """Charge the other mails of an admitted request to its key.
 
         Raises:
-            Problem: Requests beside it have put its key into debt (429).
+            Problem: 429 if concurrent requests have put the key into debt.
         """
-        # Its key may be gone by now: what has entered is answered.
+        # The key may have been removed meanwhile; an admitted request is answered all the same.
         if caller := self._named.get(request.scope["state"]["key"]):
             caller.charge(mails)
 
     def refresh(self) -> None:
-        """Take the keys that the file has now; those before stay when it is wrong, and the log says why, once."""
+        """Reload the file if it has changed; if it is invalid, keep the old keys and log the reason once."""
         try:
             if (found := self._changed()) is None:
                 return
@@ -129,10 +129,10 @@ class Access:
             log.info("API keys read", extra={"keys": list(self._named)})
 
     def _changed(self) -> list[ApiKey] | None:
-        """The keys in the file; None where it is as it was when it was read last.
+        """Return the keys in the file, or None if it has not changed since the last read.
 
         Raises:
-            ApiKeysError: It cannot be used.
+            ApiKeysError: The file cannot be used.
         """
         version = _version(self._path)
         if version == self._version:
@@ -142,7 +142,7 @@ class Access:
 
     @asynccontextmanager
     async def watched(self, seconds: float = WATCH_SECONDS) -> AsyncIterator[None]:
-        """Look again and again while the context is open; the kubelet puts another file in place of a Secret's."""
+        """Reload the keys regularly while the context is open, since the kubelet replaces a Secret's file."""
         task = asyncio.create_task(self._watch(seconds), name="api keys")
         try:
             yield
@@ -155,24 +155,24 @@ class Access:
         while True:
             await asyncio.sleep(seconds)
             try:
-                # In a thread: ten thousand keys take a while to read.
+                # Run in a thread: ten thousand keys take a while to read.
                 await asyncio.to_thread(self.refresh)
             except Exception:
-                # A watch that ended would leave a key that was taken back in use for ever.
+                # If the task ended here, a revoked key would stay valid for good.
                 log.exception("API keys not looked at")
 
     def _take(self, keys: list[ApiKey]) -> None:
         callers = [Caller(key, self._bucket(key)) for key in keys]
         named = {caller.key.name: caller for caller in callers}
         found = {caller.digest: caller for caller in callers}
-        # Each at once, since requests are looked up meanwhile.
+        # Each dictionary is replaced in one step because requests read them meanwhile.
         self._named, self._found = named, found
         for key in keys[:COUNTED_KEYS]:
             for outcome in OUTCOMES:
                 _count(key.name, outcome)
 
     def _bucket(self, key: ApiKey) -> TokenBucket | None:
-        """The one that the key has, unless its rate is another: a file that changes forgives nobody's debt."""
+        """Return the key's bucket, or a new one if its rate has changed. Reloading the file cancels nobody's debt."""
         before = self._named.get(key.name)
         if before and before.key.rate == key.rate:
             return before.bucket
@@ -183,7 +183,7 @@ _NOBODY = Caller(ApiKey(name="nobody", sha256="0" * 64, environments=("none",)),
 
 
 def _presented(headers: Headers) -> str:
-    """The one key among a request's headers."""
+    """Return the one key in a request's headers."""
     given = [_bearer(value) for value in headers.getlist("authorization")] + headers.getlist("x-api-key")
     if not given:
         raise problems.unauthorized("an API key is needed")
@@ -205,7 +205,7 @@ def _count(key: str, outcome: str) -> Counter:
 
 
 def _version(path: Path) -> tuple[int, int, int] | None:
-    """What changes when the file does; None when there is none."""
+    """Return a value that changes whenever the file does, or None if there is no file."""
     try:
         found = path.stat()
     except OSError:

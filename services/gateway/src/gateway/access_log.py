@@ -1,4 +1,4 @@
-"""Request ids and one JSON line a request, around the whole application."""
+"""Request ids, and one JSON log line a request, around the whole application."""
 
 import logging
 import re
@@ -26,19 +26,19 @@ log = logging.getLogger("gateway")
 
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 LOGGED_CHARACTERS = 200
-"""Of a path that a log line has."""
+"""Characters of a path that a log line shows."""
 QUIET_PATHS = frozenset({"/health", "/ready", "/metrics"})
 QUIET = "quiet"
-"""In a request's state: it is counted by the line of another."""
+"""Key in a request's state: another request's log line counts this one."""
 
 
 def new_request_id() -> str:
-    """An id for a request that brings none: unlike any other, but no secret, so no system call is made for it."""
+    """Return a new id for a request that brings none. Ids are unique but not secret, so this makes no system call."""
     return f"{getrandbits(128):032x}"
 
 
 class AccessLog:
-    """ASGI middleware: takes or makes the request id, returns it, logs the request, and traces it if it is sampled."""
+    """ASGI middleware that sets and returns the request id, logs the request, and traces it if it is sampled."""
 
     def __init__(self, app: ASGIApp, lines: Lines, turns: Turns, tracer: Tracer | None = None) -> None:
         self._app = app
@@ -89,7 +89,10 @@ class AccessLog:
         seconds.observe(perf_counter() - started)
 
     def _is_left_out(self, scope: Scope, status: int) -> bool:
-        """Whether the line of a refusal or a page stands for this one, too; its own says for how many it stands."""
+        """Return whether to skip this line.
+
+        Refusals and pages are sampled; a logged line counts those skipped before it.
+        """
         state = scope["state"]
         is_page = status < HTTPStatus.BAD_REQUEST and scope["method"] == "GET"
         is_refusal = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
@@ -110,7 +113,7 @@ class AccessLog:
             "logger": "gateway.access",
             "message": "request",
             "method": scope["method"],
-            # As sent: percent-encoded, so that no path can end a line or colour a terminal.
+            # Logged percent-encoded, as sent, so that no path can break a line or colour a terminal.
             "path": _path(scope["raw_path"])[:LOGGED_CHARACTERS].decode("ascii", "backslashreplace"),
             "status": status,
             "duration_ms": round(seconds * 1000, 3),
@@ -120,7 +123,7 @@ class AccessLog:
 
 
 def _path(raw: bytes) -> bytes:
-    """The path of a request without API keys, also those that are percent-encoded."""
+    """Return the path of a request with API keys masked, percent-encoded ones included."""
     if b"%" in raw and (plain := unquote_to_bytes(raw)) != masked(plain):
         return quote(masked(plain)).encode()
     return masked(raw)
@@ -136,20 +139,20 @@ def _bug() -> Problem:
 
 
 def _refusal(scope: Scope, headers: Mapping[bytes, bytes]) -> Problem | None:
-    """Return what is wrong with the headers of a request, whatever it asks."""
+    """Return the problem with a request's headers, if any, whatever its path."""
     if len(headers) != len(scope["headers"]) and (twice := repeated(scope["headers"])):
         return repeated_header(twice)
     given = headers.get(b"x-request-id")
     if given is None:
         return None
     if masked(given) != given:
-        # It would be logged here and at every hop, and stay in the inference log.
+        # The key would be logged here and at every hop, and stay in the inference log.
         return _bad_request_id("X-Request-ID holds an API key; send another id")
     return None if REQUEST_ID.fullmatch(given.decode("latin-1")) else _bad_request_id(_NO_REQUEST_ID)
 
 
 def _given_id(scope: Scope, headers: Mapping[bytes, bytes]) -> str:
-    """Return the id that a request brings; empty where it has none, or none that can be used."""
+    """Return the valid id that a request brings, or an empty string."""
     given = headers.get(b"x-request-id", b"")
     if len(headers) != len(scope["headers"]) and sum(name == b"x-request-id" for name, _ in scope["headers"]) > 1:
         return ""

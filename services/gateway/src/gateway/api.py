@@ -27,20 +27,20 @@ PREFIX = "/api/v1"
 PREDICT_PATH = f"{PREFIX}/predict"
 BATCH_PREDICT_PATH = f"{PREFIX}/batch-predict"
 BYTES_OF_A_MAIL = 64 * 1024
-"""Bytes of a body that count as a mail against a key's rate, where the body holds fewer mails."""
+"""Bytes of a body that count as one mail against a key's rate, if the body holds fewer mails."""
 PIECE_PAUSE_SECONDS = 0.001
-"""Seconds between two pieces of large bodies, of all together: in between, the event loop is for others."""
+"""Seconds between two pieces of large bodies, over all requests. In between, the event loop serves others."""
 
 
 class Prediction(StrEnum):
-    """What the model calls a mail: spam from its threshold on, else ham."""
+    """The model's verdict: spam if the probability is at least its threshold, else ham."""
 
     SPAM = "spam"
     HAM = "ham"
 
 
 class Verdict(BaseModel):
-    """What one mail is."""
+    """The verdict on one mail."""
 
     prediction: Prediction
     spam_probability: float = Field(ge=0, le=1, examples=[0.9931])
@@ -79,7 +79,7 @@ class BatchPredictResponse(BaseModel):
 
 
 class Api:
-    """The two endpoints over the environments' coalescers, for everybody or for those who have access."""
+    """The predict and batch-predict endpoints, with or without API keys."""
 
     def __init__(
         self,
@@ -97,10 +97,10 @@ class Api:
         self._arriving = {name: Arriving(name, settings.max_arriving_bytes) for name in self._known}
 
     def router(self) -> APIRouter:
-        """The routes, documented for OpenAPI.
+        """Return the routes, documented for OpenAPI.
 
-        The handlers take the bare request: reading and checking the body in one pass through
-        pydantic's JSON parser costs a third of FastAPI's way through `json` and dependencies.
+        The handlers take the bare request. Reading and checking the body in one pass through pydantic's JSON parser
+        costs a third of FastAPI's way through `json` and dependencies.
         """
         router = APIRouter(prefix=PREFIX, tags=["predict"], responses=self.problem_responses())
         for path, handler, body, response in (
@@ -155,7 +155,7 @@ class Api:
     async def _answer(
         self, request: Request, environment: Coalescer, mails: list[Mail], sizes: list[int]
     ) -> tuple[Coalescer, list[Answer]]:
-        """Who has answered a request, its own environment or one that is tried on its mail, and what."""
+        """Return the environment that answered and its answers; an experiment may have chosen another environment."""
         span = request.scope.get(traces.SPAN)
 
         async def ask(asked: Coalescer) -> list[Answer]:
@@ -164,7 +164,8 @@ class Api:
             try:
                 return [await pieces[0]] if len(pieces) == 1 else await _all(pieces)
             finally:
-                # A failure holds this frame, which held it: thousands of them at once are a long collection of garbage.
+                # A failure references this frame, and the frame its futures. Thousands of such cycles make a long
+                # garbage collection.
                 pieces.clear()
 
         if self._experiment is None:
@@ -172,11 +173,11 @@ class Api:
         return await self._experiment.answer(request, environment, mails, sizes, ask)
 
     def environment(self, request: Request) -> Coalescer:
-        """Whose request it is, and whom it asks: all that can be refused before the body is read.
+        """Return the environment that a request is for, after every check that needs no body.
 
         Raises:
-            Problem: There is no such environment or several, or the canary's key is none (400), or the API key is
-                missing, barred or over its rate.
+            Problem: 400 if the environment is unknown or given twice, or the canary key is malformed; 401, 403 or 429
+                if the API key is missing, barred or over its rate.
         """
         caller = self._access.caller(request) if self._access else None
         given = request.headers.getlist("x-environment")
@@ -187,19 +188,20 @@ class Api:
         if found is None:
             raise problems.unknown_environment(name, self._known)
         request.scope["state"]["environment"] = name
-        # Also where no canary runs: whose key is none should not learn it when one begins.
+        # Checked even without a canary: a client with a malformed key should not find out only when one starts.
         canary_key(request)
         if caller:
             caller.enter(name)
         return found
 
     async def mails(self, request: Request, environment: Coalescer, model: type[BaseModel]) -> Mails:
-        """Return the mails of a request's body, within the limits of the environment that it asks.
+        """Return the mails of a request's body, within the limits of its environment.
 
-        Its key pays for the mails, or for the bytes of its body where they are more, also when it is refused then.
+        The key pays for the mails, or for the bytes of the body if they count more, even if the request is refused
+        then.
 
         Raises:
-            Problem: As `read_body` and `read_mails`, or the key is in debt by requests beside it (429).
+            Problem: As `read_body` and `read_mails`, or 429 if concurrent requests have put the key into debt.
         """
         body = await read_body(request, self._settings, self._arriving[environment.environment], self._pieces)
         paid = max(1, math.ceil(len(body) / BYTES_OF_A_MAIL))
@@ -211,11 +213,11 @@ class Api:
         return read
 
     def problem_responses(self) -> dict[int | str, dict[str, Any]]:
-        """The errors of every endpoint, for OpenAPI."""
+        """Return the error responses of every endpoint, for OpenAPI."""
         return openapi.problem_responses(openapi.PREDICT_STATUSES + (openapi.KEY_STATUSES if self._access else ()))
 
     def documented(self, body: type[BaseModel]) -> dict[str, Any]:
-        """Headers and body of an endpoint, for OpenAPI."""
+        """Return the headers and body of an endpoint, for OpenAPI."""
         environment = openapi.described_environment(self._known, self._settings.default_environment)
         content = {"application/json": {"schema": openapi.reference(body)}}
         documented = {
@@ -226,14 +228,14 @@ class Api:
 
 
 def _await_for(request: Request, pieces: list[asyncio.Future[Answer]], asked: Coalescer) -> None:
-    """Where the server can tell that the client has gone: what still waits then is not sent for nothing."""
+    """Let the server cancel the pieces if the client disconnects, so that none is sent for nothing."""
     awaits = request.scope.get("extensions", {}).get(AWAITS)
     if awaits is not None:
         awaits(pieces, asked.doubt)
 
 
 async def _all(pieces: list[asyncio.Future[Answer]]) -> list[Answer]:
-    """The answers of all pieces; the first failure stands for the request once all pieces have ended."""
+    """Return the answers of all pieces. Wait for all of them, then raise the first failure."""
     outcomes = await asyncio.gather(*pieces, return_exceptions=True)
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
@@ -242,7 +244,7 @@ async def _all(pieces: list[asyncio.Future[Answer]]) -> list[Answer]:
 
 
 def origin(environment: Coalescer, answer: Answer, request_id: str) -> dict[str, float | str | None]:
-    """Return what each answer says of its model and its request."""
+    """Return the fields that say which environment, model and request an answer belongs to."""
     return {
         "threshold": answer.threshold,
         "environment": environment.environment,
@@ -258,6 +260,6 @@ def _count(environment: Coalescer, answers: list[Answer]) -> None:
 
 
 def as_json(content: dict[str, Any], answer: Answer) -> Response:
-    """An answer's body, with its model's digest as a header."""
+    """Return the response for an answer, with its model's digest as a header."""
     headers = {"X-Model-SHA256": answer.model_sha256} if answer.model_sha256 else None
     return Response(orjson.dumps(content), headers=headers, media_type="application/json")

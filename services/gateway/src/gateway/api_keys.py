@@ -1,7 +1,8 @@
-"""API keys, and the file that knows them by their hashes.
+"""API keys, and the file that lists their hashes.
 
-A key is 256 random bits of our making, so nobody finds it by trying what its SHA-256 could be of. Slow hashes and salts
-are for passwords, which people choose, and would cost every request what they cost an attacker.
+A key is 256 random bits that this program makes, so nobody can find it by guessing what its SHA-256 may stand for. Slow
+hashes and salts protect passwords, which people choose. Here they would cost every request as much as they cost an
+attacker.
 """
 
 import json
@@ -24,39 +25,39 @@ from runtime.secrets import PREFIX
 
 KEY_BYTES = 32
 FILE_BYTES = 16 * 1024 * 1024
-"""Bytes of a file of keys; one of 10,000 keys has about 2 MB."""
+"""Bytes a file of keys may have; one with 10,000 keys has about 2 MB."""
 LEAST_RATE, MOST_RATE = 0.001, 1e6
-"""Bounds of mails a second: at the least a mail in 17 minutes."""
+"""Limits of a rate in mails a second; the smallest is one mail in 17 minutes."""
 MOST_BURST = 1_000_000
 SHOWN_FAULTS = 5
 SHOWN_CHARACTERS = 64
-"""Characters of a name or field of the file that an error repeats."""
+"""Characters of the file's names and fields that an error repeats."""
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class ApiKeysError(ValueError):
-    """The file of keys is missing or wrong; says which key and field, and never what a field holds."""
+    """The file of keys is missing or wrong. The message names the key and field, but never a field's value."""
 
 
 class ApiKey(BaseModel):
-    """What is kept of a key."""
+    """One entry of the file: what the gateway stores about a key."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     name: str
-    """Whose it is, for logs and metrics."""
+    """The key's owner, for logs and metrics."""
     sha256: str
-    """Of the key, 64 hex digits in lower case."""
+    """SHA-256 of the key as 64 lower-case hex digits."""
     environments: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Those that it may ask."""
+    """Environments that the key may use."""
     mails_per_second: Annotated[float, Field(ge=LEAST_RATE, le=MOST_RATE, allow_inf_nan=False)] | None = None
-    """For each replica of the gateway; none for no limit. A request of n mails counts n."""
+    """Rate limit in mails a second for each gateway replica; None for no limit. A request of n mails counts n."""
     burst: Annotated[int, Field(ge=1, le=MOST_BURST)] | None = None
-    """Mails that may come at once after a pause; without it those of one second."""
+    """Mails that may arrive at once after a pause; default: the mails of one second."""
     canary: bool = True
-    """Whether a canary's candidate may answer; false for a caller that must have the environment it asks."""
+    """Whether a canary's candidate may answer; false for a caller that needs the environment it names."""
 
     @field_validator("name")
     @classmethod
@@ -82,12 +83,12 @@ class ApiKey(BaseModel):
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of the key, 32 bytes."""
+        """Return the SHA-256 of the key, 32 bytes."""
         return bytes.fromhex(self.sha256)
 
     @property
     def rate(self) -> tuple[float, int] | None:
-        """Mails a second, and at once; None without a limit."""
+        """Return mails a second and burst, or None for no limit."""
         if self.mails_per_second is None:
             return None
         return self.mails_per_second, self.burst or max(1, math.ceil(self.mails_per_second))
@@ -100,23 +101,23 @@ class _File(BaseModel):
 
 
 def new_key() -> str:
-    """A key that nobody has."""
+    """Return a new random key."""
     return PREFIX + secrets.token_urlsafe(KEY_BYTES)
 
 
 def digest_of(key: str) -> bytes:
-    """SHA-256 of a key as it comes in a header, 32 bytes."""
+    """Return the SHA-256 of a key as it arrives in a header, 32 bytes."""
     return sha256(key.encode("latin-1", errors="replace")).digest()
 
 
 def read_keys(path: Path, environments: Sequence[str]) -> list[ApiKey]:
-    """The keys in a file.
+    """Return the keys in a file.
 
     Args:
-        environments: Those that the gateway knows.
+        environments: Environments that the gateway knows.
 
     Raises:
-        ApiKeysError: The file cannot be read, is not as described, or names what there is not.
+        ApiKeysError: The file cannot be read, has invalid content, or names an unknown environment.
     """
     try:
         content = _content(path)
@@ -126,7 +127,7 @@ def read_keys(path: Path, environments: Sequence[str]) -> list[ApiKey]:
 
 
 def _content(path: Path) -> bytes:
-    # A pipe without a writer would hold up whoever opens it, and a device may never end.
+    # Opening a pipe without a writer would block, and a device may never end.
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ApiKeysError(f"{path} cannot be read: it is no regular file")
@@ -137,7 +138,7 @@ def _content(path: Path) -> bytes:
 
 
 def parse_keys(content: bytes, environments: Sequence[str], place: str) -> list[ApiKey]:
-    """The keys in JSON; as `read_keys`, `place` being its name for errors."""
+    """Return the keys in JSON; raises as `read_keys`. Errors call the source `place`."""
     plain = _parsed(content, place)
     try:
         keys = _File.model_validate_json(content).keys
@@ -157,10 +158,10 @@ def _refused(place: str, faults: list[str]) -> ApiKeysError:
 
 
 def _parsed(content: bytes, place: str) -> Any:
-    """The file as JSON.
+    """Return the file's JSON.
 
     Raises:
-        ApiKeysError: It is none, or an object has a field twice: which of them holds would be a guess.
+        ApiKeysError: The content is not JSON, or an object gives a field twice, so that its value would be a guess.
     """
     try:
         return json.loads(content, object_pairs_hook=_object)
@@ -175,7 +176,7 @@ def _parsed(content: bytes, place: str) -> Any:
 
 
 class _TwiceError(ValueError):
-    """An object has a field twice."""
+    """An object gives a field twice."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -189,7 +190,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _shown(text: object, limit: int = SHOWN_CHARACTERS) -> str:
-    """What the file says, without what may be a key or colour a terminal."""
+    """Return text from the file with API keys masked and unprintable characters replaced."""
     plain = "".join(character if character.isprintable() else "?" for character in masked_text(str(text)))
     return plain if len(plain) <= limit else f"{plain[: limit - 1]}…"
 
@@ -215,7 +216,7 @@ def _unknown(keys: list[ApiKey], environments: Sequence[str]) -> list[str]:
 
 
 def _described(error: ErrorDetails, names: dict[int, str]) -> str:
-    """Which field of which key is wrong, and why. What the field holds may be a key, and is left out."""
+    """Return which field of which key is wrong and why. The field's value may be a key, so it is left out."""
     keys, i, field = (*error["loc"], "", "", "")[:3]
     reason = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
@@ -226,7 +227,7 @@ def _described(error: ErrorDetails, names: dict[int, str]) -> str:
 
 
 def _names(content: Any) -> dict[int, str]:
-    """The names, as far as there are any, in a file of which something is wrong."""
+    """Return the valid names in an invalid file, by the position of their entry."""
     entries = content.get("keys") if isinstance(content, dict) else None
     named = [entry.get("name") if isinstance(entry, dict) else "" for entry in entries or []]
     return {i: name for i, name in enumerate(named) if isinstance(name, str) and _NAME.fullmatch(name)}

@@ -1,4 +1,4 @@
-"""The application: everything put together, opened and closed by its lifespan."""
+"""The application: wires all parts together and opens and closes them in its lifespan."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -47,17 +47,20 @@ from tracing import Tracer
 
 CLIENT_CLOSED_REQUEST = 499
 SIDE_REQUESTS_IN_A_TURN = 8
-"""Requests that are no mail, or refused, that one turn of the event loop answers: less than a millisecond of work."""
+"""Requests other than mail, or refused, that one turn of the event loop answers: less than a millisecond of work."""
 SIDE_PAUSE_SECONDS = 0.008
-"""Seconds between two such turns: 1,000 requests a second are more than probes, scrapes and people make, and a flood
-of them takes a tenth of a core from mail."""
+"""Seconds between two such turns.
+
+1,000 requests a second are more than probes, scrapes and people make, and a flood of them takes a tenth of a core from
+mail.
+"""
 TRACES_SECONDS = 2.0
-"""How long the last spans may take at the end."""
+"""Seconds to wait at shutdown for the last spans to be sent."""
 ALIVE = Alive(status="alive").model_dump_json().encode()
 
 
 class GatewayApp(FastAPI):
-    """FastAPI behind our own middleware, so that predict requests never enter the framework."""
+    """FastAPI behind this gateway's middleware, so that predict requests never enter the framework."""
 
     def __init__(
         self,
@@ -69,7 +72,7 @@ class GatewayApp(FastAPI):
         tracer: Tracer | None = None,
         experiment: Experiment | None = None,
     ) -> None:
-        # FastAPI's own pages load scripts from a CDN; `docs_routes` has all that it needs here.
+        # FastAPI's documentation pages load scripts from a CDN; `docs_routes` serves everything from here.
         super().__init__(
             title="Spam detector", version="1", lifespan=lifespan, redirect_slashes=False, docs_url=None, redoc_url=None
         )
@@ -79,21 +82,21 @@ class GatewayApp(FastAPI):
         self.include_router(Explain(settings, api).router())
         self.router.routes.extend([*page_routes(settings), *docs_routes()])
         turns = Turns(SIDE_REQUESTS_IN_A_TURN, SIDE_PAUSE_SECONDS)
-        # The order of every request: its id, the gate, and only then its body.
+        # Every request passes the access log, then the gate, before its body is read.
         side_path = SidePath(PredictPath(super().__call__, api, turns), self.router.routes, answers, turns)
         self.gate = Gate(side_path, environments, settings)
         self._outermost = AccessLog(self.gate, stdout(), turns, tracer)
         _add_error_handlers(self, turns)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Request ids and log lines first, then the short way for predict requests, then the framework."""
+        """Serve a request: access log first, then the fast path for predict requests, then the framework."""
         if b"%" in scope.get("raw_path", b""):
-            # No path of ours needs an escape. Decoded, one that ends in %0A would match a route but not the short way.
+            # No route needs an escape. Decoded, a path that ends in %0A would match a route but not the fast path.
             scope["path"] = scope["raw_path"].decode("ascii", "backslashreplace")
         await self._outermost(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
-        """The description of the API; with the ways to send a key where one is needed."""
+        """Return the OpenAPI document, with the ways to send a key if keys are required."""
         if not self.openapi_schema:
             with_components(super().openapi(), SECURITY_SCHEMES if self._access else None)
         assert self.openapi_schema is not None
@@ -101,10 +104,10 @@ class GatewayApp(FastAPI):
 
 
 def create_app(settings: Settings, tracer: Tracer | None = None) -> GatewayApp:
-    """The gateway for these settings.
+    """Return the gateway for these settings.
 
     Raises:
-        ApiKeysError: The file of API keys that they name cannot be used.
+        ApiKeysError: The configured file of API keys cannot be used.
     """
     file = settings.api_keys_file
     access = None if file is None else Access(file, list(settings.environments))
@@ -122,7 +125,7 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> GatewayApp:
             tried = experiment.opened(environments, session) if experiment else nullcontext()
             async with readiness.watched(), access.watched() if access else nullcontext(), tried:
                 yield
-        # Here, and not once the server has run: it ends by the very signal that has ended it.
+        # Close here: uvicorn re-raises the signal that stopped it, so nothing after run() executes.
         if tracer is not None:
             await asyncio.to_thread(tracer.close, TRACES_SECONDS)
 
@@ -134,13 +137,13 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> GatewayApp:
 
 
 def _add_probes(app: FastAPI, readiness: Readiness) -> dict[str, Answer]:
-    """Add what people and machines look at, documented for OpenAPI; returns how each is answered without FastAPI."""
+    """Add the probe routes, documented for OpenAPI, and return how to answer each without FastAPI."""
     shared: dict[str, Any] = {"tags": ["probes"], "openapi_extra": {"parameters": [described_request_id()]}}
     page = MetricsPage()
 
     @app.get("/health", operation_id="health", responses=problem_responses(PROBE_STATUSES), **shared)
     async def health() -> Alive:
-        """Whether the process is alive."""
+        """Report that the process is alive."""
         return Alive(status="alive")
 
     async def alive() -> Response:
@@ -154,12 +157,12 @@ def _add_probes(app: FastAPI, readiness: Readiness) -> dict[str, Answer]:
         **shared,
     )
     async def metrics() -> Response:
-        """What Prometheus collects."""
+        """Return the metrics for Prometheus."""
         return await page()
 
     @app.get("/ready", operation_id="ready", responses=ready_responses(), **shared)
     async def ready() -> Response:
-        """Which environments can be served; 503 when none can."""
+        """Report which environments can be served; 503 when none can."""
         states = await readiness.check()
         named = {name: "ready" if state else "unreachable" for name, state in states.items()}
         some = any(states.values())

@@ -1,4 +1,4 @@
-"""Files that browsers load: kept by clients as long as they are the same, and sent no faster than they are read."""
+"""Static files for browsers: cached until they change, and sent no faster than the client reads."""
 
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -10,28 +10,28 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 CHUNK_BYTES = 65_536
-"""A larger file is sent in pieces of this size, so that a client which does not read holds few of them in memory."""
+"""Bytes of a piece of a larger file, so that a client that reads nothing keeps little of it in memory."""
 
 HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-    # Kept, and asked for each time whether it is still the same: a new gateway shows its own page at once.
+    # Browsers keep the file but revalidate it each time, so a new gateway shows its own page at once.
     "Cache-Control": "no-cache",
 }
 
 
 @dataclass(frozen=True)
 class Asset:
-    """A file, and the name of this very content (RFC 9110, section 8.8.3)."""
+    """A file with its media type and entity tag (RFC 9110, section 8.8.3)."""
 
     content: bytes
     media_type: str
 
     @cached_property
     def etag(self) -> str:
-        """The content's own name, in quotes."""
+        """Return the entity tag: a hash of the content, in quotes."""
         return f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
 
 
@@ -45,13 +45,13 @@ POLICY = {
     "form-action": "'none'",
     "frame-ancestors": "'none'",
 }
-"""Content-Security-Policy of a page that loads from here alone and has nothing inline."""
+"""Content-Security-Policy of a page that loads from this origin only and has no inline scripts or styles."""
 TRUSTED_TYPES = {"require-trusted-types-for": "'script'", "trusted-types": "'none'"}
-"""Of a page whose scripts never make markup of text."""
+"""Additional policy for a page whose scripts never turn text into markup."""
 
 
 def handler(asset: Asset, policy: Mapping[str, str]) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint of a file, whose answers have this Content-Security-Policy."""
+    """Return the endpoint of a file; its answers carry this Content-Security-Policy."""
     directives = "; ".join(f"{name} {value}" for name, value in policy.items())
     headers = {"Content-Security-Policy": directives, **HEADERS, "ETag": asset.etag}
 

@@ -1,6 +1,6 @@
-"""Hints for bodies that the API cannot read: what a body seems to be, and what to send instead.
+"""Hints for bodies that the API cannot read: what a body looks like, and what to send instead.
 
-Nothing of a body is repeated: it may be somebody's mail, and answers and log lines are no place for that.
+A hint never repeats the body: it may be somebody's mail, which belongs neither in an answer nor in a log line.
 """
 
 import re
@@ -10,16 +10,16 @@ EXAMPLES = {
     "email_content": '{"email_content": "Subject: Hi\\n\\nSee you at ten."}',
     "emails": '{"emails": ["first mail", "second mail"]}',
 }
-"""A right body for each field that the API knows."""
+"""A valid body for each field that the API knows."""
 _READ = {"email_content": "sys.stdin.read()", "emails": "[sys.stdin.read()]"}
 
 _LOOKED_AT = 4096
-"""Bytes at a body's beginning that tell what it is."""
+"""Bytes at the beginning of a body that are inspected."""
 _RENAMED = {
     "email_content": f'several mails go to {BATCH_PATH} as "emails"',
     "emails": 'one mail goes to POST /api/v1/predict as "email_content"',
 }
-"""By the field of the API that was wanted: where to go with the field of the other one."""
+"""Hint by the expected field: where to send the other field."""
 
 _BINARY = {
     b"\x89PNG": "a PNG image",
@@ -45,17 +45,17 @@ _ESCAPED_QUOTES = re.compile(rb"[{\[]\s*\\+\"")
 _SINGLE_QUOTES = re.compile(rb"[{\[]\s*(?:'|\"\w+\"\s*:\s*\[?\s*')")
 _CURLED_QUOTES = re.compile(rb"[{\[]\s*(?:\"\w+\"\s*:\s*)?\xe2\x80[\x98-\x9f]")
 _OBJECT = b"[object Object]"
-"""What JavaScript makes of an object that nobody turned into JSON."""
+"""The text that JavaScript makes of an object without JSON.stringify."""
 _BARE_NAME = re.compile(rb"\{\s*[A-Za-z_]")
 
 
 def not_json(body: bytes, field: str, error: str) -> str:
-    """Return what a body that is no JSON seems to be, and what to send instead.
+    """Return what an unreadable body looks like, and what to send instead.
 
     Args:
-        body: As it arrived.
-        field: The field that a right body has.
-        error: The parser's own words, used when nothing better is known.
+        body: The body as received.
+        field: The field that a valid body has.
+        error: The parser's own message, used when there is no better one.
     """
     head = body[:_LOOKED_AT]
     text = head.removeprefix(_BOM).lstrip()
@@ -66,7 +66,7 @@ def not_json(body: bytes, field: str, error: str) -> str:
 
 
 def not_an_object(body: bytes, field: str) -> str:
-    """Return why JSON that is no object is refused, and what to send instead."""
+    """Return why JSON other than an object is refused, and what to send instead."""
     head = body[:_LOOKED_AT].lstrip()
     send = f"must be an object; send {EXAMPLES[field]}"
     if head.startswith(b"["):
@@ -78,18 +78,18 @@ def not_an_object(body: bytes, field: str) -> str:
 
 
 def unknown_field(field: str, name: str) -> str:
-    """Return what to do with a field that the API does not know where it knows only `field`."""
+    """Return a hint for a field that the API does not know, if it knows only `field`."""
     reason = f"unknown; known: {field}"
     return f"{reason}; {_RENAMED[field]}" if name in EXAMPLES else f"{reason}; send {EXAMPLES[field]}"
 
 
 def wrong_field(kind: str, field: str, message: str) -> str:
-    """Return what a known field must be.
+    """Return what is wrong with the value of a known field.
 
     Args:
-        kind: pydantic's name of the fault.
-        field: The field that a right body has.
-        message: pydantic's own words, used when nothing better is known.
+        kind: pydantic's error type.
+        field: The field that a valid body has.
+        message: pydantic's own message, used when there is no better one.
     """
     if kind == "missing":
         return f"is missing; send {EXAMPLES[field]}"
@@ -105,9 +105,9 @@ def wrong_field(kind: str, field: str, message: str) -> str:
 
 
 def wrap_command(field: str) -> str:
-    """Return the command that turns a file into a right body.
+    """Return a shell command that turns a file into a valid body.
 
-    Without a double quote or a backslash, which a JSON answer would show escaped: it can be copied as it stands.
+    It has no double quotes or backslashes, which a JSON answer would escape, so it can be copied as it stands.
     """
     code = f"import json, sys; print(json.dumps(dict({field}={_READ[field]})))"
     return f"PYTHONIOENCODING=latin-1 python3 -c '{code}' < mail.eml > mail.json"
@@ -123,7 +123,7 @@ def _bytes_hint(head: bytes, field: str) -> str | None:
 
 
 def _text_hint(text: bytes, size: int, field: str) -> str | None:
-    """Return what a text of another format is."""
+    """Return a hint for text in another format than JSON, or None."""
     send = f"send {EXAMPLES[field]}"
     wrap = f"wrap it, and send the file that this makes with curl --data-binary @mail.json: {wrap_command(field)}"
     if not text:
@@ -150,7 +150,7 @@ def _text_hint(text: bytes, size: int, field: str) -> str | None:
 
 
 def _json_hint(text: bytes, field: str, error: str) -> str:
-    """Return what is wrong in what was meant to be JSON."""
+    """Return what is wrong with text that was meant to be JSON."""
     send = f"send {EXAMPLES[field]}"
     if _ESCAPED_QUOTES.match(text):
         return f"has backslashes before its quotes; {send}"

@@ -1,7 +1,7 @@
-"""A share of production's requests is answered by the candidate, until it does worse than its bounds allow.
+"""Canary: the candidate answers a share of production's requests until it exceeds a limit.
 
-A client never sees the candidate fail: what it does not answer, production does, within the same deadline. Each process
-judges for itself what it has seen in the last while. Once stopped, it stays so until it is started anew.
+A client never sees the candidate fail: production answers in its place, within the same deadline. Each process judges
+only its own recent requests. A stopped canary stays stopped until the process restarts.
 """
 
 import asyncio
@@ -20,29 +20,29 @@ from gateway.transformer_client import Answer
 log = logging.getLogger("gateway")
 
 SLOW_SHARE = 0.05
-"""Of the candidate's requests that may take longer than its bound: the bound is one of the 95th percentile."""
+"""Share of the candidate's requests that may take longer than its latency limit, which is a 95th percentile."""
 CANDIDATE_SHARE = 0.5
-"""Of a request's deadline that the candidate has; what is left is enough for production."""
+"""Share of a request's deadline that the candidate gets; the rest is enough for production."""
 
 Ask = Callable[[Coalescer], Awaitable[list[Answer]]]
-"""Has an environment answer a request; raises as `Coalescer.submit` and its futures."""
+"""Asks an environment to answer a request; raises as `Coalescer.submit` and its futures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What stops a canary."""
+    """Limits that stop a canary."""
 
     error_rate: float
-    """Of requests that the candidate did not answer and production did, 0 to 1."""
+    """Largest share of requests, 0 to 1, that production had to answer because the candidate failed."""
     latency_seconds: float
-    """Of the 95th percentile of the time until the candidate answered or failed."""
+    """Longest 95th percentile, in seconds, of the time until the candidate answered or failed."""
     minimum_requests: int
-    """Fewer in the window say nothing."""
+    """Requests in the window below which nothing is judged."""
     window_seconds: int
 
     @classmethod
     def of(cls, settings: Settings) -> "Bounds":
-        """The settings' bounds, which are all there once there is a share."""
+        """Return the limits from the settings, which are all set if the canary has a share."""
         assert settings.canary_max_error_rate is not None and settings.canary_max_latency_seconds is not None
         return cls(
             settings.canary_max_error_rate,
@@ -54,7 +54,7 @@ class Bounds:
 
 @dataclass(slots=True)
 class Second:
-    """What became of the requests that ended within one second."""
+    """Outcomes of the requests that ended within one second."""
 
     begin: int
     requests: int = 0
@@ -63,14 +63,14 @@ class Second:
 
 
 class Window:
-    """The candidate's requests of the last while."""
+    """The candidate's requests in the recent past."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self._seconds: deque[Second] = deque()
 
     def add(self, now: float, seconds: float, failed: bool) -> None:
-        """Count a request that ended now and took so many seconds."""
+        """Count a request that has just ended after this many seconds."""
         if not self._seconds or self._seconds[-1].begin != int(now):
             self._seconds.append(Second(int(now)))
         while self._seconds[0].begin <= int(now) - self._bounds.window_seconds:
@@ -81,7 +81,10 @@ class Window:
         last.slow += seconds > self._bounds.latency_seconds
 
     def left_bound(self) -> str | None:
-        """Which bound the requests have left, `errors` or `latency`; None while neither, or too few say anything."""
+        """Return the limit that the requests exceed, `errors` or `latency`, or None.
+
+        Too few requests exceed nothing.
+        """
         requests = sum(each.requests for each in self._seconds)
         if requests < self._bounds.minimum_requests:
             return None
@@ -92,7 +95,7 @@ class Window:
         return None
 
     def said(self) -> dict[str, int]:
-        """For the log."""
+        """Return the counts for the log."""
         return {
             "requests": sum(each.requests for each in self._seconds),
             "errors": sum(each.errors for each in self._seconds),
@@ -101,13 +104,13 @@ class Window:
 
 
 class Canary:
-    """The candidate's share of the requests.
+    """The candidate's share of production's requests.
 
     Args:
-        share: 0 to 1.
-        bounds: What stops it.
-        candidate: The environment that is tried.
-        deadline_seconds: Of a request, for the candidate and for production after it.
+        share: Share of requests, 0 to 1.
+        bounds: Limits that stop the canary.
+        candidate: The environment under test.
+        deadline_seconds: Deadline of a request, shared by the candidate and then production.
     """
 
     def __init__(self, share: float, bounds: Bounds, candidate: Coalescer, deadline_seconds: float) -> None:
@@ -120,17 +123,17 @@ class Canary:
             metrics.CANARY_STOPPED.labels(bound).set(0)
 
     def takes(self, key: str) -> bool:
-        """Whether requests of this key are the candidate's."""
+        """Return whether the candidate answers requests with this key."""
         return self._share > 0 and in_share(key, self._share, b"canary")
 
     async def ask(self, baseline: Coalescer, ask: Ask) -> tuple[Coalescer, list[Answer]]:
-        """Have the candidate answer, and the baseline where it does not.
+        """Ask the candidate, and the baseline if the candidate fails.
 
         Returns:
-            Who has answered, and what.
+            The environment that answered, and its answers.
 
         Raises:
-            Problem: Neither could.
+            Problem: Neither environment answered.
         """
         began = monotonic()
         try:
@@ -155,7 +158,7 @@ class Canary:
             reason = "neither the candidate nor this environment answered"
             raise problems.upstream_slow(baseline.environment, self._deadline_seconds, reason) from None
         except problems.Problem:
-            # Perhaps the mail is at fault: a sender of such must not stop a canary.
+            # The mail itself may be at fault, and its sender must not be able to stop a canary.
             metrics.CANARY_REQUESTS.labels("unjudged").inc()
             raise
 

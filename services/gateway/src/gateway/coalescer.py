@@ -1,11 +1,12 @@
-"""Requests that wait share a batch; a request that finds a free slot leaves at once.
+"""Coalescer: requests that wait share a batch, and a request that finds a free slot leaves at once.
 
-A hop costs the same for one mail as for thirty, and the model costs a quarter a mail in a batch of
-thirty-two. So at most a few batches of an environment are under way at once, and what arrives
-meanwhile leaves together when one returns. With nothing under way, a request departs in the same
-turn of the event loop; under load, a batch that would be small lingers for a moment. Where more waits
-than fits all batches, it waits for longer than any batch takes, and batches are as large as those of
-large requests: the gateway, busy with refusals, then turns to fewer of them.
+A hop costs the same for one mail as for thirty, and in a batch of thirty-two the model costs a quarter per mail. So
+only a few batches of an environment are under way at a time, and mail that arrives meanwhile leaves together when one
+returns. An idle coalescer sends a request in the same turn of the event loop. Under load, a small batch lingers for a
+moment.
+
+When the queue is deep, mail waits longer than any batch takes, so batches may be as large as those of large requests. A
+gateway busy with refusals then has fewer batches to handle.
 """
 
 import asyncio
@@ -22,15 +23,20 @@ from gateway.transformer_client import PREDICTIONS, Answer, BatchRefused, Mail, 
 from tracing import Span
 
 RECENT_BATCHES = 11
-"""Batches whose median says how long one takes: those few that waited for a replica that hung refuse nobody."""
+"""Number of recent batches whose median predicts how long one takes.
+
+A few slow ones, such as those that waited for a hung replica, cause no refusals.
+"""
 ANSWERED_AT_ONCE = 16
-"""Requests of a batch larger than others that are answered in one turn of the event loop: what arrives meanwhile, above
-all for another environment, waits for it."""
+"""Requests of an extra-large batch that are answered in one turn of the event loop.
+
+Whatever arrives meanwhile, for other environments too, waits for that turn to end.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes of batches and of the queue, for one environment."""
+    """Sizes of batches and of the queue of one environment."""
 
     batch_mails: int
     bulk_mails: int
@@ -44,7 +50,10 @@ class Limits:
 
     @classmethod
     def of(cls, settings: Settings) -> "Limits":
-        """The settings' limits; without coalescing each request is a batch, and none waits for another."""
+        """Return the limits from the settings.
+
+        Without coalescing, each request is a batch and none waits for another.
+        """
         return cls(
             batch_mails=settings.max_batch_mails if settings.coalescing else 1,
             bulk_mails=settings.max_bulk_mails,
@@ -59,7 +68,7 @@ class Limits:
 
 
 class Job:
-    """Mails that stay together: one mail of a predict request, or a piece of a batch-predict request."""
+    """Mails that stay together: the mail of a predict request, or a piece of a batch-predict request."""
 
     __slots__ = ("arrived", "batch_id", "future", "lane", "mails", "settled", "size", "span")
 
@@ -74,21 +83,20 @@ class Job:
         self.mails = mails
         self.size = size
         self.lane: deque[Job] | None = lane
-        """Where it waits; None once it has left."""
+        """The lane it waits in; None once it has left."""
         self.future = future
         self.settled = False
         self.span = span
-        """Its request's, if that is sampled."""
+        """Span of its request, if the request is sampled."""
         self.batch_id = ""
-        """Of the batch that it left with last."""
+        """Id of the last batch that it was sent in."""
         self.arrived = monotonic()
 
 
 class Coalescer:
-    """The queue and the batches under way of one environment.
+    """The queue of one environment and its batches under way.
 
-    Two lanes take turns when both wait, so that a request of a thousand mails does not hold up
-    those of one.
+    Two lanes take turns when both have mail, so a request of a thousand mails does not delay single ones.
     """
 
     def __init__(self, client: TransformerClient, limits: Limits) -> None:
@@ -98,10 +106,10 @@ class Coalescer:
         self._singles: deque[Job] = deque()
         self._bulk: deque[Job] = deque()
         self._late: deque[Job] = deque()
-        """Those of clients that may have gone: their turn comes when no others wait."""
+        """Jobs whose clients may have gone; they are sent when no others wait."""
         self._waiting: dict[asyncio.Future[Answer], Job] = {}
         self._doubted: dict[asyncio.Future[Answer], Job] = {}
-        """Of those that wait, the ones whose clients may have gone, in whichever lane they are."""
+        """Waiting jobs, in any lane, whose clients may have gone."""
         self._bulk_is_next = False
         self._by_arrival: deque[Job] = deque()
         self._expiry: asyncio.TimerHandle | None = None
@@ -114,12 +122,12 @@ class Coalescer:
         self._pauses = Pauses()
         self._recent_seconds = deque([0.0] * RECENT_BATCHES, RECENT_BATCHES)
         self._batch_seconds = 0.0
-        """How long recent batches took, whatever became of them: their median."""
+        """Median seconds that recent batches took, failed ones included."""
         self._observe()
 
     @property
     def client(self) -> TransformerClient:
-        """The environment's transformer, for requests that share no batch."""
+        """Return the client of the environment's transformer, for requests that share no batch."""
         return self._client
 
     def submit(
@@ -130,21 +138,21 @@ class Coalescer:
         Args:
             mails: One or more.
             sizes: Bytes of each mail.
-            span: The request's, if it is sampled.
+            span: Span of the request, if it is sampled.
 
         Returns:
-            One future for each piece that the request was split into, in order; each fails with
-            a `Problem` when its piece does or its deadline passes.
+            One future for each piece of the request, in order. Each fails with a `Problem` when its piece does or its
+            deadline passes.
 
         Raises:
-            Problem: There is no room (503).
+            Problem: 503 if there is no room.
         """
         self._admit(len(mails), sum(sizes))
         lane = self._singles if len(mails) == 1 else self._bulk
         return [self._enqueue(lane, piece, size, span) for piece, size in self._pieces(mails, sizes)]
 
     def count(self, prediction: str, probability: float) -> None:
-        """Count an answered mail by its verdict and its spam probability."""
+        """Count an answered mail by verdict and spam probability."""
         if prediction not in self._predictions:
             self._predictions[prediction] = metrics.PREDICTIONS.labels(self.environment, prediction)
         self._predictions[prediction].inc()
@@ -152,7 +160,7 @@ class Coalescer:
 
     @property
     def full(self) -> bool:
-        """Whether there is no room for a single mail, or it would wait too long."""
+        """Return whether there is no room for a single mail, or it would wait too long."""
         limits = self._limits
         return (
             self._outstanding_mails + self._expected >= limits.outstanding_mails
@@ -162,26 +170,26 @@ class Coalescer:
 
     @property
     def _queued_batches(self) -> float:
-        """A piece of a batch-predict request is a batch of its own, however many mails it has."""
+        """Return how many batches wait. Each piece of a batch-predict request is one, however many mails it has."""
         return (len(self._singles) + self._expected) / self._batch_limit + len(self._bulk)
 
     @property
     def _batch_limit(self) -> int:
-        """How many mails a batch of several requests may have."""
+        """Return how many mails a batch of several requests may have."""
         limits = self._limits
         is_deep = len(self._singles) > limits.bulk_mails * self._slots
         return max(limits.bulk_mails, limits.batch_mails) if is_deep else limits.batch_mails
 
     @property
     def busy(self) -> bool:
-        """Whether mail waits for a batch, or would: all that may be under way are."""
+        """Return whether mail waits for a batch, or would wait because all slots are taken."""
         return self._queued_mails > 0 or self._in_flight >= self._slots
 
     def expect(self) -> None:
-        """Keep room for a mail whose head is there, until the turn of the event loop in which it may be queued.
+        """Reserve room for a mail whose head has arrived, until the turn of the event loop that may queue it.
 
-        In a flood hundreds of heads come in one turn: if each saw the room that is left, most of them would be
-        refused only once they have been read and parsed, for many times as much.
+        In a flood, hundreds of heads arrive in one turn. If each saw the same free room, most would be refused only
+        after they were read and parsed, at many times the cost.
         """
         if not self._expected:
             asyncio.get_running_loop().call_soon(self._expect_none)
@@ -191,7 +199,7 @@ class Coalescer:
         self._expected = 0
 
     def count_refused(self, mails: int = 1) -> None:
-        """Count mails for which there was no room; mail of clients that may have gone gives up its own."""
+        """Count mails refused for lack of room, and drop waiting mails whose clients may have gone."""
         self._refused_mails.inc(mails)
         for future in self._doubted:
             if not future.done():
@@ -199,10 +207,10 @@ class Coalescer:
         self._doubted.clear()
 
     def doubt(self, futures: Sequence[asyncio.Future[Answer]]) -> None:
-        """Serve these after all others: their clients have ended their side of the connection.
+        """Serve these jobs last: their clients have closed their side of the connection.
 
-        Such a client has gone, or has only asked all that it wanted to and waits for its answer. Both look the same
-        until the answer is written.
+        Such a client has either gone, or has sent its last request and waits for the answer. Both look the same until
+        the answer is written.
         """
         self._doubted |= {future: self._waiting[future] for future in futures if future in self._waiting}
 
@@ -252,19 +260,19 @@ class Coalescer:
         return job.future
 
     def _pump_soon(self) -> None:
-        """Send what waits, and linger no more."""
+        """Send what waits in the next turn of the event loop, without lingering."""
         if self._lingers and self._due is not None:
             self._due.cancel()
             self._due, self._lingers = None, False
-        # Not at once: what arrives in the same turn of the event loop shares the batch.
+        # Not at once: requests that arrive in the same turn of the event loop share the batch.
         if self._due is None:
             self._due = asyncio.create_task(self._pump())
 
     def _linger(self) -> None:
-        """After a batch has returned with others still under way: wait for the clients it has just answered.
+        """Wait briefly for the clients that the last batch has just answered.
 
-        They are about to ask again, and a batch without them would be small. Whoever finds
-        nothing under way, or fills a batch, never waits.
+        They are about to send again, and a batch without them would be small. A request never lingers if no batch is
+        under way or if it fills one.
         """
         if self._due is not None:
             self._due.cancel()
@@ -272,7 +280,7 @@ class Coalescer:
         self._due = asyncio.get_running_loop().call_later(self._limits.linger_seconds, self._pump_soon)
 
     async def _pump(self) -> None:
-        """Take a batch, if one more may be under way, and see it through: a task of its own would cost it a turn."""
+        """Take a batch if a slot is free and await its end. A separate task would cost it a turn of the event loop."""
         self._due = None
         if self._in_flight >= self._slots or not (batch := self._take()):
             return
@@ -296,7 +304,7 @@ class Coalescer:
             self._pump_soon()
 
     def _take(self) -> list[Job]:
-        """The next batch, from the lane whose turn it is, of mails whose clients are there; empty when none waits."""
+        """Return the next batch, from the lane whose turn it is, or an empty list if nothing waits."""
         batch: list[Job] = []
         mails = size = 0
         self._drop_gone()
@@ -315,7 +323,7 @@ class Coalescer:
         return batch
 
     def _drop_gone(self) -> None:
-        """Let go of what is next in a lane and whose client has gone; it is late if the client only may have."""
+        """Drop jobs at the head of a lane whose clients have gone, and defer those whose clients may have."""
         for lane in (self._singles, self._bulk, self._late):
             while lane and lane[0].future.done():
                 job = lane[0]
@@ -351,22 +359,23 @@ class Coalescer:
         try:
             await self._send(batch)
         finally:
-            # Else a gateway that was stopped for seconds would take its queue for that slow, and refuse what waited.
+            # After a pause of this process, the measured time would make the queue look slow and refuse what waited.
             if not self._pauses.any_since(now):
                 self._recent_seconds.append(monotonic() - now)
                 self._batch_seconds = sorted(self._recent_seconds)[RECENT_BATCHES // 2]
-            # Whatever happened, nobody is left waiting and no room is lost.
+            # Whatever happened, every request gets an outcome and all room is given back.
             for job in batch:
                 if not job.settled:
                     self._settle(job, problems.upstream_failed(self.environment, "the batch could not be sent"))
 
     async def _send(self, batch: list[Job]) -> None:
-        """Send a batch; one that is refused is halved until the mail at fault stands alone."""
+        """Send a batch. If it is refused, halve it until the mail at fault stands alone."""
         mails = [mail for job in batch for mail in job.mails]
         self._batch_mails.observe(len(mails))
         started = monotonic()
         oldest, left = (job.arrived + self._limits.deadline_seconds - started for job in (batch[0], batch[-1]))
-        # So that the oldest is told which hop was slow; not where that would cost the newest most of its time.
+        # Use the oldest mail's deadline so that its client learns which hop was slow, unless this takes most of the
+        # newest mail's time.
         left = oldest if oldest > left / 2 else left
         try:
             answer = await self._infer(batch, mails, max(left, 0.001))
@@ -401,7 +410,7 @@ class Coalescer:
         return first if len(batch) == 1 else f"batch-{next(self._batch_numbers)}-{first}"
 
     async def _deliver(self, batch: list[Job], answer: Answer, seconds: float) -> None:
-        """Answer the requests of a batch; while it takes more than a turn, another batch may be under way."""
+        """Answer the requests of a batch. If this takes more than a turn, another batch may start meanwhile."""
         start, mails = 0, sum(len(job.mails) for job in batch)
         at_once = ANSWERED_AT_ONCE if len(batch) > self._limits.batch_mails else len(batch)
         self._answering += 1
@@ -421,7 +430,7 @@ class Coalescer:
             self._answering -= 1
 
     def _settle(self, job: Job, outcome: Answer | problems.Problem) -> None:
-        """Give a job its one outcome; a later one is ignored, as for a mail whose deadline has passed."""
+        """Give a job its one outcome. Later outcomes are ignored, such as an answer after the deadline."""
         if job.settled:
             return
         job.settled = True
@@ -434,12 +443,12 @@ class Coalescer:
         if isinstance(outcome, Answer):
             job.future.set_result(outcome)
         else:
-            # In the log line of the request: by it, hops behind say what has happened.
+            # The request's log line shows this id, under which the hops behind log what happened.
             outcome.batch_id = job.batch_id
             job.future.set_exception(outcome)
 
     def _expire(self) -> None:
-        """Answer for the oldest jobs, whose deadline has passed, wherever they are."""
+        """Fail the oldest jobs whose deadline has passed, queued or under way."""
         deadline = self._limits.deadline_seconds
         while self._by_arrival and self._by_arrival[0].arrived + deadline <= monotonic():
             job = self._by_arrival.popleft()
@@ -447,7 +456,7 @@ class Coalescer:
             reason = "the transformer did not answer"
             if job.lane is not None:
                 reason = "the transformer, busy with the mails before, was not free"
-                # One deadline for all: what has expired in a lane is at its head, but for mail that was deferred.
+                # All jobs have the same deadline, so an expired job is at the head of its lane unless it was deferred.
                 self._leave_lane(job)
                 traces.waited(_sampled([job]), monotonic())
             self._settle(job, problems.upstream_slow(self.environment, deadline, reason))
@@ -457,9 +466,9 @@ class Coalescer:
             self._expiry = asyncio.get_running_loop().call_later(max(left, 0), self._expire)
 
     def _observe(self) -> None:
-        """Look the metrics' children up once; gauges read the counts when they are scraped.
+        """Create the environment's metrics; gauges read the counts when they are scraped.
 
-        Counters are there from the start: Prometheus sees no increase in a series that begins with its first event.
+        Counters exist from the start: Prometheus sees no increase in a series that begins with its first event.
         """
         name = self.environment
         self._batch_mails = metrics.BATCH_MAILS.labels(name)
@@ -475,5 +484,5 @@ class Coalescer:
 
 
 def _sampled(batch: list[Job]) -> list[tuple[Span, float]]:
-    """Spans and times of arrival of a batch's sampled requests."""
+    """Return the spans and arrival times of a batch's sampled requests."""
     return [(job.span, job.arrived) for job in batch if job.span is not None]

@@ -1,7 +1,7 @@
-"""What two models have answered to the same mails, counted by the pair of their versions.
+"""Comparison of two models' answers to the same mails, counted by pair of model versions.
 
-prometheus_client's own histograms take a lock and a loop for each value, which for every mail of production would cost
-more than all else that a shadow needs. So numbers are kept here, and become metrics when they are scraped.
+prometheus_client's histograms take a lock and a loop for each value. For every production mail that would cost more
+than the rest of shadowing. So this module counts by itself and builds metrics when they are scraped.
 """
 
 from bisect import bisect_left
@@ -15,17 +15,17 @@ from gateway import metrics
 from gateway.transformer_client import PREDICTIONS, Answer
 
 MAX_PAIRS = 8
-"""Pairs of versions that are counted apart, in one process; what comes after them is counted under `OTHER`."""
+"""Version pairs that one process counts separately; later ones are counted under `OTHER`."""
 OTHER = "other"
 SIDES = ("production", "candidate")
 DIFFERENCES = (-0.5, -0.25, -0.1, -0.05, -0.01, -0.001, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 Versions = tuple[str, str]
-"""Of production's model and the candidate's."""
+"""Versions of production's model and of the candidate's."""
 
 
 class Distribution:
-    """How many values were at most each bound."""
+    """Histogram: how many values were at most each bound."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
@@ -33,12 +33,12 @@ class Distribution:
         self._sum = 0.0
 
     def add(self, value: float, times: int = 1) -> None:
-        """Count a value."""
+        """Count a value this many times."""
         self._counts[bisect_left(self._bounds, value)] += times
         self._sum += value * times
 
     def sample(self) -> tuple[list[tuple[str, float]], float | None]:
-        """Buckets as Prometheus has them, each with all below it, and the sum; None where values may be negative."""
+        """Return cumulative buckets as Prometheus has them, and the sum. The sum is None if values may be negative."""
         buckets, total = [], 0
         for bound, count in zip([*self._bounds, float("inf")], self._counts, strict=True):
             total += count
@@ -47,18 +47,18 @@ class Distribution:
 
 
 class Pair:
-    """The mails that two models have both answered."""
+    """Mails that two models have both answered."""
 
     def __init__(self) -> None:
         self.predictions = {(production, candidate): 0 for production in PREDICTIONS for candidate in PREDICTIONS}
-        """How many mails have which two verdicts."""
+        """Mails by production's and the candidate's verdict."""
         self.differences = Distribution(DIFFERENCES)
-        """Of spam probabilities, the candidate's less production's."""
+        """The candidate's spam probability minus production's."""
         self.seconds = {side: Distribution(metrics.SECONDS) for side in SIDES}
-        """Of the batch that a mail was in, from its departure to its answer, for each mail."""
+        """Seconds from the departure of a mail's batch to its answer, counted for each mail."""
 
     def add(self, production: Answer, candidate: Answer) -> None:
-        """Count the mails of two answers to them."""
+        """Count the mails that these two answers are for."""
         self.seconds["production"].add(production.seconds, len(production.predictions))
         self.seconds["candidate"].add(candidate.seconds, len(candidate.predictions))
         for pair in zip(production.predictions, candidate.predictions, strict=True):
@@ -68,14 +68,14 @@ class Pair:
 
 
 class Comparison(Collector):
-    """All pairs of versions that this process has seen, as metrics."""
+    """All version pairs that this process has seen, as metrics."""
 
     def __init__(self) -> None:
-        # There from the start: panels and alerts find the series before there is anything to compare.
+        # Present from the start, so that panels and alerts find the series before there is anything to compare.
         self.pairs: dict[Versions, Pair] = {(OTHER, OTHER): Pair()}
 
     def add(self, production: Answer, candidate: Answer) -> None:
-        """Count the mails of two answers to them."""
+        """Count the mails that these two answers are for."""
         self._pair((production.model_version, candidate.model_version)).add(production, candidate)
 
     def _pair(self, versions: Versions) -> Pair:
@@ -87,7 +87,7 @@ class Comparison(Collector):
         return self.pairs.setdefault(versions, Pair())
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics as they stand."""
+        """Return the metrics as they stand."""
         versions = ["production_version", "candidate_version"]
         table = CounterMetricFamily(
             "gateway_shadow_pairs",
@@ -114,12 +114,12 @@ class Comparison(Collector):
 
 
 def registered() -> Comparison:
-    """The comparison whose metrics this process exposes; always the same."""
+    """Return this process's one comparison, whose metrics it exposes."""
     return _EXPOSED
 
 
 def parts(answer: Answer, sizes: Iterable[int]) -> Iterator[Answer]:
-    """An answer cut into those of its first n mails, the next m, and so on."""
+    """Cut an answer into those for its first n mails, the next m, and so on."""
     start = 0
     for n in sizes:
         end = start + n

@@ -1,14 +1,16 @@
-"""Clients' connections: what each may send, and how each ends.
+"""Client connections: what each may send, and how each ends.
 
-Requests are cut out of a connection's bytes by `framing`, one at a time: the next one begins once the one before is
-answered, and until then its bytes wait, within limits. A connection that is kept stays with one replica, so replicas
-that autoscaling adds would get nothing to do. One that is used at the very moment at which the server closes it loses
-its request. So an answer says `Connection: close` (RFC 9112, section 9.6) when its connection is old, or the server is
-about to end.
+`framing` cuts requests out of a connection's bytes, one at a time. The next request begins once the one before is
+answered; until then its bytes wait, within limits.
 
-A slow client is ended too: each stage of a request has a time, and one look a second at all connections finds those
-that are over it, for less than a timer for each request would cost. Of too many connections, one that never asked
-anything makes room, or the one that is idle for longest.
+A kept-alive connection stays with one replica, so replicas that autoscaling adds would get nothing to do. And a request
+that arrives just as the server closes its connection is lost. So an answer says `Connection: close` (RFC 9112, section
+9.6) if its connection is old or the server is about to end.
+
+Slow clients are disconnected. Each stage of a request has a time limit, and one sweep a second over all connections
+finds those that exceed it. That costs less than a timer for each request.
+
+When there are too many connections, one that never sent a request makes room, or else the one that is idle longest.
 """
 
 import asyncio
@@ -38,34 +40,38 @@ from gateway.problems import Problem
 from gateway.requests import BODY_LATE
 
 JITTER = 0.5
-"""The share of its age by which a connection may end earlier: those opened together do not end together."""
+"""Largest share of its age by which a connection ends earlier, so that those opened together do not end together."""
 AWAITS = "gateway.awaits"
-"""An extension of a request's scope: `Connection.awaits`."""
+"""Name of the scope extension that holds `Connection.awaits`."""
 AtOnce = Callable[[bytes, bytes, Sequence[tuple[bytes, bytes]]], bytes | None]
-"""Method, target and headers of a request -> header lines and body of a 503, or None: the application answers."""
+"""Maps a request's method, target and headers to header lines and body of a 503; None: the application answers."""
 Futures = Sequence[asyncio.Future[Any]]
 GRACE_SECONDS = 1.0
-"""In which every honest client sends the first request of its connection."""
+"""Seconds a new connection is safe from eviction; every honest client sends its first request within them."""
 LINGER_SECONDS = 2.0
-"""How long a client may go on sending after its last answer. Closed at once, its connection would be reset, and the
-answer with it (RFC 9112, section 9.6)."""
+"""Seconds a client may go on sending after its last answer.
+
+Closing at once would reset the connection and lose the answer (RFC 9112, section 9.6).
+"""
 SEND_BUFFER_BYTES = 64 * 1024
-"""Of the kernel, for each connection (it takes twice as much): by itself it would keep megabytes for a client that does
-not read, and they count as memory of the pod."""
+"""Bytes of the kernel's send buffer for each connection; the kernel takes twice as much.
+
+By default it would keep megabytes for a client that does not read, and they count as memory of the pod.
+"""
 READ_BYTES = 64 * 1024
 RESET = struct.pack("ii", 1, 0)
-"""A linger of no time, socket(7)."""
+"""SO_LINGER value with a timeout of zero, which makes close() reset the connection (socket(7))."""
 REASONS = ("head", "body", "idle", "write", "room")
 
 
 ANSWERED: Any = SimpleNamespace(
     response_started=True, response_complete=True, scope={"extensions": {}}, message_event=asyncio.Event()
 )
-"""In the place of uvicorn's state of a request: it was answered without the application."""
+"""Stands for uvicorn's request state if a request was answered without the application."""
 
 
 class Stage(Enum):
-    """What a connection waits for."""
+    """Stages of a connection, by what it waits for."""
 
     NEW = "the first request"
     IDLE = "the next request"
@@ -79,25 +85,25 @@ UNDER_WAY = (Stage.HEAD, Stage.BODY, Stage.ANSWER)
 
 
 class Flow(FlowControl):
-    """uvicorn's flow control, which reads nothing more while a stream holds what it has read."""
+    """uvicorn's flow control, which also stops reading while a stream holds unparsed requests."""
 
     def __init__(self, transport: asyncio.Transport, stream: RequestStream) -> None:
         super().__init__(transport)
         self._stream = stream
 
     def resume_reading(self) -> None:
-        """Read on, unless requests wait."""
+        """Resume reading, unless requests wait."""
         if not self._stream.held:
             super().resume_reading()
 
 
 class HeadView:
-    """The getters of a parser that uvicorn's protocol asks, answered from a head."""
+    """View of a head with the parser methods that uvicorn's protocol calls."""
 
     head: Head
 
     def get_http_version(self) -> str:
-        """Return the version of HTTP."""
+        """Return the HTTP version."""
         return self.head.version
 
     def get_method(self) -> bytes:
@@ -105,16 +111,16 @@ class HeadView:
         return self.head.method
 
     def should_keep_alive(self) -> bool:
-        """Return whether the client keeps the connection."""
+        """Return whether the connection stays open after the answer."""
         return self.head.keep_alive
 
     def should_upgrade(self) -> bool:
-        """Return False: no other protocol is spoken."""
+        """Return False: no other protocol is supported."""
         return False
 
 
 class CycleTransport:
-    """What uvicorn's state of a request writes to; closing it ends the connection in order."""
+    """Transport for uvicorn's request state; closing it ends the connection in order."""
 
     def __init__(self, transport: asyncio.Transport, finish: Callable[[], None]) -> None:
         self.write = transport.write
@@ -123,23 +129,23 @@ class CycleTransport:
 
 
 class Connection(HttpToolsProtocol):
-    """A client's connection; uvicorn's, with its own framing and an end."""
+    """A client connection: uvicorn's protocol with this gateway's framing, limits and end."""
 
     limits: ConnectionLimits
     room: Room
     at_once: AtOnce | None
-    """Refuses a request before the application has seen it."""
+    """Refuses a request before the application sees it."""
     draining = False
-    """Whether the next answer of every connection is its last."""
+    """Whether each connection closes after its next answer."""
     strangers: "OrderedDict[Connection, None]"
-    """Those of the server that have asked nothing yet, the oldest first."""
+    """The server's connections without any request so far, oldest first."""
     idle: "OrderedDict[Connection, None]"
-    """Those that have been answered and have no request under way, the longest idle first."""
+    """Connections whose requests are all answered, longest idle first."""
     refusals: PacedRefusals
-    """Those that all connections of the server give at once."""
+    """Refusals that wait to be written, over all connections of the server."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Draw how old this connection may become, and make room for it."""
+        """Draw this connection's maximum age, and evict another if there are too many."""
         super().connection_made(transport)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         now = self.loop.time()
@@ -149,9 +155,9 @@ class Connection(HttpToolsProtocol):
         self._doubt: Callable[[Futures], None] | None = None
         self._unread_since: float | None = None
         self._has_ended = False
-        """Whether the client has ended its side."""
+        """Whether the client has closed its side."""
         self._counted = 0
-        """Bytes of this connection in the common room."""
+        """Bytes of this connection counted in the shared room."""
         self._stream = RequestStream(self, self.limits.heads)
         self.flow = Flow(transport, self._stream)
         self._view = HeadView()
@@ -163,17 +169,17 @@ class Connection(HttpToolsProtocol):
         self._take_what_is_there()
 
     def _take_what_is_there(self) -> None:
-        """Read what the client sent once it had connected; the event loop would ask for it a turn later."""
+        """Read what the client has sent already; the event loop would do so only a turn later."""
         if self.transport.is_closing():
             return
         data = b""
-        # What is wrong with the socket, or its end, the transport finds by itself.
+        # The transport itself notices errors and the end of the stream.
         with contextlib.suppress(OSError):
             data = os.read(self.transport.get_extra_info("socket").fileno(), READ_BYTES)
         if data:
             self.data_received(data)
         if self.flow.read_paused:
-            # The transport begins to read once this has returned, whatever it was told before.
+            # After this method returns, the transport starts reading even if it was paused before.
             self.loop.call_soon(self._pause_again)
 
     def _pause_again(self) -> None:
@@ -181,7 +187,7 @@ class Connection(HttpToolsProtocol):
             self.transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it, and what its client waited for."""
+        """Remove this connection and fail what its client waited for."""
         self._forget()
         for future in self._awaited:
             if not future.done():
@@ -190,7 +196,7 @@ class Connection(HttpToolsProtocol):
         self._stream.close()
         self._count(0)
         super().connection_lost(exc)
-        # uvicorn's timer for idle connections would keep one that was reset for as long as it runs.
+        # uvicorn's keep-alive timer would keep a reset connection in memory until it fires.
         self._unset_keepalive_if_required()
         if self.cycle is not None:
             self.cycle.scope["extensions"].clear()
@@ -198,12 +204,12 @@ class Connection(HttpToolsProtocol):
     # Bytes of the client
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; what waits for the answer before is held, and no more is read meanwhile."""
+        """Take bytes; later requests are held until the current one is answered, and reading pauses meanwhile."""
         self._unset_keepalive_if_required()
         self._advance(data)
 
     def _advance(self, data: bytes = b"") -> None:
-        """Serve what has arrived, as far as it may be served now."""
+        """Parse and serve what has arrived, as far as it may be served now."""
         stream = self._stream
         try:
             stream.feed(data) if data else stream.go_on()
@@ -216,12 +222,12 @@ class Connection(HttpToolsProtocol):
             self._end_for_room()
 
     def _count(self, size: int) -> bool:
-        """Count what this connection keeps; return whether there is room for it."""
+        """Count the bytes this connection holds; return whether the shared room has space for them."""
         more, self._counted = size - self._counted, size
         return self.room.change(more)
 
     def _end_for_room(self) -> None:
-        """Take nothing more: the answer under way is the last, and a head that is on its way is refused."""
+        """Take nothing more: the answer under way is the last, and an incomplete head is refused."""
         if self._stage is Stage.HEAD:
             self._refuse(problems.too_much_waiting(self.room.limit), "room")
         elif self._stream.held and self.cycle is not None:
@@ -231,7 +237,7 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Go on with the request under way: its client may end its own side once it has asked."""
+        """Go on with the request under way: a client may close its side once it has sent its request."""
         self._has_ended = True
         answered = self.cycle is None or self.cycle.response_complete
         if self._stage in (Stage.HEAD, Stage.BODY) and not (self._stage is Stage.BODY and answered):
@@ -247,16 +253,16 @@ class Connection(HttpToolsProtocol):
     # Events of the stream
 
     def takes_next(self) -> bool:
-        """Return whether the request before is answered."""
+        """Return whether the previous request is answered."""
         return (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing()
 
     def request_begun(self) -> None:
-        """Note that the head of a request begins."""
+        """Note that a request's head begins."""
         self._unset_keepalive_if_required()
         self._stage, self._since = Stage.HEAD, self.loop.time()
 
     def request_headed(self, head: Head) -> None:
-        """Take a request, and decide whether it is the last."""
+        """Take a request, and decide whether it is this connection's last."""
         self._view.head = head
         self.on_message_begin()
         self.url, self.headers, self.expect_100_continue = head.target, head.headers, head.expects_continue
@@ -277,7 +283,7 @@ class Connection(HttpToolsProtocol):
         self.scope["extensions"] = extensions
 
     def _refused_at_once(self) -> bool:
-        """Refuse this request here, for a fraction of what the application's answer costs, if nothing is before it."""
+        """Refuse this request without the application, at a fraction of the cost, if nothing is queued before it."""
         head = self._view.head
         if self.at_once is None or self.flow.write_paused or not head.keep_alive:
             return False
@@ -295,7 +301,7 @@ class Connection(HttpToolsProtocol):
         self.on_body(body)
 
     def request_completed(self) -> None:
-        """Note that the request is complete; it may have been answered already."""
+        """Note that the request is complete; it may be answered already."""
         self.on_message_complete()
         self._stage = Stage.ANSWER
         self._rest_if_done()
@@ -303,18 +309,18 @@ class Connection(HttpToolsProtocol):
     # Answers
 
     def awaits(self, futures: Futures, doubt: Callable[[Futures], None] | None = None) -> None:
-        """Note what the request under way waits for; each fails with `ClientDisconnect` when its client goes.
+        """Note the futures that the request waits for; each fails with `ClientDisconnect` if the client disconnects.
 
         Args:
-            futures: What it waits for.
-            doubt: Is told of them when the client ends its side: it may have gone, or wait for its answer.
+            futures: Futures that the request waits for.
+            doubt: Called with them when the client closes its side: it may have gone, or may wait for its answer.
         """
         self._awaited, self._doubt = futures, doubt
         if self._has_ended and doubt:
             doubt(futures)
 
     def on_response_complete(self) -> None:
-        """The answer is complete; the request may not be."""
+        """Note that the answer is complete; the request itself may not be."""
         super().on_response_complete()
         self._awaited, self._doubt = (), None
         self._rest_if_done()
@@ -361,13 +367,13 @@ class Connection(HttpToolsProtocol):
         elif self._stage is Stage.HEAD:
             self._refuse(problems.too_slow("the head of the request", self.limits.head), "head")
         elif self._stage is Stage.BODY and self.flow.read_paused:
-            # It is we who do not read.
+            # The gateway itself has paused reading, so the client is not slow.
             self._since = self.loop.time()
         elif self._stage is Stage.BODY:
             self._end_body(answered)
 
     def _end_body(self, answered: bool) -> None:
-        """Have the application answer; where it has, or has not since the last sweep, just end."""
+        """Let the application refuse a late body; abort if it has answered, or has not by the next sweep."""
         state = self.scope["state"]
         if answered or BODY_LATE in state:
             self._abort("body")
@@ -376,9 +382,9 @@ class Connection(HttpToolsProtocol):
             self.cycle.message_event.set()
 
     def _make_room(self) -> None:
-        """End a connection that had the time to ask and did not, or else the one that is idle for longest.
+        """Evict a connection that had time to send a request and did not, or else the longest idle one.
 
-        Where most have asked nothing it is one of those: an idle one may have a request on its way.
+        If most connections have sent nothing, evict one of those: an idle one may have a request on its way.
         """
         stranger, idle = next(iter(self.strangers)), next(iter(self.idle), None)
         has_had_time = self._since - stranger._since > GRACE_SECONDS or 2 * len(self.strangers) > len(self.connections)
@@ -396,7 +402,7 @@ class Connection(HttpToolsProtocol):
         self.idle.pop(self, None)
 
     def _refuse(self, problem: Problem, reason: str) -> None:
-        """Answer in the application's place and close; only close when another answer has begun, or they would mix."""
+        """Answer in the application's place and close. If another answer has begun, only close: they would mix."""
         self.refusals.flush(self.transport)
         self._stream.end()
         metrics.CONNECTIONS_ENDED.labels(reason).inc()
@@ -421,7 +427,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _linger(self) -> None:
-        """Tell the client that nothing follows, and read on for a moment what it still sends."""
+        """Tell the client that nothing follows, and read for a moment what it still sends."""
         if self._stage is Stage.END or self.transport.is_closing():
             return
         self._stage, self._since = Stage.END, self.loop.time()
@@ -429,13 +435,13 @@ class Connection(HttpToolsProtocol):
         self._count(0)
         self.transport.write_eof()
         self.flow.resume_reading()
-        # It makes room before others.
+        # Connections that linger are the first to be evicted.
         self._forget()
         self.idle[self] = None
         self.idle.move_to_end(self, last=False)
 
     def shutdown(self) -> None:
-        """The server ends; what the client is owed is written before."""
+        """Shut down: write the refusals that still wait, then end as uvicorn does."""
         self.refusals.flush(self.transport)
         if self._stage is Stage.END:
             self.transport.close()
@@ -448,7 +454,7 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
     def _abort(self, reason: str) -> None:
-        # With a reset: otherwise the kernel would keep what is unread for as long as the client likes.
+        # Reset the connection: otherwise the kernel would keep the unread data for as long as the client likes.
         self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         metrics.CONNECTIONS_ENDED.labels(reason).inc()
         self._forget()
@@ -471,7 +477,7 @@ def _answer(problem: Problem) -> bytes:
 
 
 def connections(limits: ConnectionLimits, at_once: AtOnce | None = None) -> type[Connection]:
-    """The connections of one server: a class of their own, which says whether it drains."""
+    """Return the connection class of one server; its shared state belongs to that class."""
     for reason in REASONS:
         metrics.CONNECTIONS_ENDED.labels(reason)
     own = {"limits": limits, "at_once": staticmethod(at_once) if at_once else None}

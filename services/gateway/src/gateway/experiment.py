@@ -1,4 +1,4 @@
-"""What is tried on the baseline's mail: a shadow beside it, a canary in its place. Neither unless there is a share."""
+"""Experiments on the baseline's mail: a shadow beside it, a canary in its place. Both are off without a share."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ from gateway.transformer_client import Answer, Mail, TransformerClient
 from replicas import Replicas
 
 NO_CANARY = "gateway.no-canary"
-"""In the scope of a request that only the environment it asks may answer."""
+"""Scope key of a request that only the environment it names may answer."""
 KEY_HEADER = "X-Canary-Key"
 _KEY_NAME = KEY_HEADER.lower().encode()
 
@@ -25,7 +25,7 @@ Ask = Callable[[Coalescer], Awaitable[list[Answer]]]
 
 
 class Experiment:
-    """The candidate beside the baseline; to be opened before it is asked."""
+    """The candidate's shadow and canary beside the baseline; `opened` must be entered before use."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -37,14 +37,14 @@ class Experiment:
     async def opened(
         self, environments: Mapping[str, Coalescer], session: aiohttp.ClientSession
     ) -> AsyncIterator[None]:
-        """Begin, and at the end send what the shadow still has, for `SHADOW_DRAIN_SECONDS` at most."""
+        """Start the experiments. At the end, send the shadow's remaining mail for at most `SHADOW_DRAIN_SECONDS`."""
         settings, candidate = self._settings, self._settings.experiment_candidate
         if settings.canary_share:
             bounds = Bounds.of(settings)
             self._canary = Canary(settings.canary_share, bounds, environments[candidate], settings.deadline_seconds)
         if settings.shadow_share:
             url = str(settings.environments[candidate])
-            # Of its own: what hangs or fails here must not keep the candidate's ordinary mail waiting.
+            # A client of its own: hanging or failing shadow requests must not delay the candidate's ordinary mail.
             client = TransformerClient(candidate, Replicas(url), settings.model_name, session, counted=False)
             before = [environments[self._baseline], environments[candidate]]
             self._shadow = Shadow(client, Limits.of(settings), settings.shadow_share, before, registered())
@@ -57,17 +57,17 @@ class Experiment:
     async def answer(
         self, request: Request, environment: Coalescer, mails: Sequence[Mail], sizes: Sequence[int], ask: Ask
     ) -> tuple[Coalescer, list[Answer]]:
-        """Have a request answered, and compare what production says.
+        """Have a request answered, and offer the answer to the shadow.
 
         Args:
-            request: With a `X-Canary-Key` that is one, if it has any.
-            environment: The one that it is for.
-            mails: Of the request.
+            request: Its `X-Canary-Key`, if any, is valid.
+            environment: The environment that the request is for.
+            mails: Mails of the request.
             sizes: Bytes of each mail.
-            ask: Has an environment answer it.
+            ask: Asks an environment to answer the request.
 
         Returns:
-            Who has answered, and what.
+            The environment that answered, and its answers.
         """
         if environment.environment != self._baseline:
             return environment, await ask(environment)
@@ -86,10 +86,10 @@ class Experiment:
 
 
 def canary_key(request: Request) -> str | None:
-    """What the client has a canary choose by, the same for all requests of whom it knows; None where it does not say.
+    """Return the key by which a canary chooses, or None. A client sends the same key for all requests of one user.
 
     Raises:
-        Problem: It is given twice, or is not 1 to 128 printable ASCII characters (400).
+        Problem: 400 if the key is given twice or is not 1 to 128 printable ASCII characters.
     """
     given = [value for name, value in request.scope["headers"] if name == _KEY_NAME]
     if not given:

@@ -1,7 +1,7 @@
-"""POST /api/v1/explain: a verdict, and what it was made from.
+"""POST /api/v1/explain: a verdict, and the numbers that it rests on.
 
-For people, not for load: each request goes upstream alone, a few of an environment at once, and none of it is on the
-way of a predict request.
+The endpoint is for people, not for load. Each request goes upstream alone, only a few of an environment run at once,
+and no predict request passes through here.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ from tracing import Span
 
 
 class Quantiles(BaseModel):
-    """What a number is in a group of mails: below `p05` in 5 % of them, and so on; `p50` is the median."""
+    """Quantiles of a number in a group of mails: 5 % of them are below `p05`, and so on; `p50` is the median."""
 
     p05: float
     p25: float
@@ -35,7 +35,7 @@ class Quantiles(BaseModel):
 
 
 class Baseline(BaseModel):
-    """What a number is in the mail that the model was trained on."""
+    """Quantiles of a number in the mail that the model was trained on."""
 
     all: Quantiles
     ham: Quantiles
@@ -43,7 +43,7 @@ class Baseline(BaseModel):
 
 
 class Feature(BaseModel):
-    """A number that the transformer saw in the mail."""
+    """A number that the transformer computed from the mail."""
 
     name: str = Field(examples=["exclamation_marks"])
     description: str = Field(examples=["exclamation marks in the text"])
@@ -52,13 +52,13 @@ class Feature(BaseModel):
 
 
 class ExplainResponse(PredictResponse):
-    """Verdict on one mail, and the numbers that it rests on beside the mail's words."""
+    """Verdict on one mail, and the numbers that it rests on besides the words."""
 
     features: list[Feature]
 
 
 class Explain:
-    """The endpoint, over the environments that the API knows."""
+    """The explain endpoint over the API's environments."""
 
     def __init__(self, settings: Settings, api: Api) -> None:
         self._settings = settings
@@ -66,7 +66,7 @@ class Explain:
         self._under_way: Counter[str] = Counter()
 
     def router(self) -> APIRouter:
-        """The route, documented for OpenAPI."""
+        """Return the route, documented for OpenAPI."""
         router = APIRouter(prefix=PREFIX, tags=["predict"], responses=self._api.problem_responses())
         router.add_api_route(
             "/explain",
@@ -79,9 +79,9 @@ class Explain:
         return router
 
     async def explain(self, request: Request) -> Response:
-        """Say whether one mail is spam, which numbers were seen in it, and what they are in other mail.
+        """Say whether one mail is spam, which numbers were computed from it, and what they are in other mail.
 
-        It is answered, counted and recorded for drift detection as by predict.
+        The mail is answered, counted and recorded for drift detection as by predict.
         """
         environment = self._api.environment(request)
         self._check_room(environment.environment)
@@ -116,7 +116,7 @@ class Explain:
 
 
 def _described(features: Features) -> list[dict[str, object]]:
-    """As `Feature`, in the transformer's order."""
+    """Return the numbers as JSON objects shaped like `Feature`, in the transformer's order."""
     rows = zip(features.names, features.descriptions, features.values, strict=True)
     return [
         {"name": name, "description": description, "value": value, "baseline": _baseline(features.quantiles, i)}

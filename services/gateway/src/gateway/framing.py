@@ -1,9 +1,10 @@
-"""Requests of one connection, cut out of its bytes: bytes in, events out.
+"""Framing: cuts a connection's bytes into requests. Bytes go in, events come out.
 
-The parser is httptools' (llhttp). It is fed in pieces that end where a message may end, for two reasons. What follows
-a request can wait as bytes until that request is answered, instead of as parsed requests that take many times as much
-memory. And a parser that stops at `Upgrade` has read nothing of the body by then, so that the body is read on as what
-it is (RFC 9110, section 7.8): no other protocol is spoken here, and a server may ignore the offer.
+The parser is httptools' (llhttp). It gets pieces that end where a message may end, for two reasons:
+
+- Bytes behind a request can wait until it is answered. As parsed requests they would take many times as much memory.
+- A parser that stops at `Upgrade` has read nothing of the body by then, so the body can still be read as one. No other
+  protocol is supported here, and a server may ignore the offer (RFC 9110, section 7.8).
 """
 
 from dataclasses import dataclass
@@ -17,21 +18,21 @@ from gateway.heads import Head, Headers, RequestRefused, check, check_trailer, m
 HEAD_BYTES = 64 * 1024
 """Bytes of a request line with its headers, or of trailers and chunk extensions."""
 CHUNK_BYTES = 16
-"""Bytes of a chunk's framing that are not counted as extensions: its size in hexadecimal digits, and two line ends."""
+"""Bytes of a chunk's framing that do not count as extensions: its hexadecimal size and two line ends."""
 VERSION_REASONS = ("Invalid HTTP version", "Pause on PRI/Upgrade")
-"""The parser's words for HTTP versions that it does not know, and for the preface of HTTP/2."""
+"""Parser messages for an unknown HTTP version, and for the preface of HTTP/2."""
 _END = b"\r\n\r\n"
-"""The end of every head and of every chunked body."""
+"""Bytes that end every head and every chunked body."""
 
 
 class Events(Protocol):
-    """The receiver of a stream's requests; its methods are called between two pieces, never within the parser."""
+    """Receiver of a stream's requests. Its methods are called between two pieces, never within the parser."""
 
     def request_begun(self) -> None:
         """Note the first byte of a request."""
 
     def request_headed(self, head: Head) -> None:
-        """Take a head that is complete and was checked."""
+        """Take a complete head that passed all checks."""
 
     def body_received(self, body: bytes) -> None:
         """Take a piece of the body."""
@@ -40,12 +41,12 @@ class Events(Protocol):
         """Note the end of the request."""
 
     def takes_next(self) -> bool:
-        """Return whether another request may begin: the one before is answered."""
+        """Return whether another request may begin because the previous one is answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeadLimits:
-    """Sizes of a request's head."""
+    """Limits of a request's head."""
 
     bytes: int = HEAD_BYTES
     headers: int = 100
@@ -56,7 +57,7 @@ class RequestStream:
 
     Args:
         events: Receives the requests.
-        limits: Of each head.
+        limits: Limits of each head.
     """
 
     def __init__(self, events: Events, limits: HeadLimits) -> None:
@@ -65,9 +66,9 @@ class RequestStream:
         self._parser = httptools.HttpRequestParser(self)
         self._data, self._at, self._tail = b"", 0, b""
         self._ended = False
-        """Whether no more bytes are taken: the last request was complete, or refused."""
+        """Whether no more bytes are taken: the last request was complete or refused."""
         self._resumes = False
-        """Whether a new parser is being told where in a request it begins."""
+        """Whether a replacement parser is being told where in a request it starts."""
         self.head_bytes = 0
         """Bytes of the head under way, or of the last one."""
         self._reset()
@@ -87,29 +88,29 @@ class RequestStream:
 
     @property
     def held(self) -> int:
-        """Bytes that wait for the answer to the request before them."""
+        """Return how many bytes wait for the answer to the request before them."""
         return len(self._data) - self._at
 
     @property
     def is_within(self) -> bool:
-        """Whether a request has begun and is not complete."""
+        """Return whether a request has begun and is incomplete."""
         return self._is_under_way
 
     def feed(self, data: bytes) -> None:
         """Take bytes, and parse them as `go_on` does.
 
         Raises:
-            RequestRefused: They are no request that is taken.
+            RequestRefused: The bytes are not an acceptable request.
         """
         self._data = self._data[self._at :] + data if self._data else data
         self._at = 0
         self.go_on()
 
     def go_on(self) -> None:
-        """Parse up to the end of the last request that may begin.
+        """Parse up to the end of the last request that may begin now.
 
         Raises:
-            RequestRefused: The bytes are no request that is taken.
+            RequestRefused: The bytes are not an acceptable request.
         """
         events = self._events
         while events and self._at < len(self._data) and not self._ended:
@@ -123,12 +124,12 @@ class RequestStream:
         self._data, self._at = b"", 0
 
     def end(self) -> None:
-        """Take nothing more, and drop what waits."""
+        """Stop taking bytes, and drop those that wait."""
         self._ended = True
         self._data, self._at = b"", 0
 
     def close(self) -> None:
-        """Let go of parser and receiver, which hold each other."""
+        """Release the parser and the receiver, which form a reference cycle."""
         self.end()
         if self._events is not None:
             self._events = None
@@ -148,7 +149,7 @@ class RequestStream:
         self._tell(events)
 
     def _cut(self) -> bytes:
-        """Return the next piece, which has the end of one message at most, and then at its own end."""
+        """Return the next piece. It contains at most one message end, and then ends there."""
         data, at = self._data, self._at
         if self._left:
             self._at = min(at + self._left, len(data))
@@ -158,7 +159,7 @@ class RequestStream:
         return data if self._at - at == len(data) else data[at : self._at]
 
     def _boundary(self) -> int:
-        """Return where the next head or chunked body may end, or the end of what has arrived."""
+        """Return where the next head or chunked body may end, else the end of what has arrived."""
         data, at, tail = self._data, self._at, self._tail
         self._tail = b""
         if tail and (found := (tail + data[at : at + len(_END) - 1]).find(_END)) >= 0:
@@ -178,7 +179,7 @@ class RequestStream:
             raise self._refusal(error) from None
 
     def _ignore_upgrade(self) -> None:
-        """Go on with a new parser where the last one has stopped: behind a head whose body it would not read."""
+        """Replace the stopped parser with a new one that reads the body of the current request."""
         self._parser = httptools.HttpRequestParser(self)
         head = self._head
         if head is None or not head.has_body:
@@ -212,7 +213,7 @@ class RequestStream:
             raise self._too_large("trailers and chunk extensions")
 
     def _note_line(self, piece: bytes) -> None:
-        """Keep the request line as it was sent."""
+        """Keep the request line as received."""
         if self._line_is_whole:
             return
         line, before = self._line, len(self._line)
@@ -222,7 +223,7 @@ class RequestStream:
             self._line_is_whole = True
 
     def _tell(self, events: Events) -> None:
-        """Pass on what the last piece has brought."""
+        """Report the events of the last piece."""
         if self._has_begun:
             self._has_begun = False
             events.request_begun()
@@ -247,7 +248,7 @@ class RequestStream:
             self._is_under_way = self._has_begun = True
 
     def on_url(self, url: bytes) -> None:
-        """Collect the target."""
+        """Collect the request target."""
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -263,7 +264,7 @@ class RequestStream:
                 self._refuse(refused)
 
     def on_headers_complete(self) -> None:
-        """Check the head."""
+        """Check the complete head."""
         if self._resumes:
             return
         parser = self._parser
@@ -288,7 +289,7 @@ class RequestStream:
         self._is_complete = True
 
     def _refuse(self, refused: RequestRefused) -> None:
-        """Stop the parser; it hides what its callbacks raise."""
+        """Stop the parser, which hides what its callbacks raise."""
         self._refused = refused
         raise refused
 

@@ -1,12 +1,11 @@
-"""Refuses mail for an environment whose queue is full, before anything of the request but its head is looked at.
+"""Admission: refuses mail for an environment whose queue is full, by the request's head alone.
 
-Under a flood the refusals are most of the work: whatever each costs is taken from the mail that can be served. So the
-answer is prepared once, the connection itself gives it at the end of the request's head, and of a stream of refusals
-only some go through the application, which logs and traces them: their lines say how many they stand for. Every one
-is counted in the metrics.
+In a flood, refusals are most of the work, and they take time from mail that can be served. So the answer is prepared
+once, and the connection itself sends it at the end of the head. Only a sample of refusals passes through the
+application, which logs and traces them; their log lines count the others. The metrics count every refusal.
 
-The body that comes with a refused request is read and dropped by the server, so that its connection stays usable;
-where the body is not there yet and may be endless, or waits for the server's word, the connection ends instead.
+The server reads and drops the body of a refused request, so the connection stays usable. If the body may be endless, or
+the client waits for permission to send it, the connection ends instead.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,18 +26,18 @@ from gateway.settings import Settings
 GUARDED = frozenset({PREDICT_PATH, BATCH_PREDICT_PATH})
 GUARDED_TARGETS = {path.encode(): path for path in GUARDED}
 LINE_SECONDS = 0.1
-"""Between two lines in the log about refusals of one environment."""
+"""Seconds between two log lines about refusals of one environment."""
 
 
 class Refusals:
-    """The refusals of one environment: their answer, prepared, and their count."""
+    """The refusals of one environment: a prepared answer and a count."""
 
     def __init__(self, environment: Coalescer) -> None:
         problem = problems.overloaded(environment.environment)
         headers = {"content-type": problems.MEDIA_TYPE} | problem.headers()
         self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         self._lines = b"".join(b"%b: %b\r\n" % header for header in self._headers)
-        # The request id is the last member of the object, and the only one that differs.
+        # The request id is the object's last member, and the only one that differs.
         self._body = problem.body("").removesuffix(b'""}')
         self._environment = environment
         self._kind = problem.kind
@@ -48,10 +47,10 @@ class Refusals:
         self._unlogged = 0
 
     def at_once(self, path: str, request_id: str) -> bytes | None:
-        """Header lines and body of a refusal, which is counted; None: the next one has a line in the log."""
+        """Count a refusal and return its header lines and body; None if this one is to be logged."""
         started = perf_counter()
         if started >= self._next_line:
-            # Now, and not once it is written: hundreds more may come in this turn of the event loop.
+            # Set now rather than when the line is written: hundreds more may arrive in this turn of the event loop.
             self._next_line, self._line_is_due = started + LINE_SECONDS, True
             return None
         self._unlogged += 1
@@ -90,7 +89,7 @@ class Refusals:
         await send({"type": "http.response.body", "body": body})
 
     def _note(self, state: dict[str, object], now: float) -> None:
-        """For the log: this request's line stands for those before it that have none."""
+        """Note in this request's log line how many refusals before it have none."""
         self._next_line, self._line_is_due = now + LINE_SECONDS, False
         state["environment"] = self._environment.environment
         state["problem"] = self._kind
@@ -99,7 +98,7 @@ class Refusals:
 
 
 class Gate:
-    """ASGI middleware: refuses what its environment has no room for, passes everything else on."""
+    """ASGI middleware that refuses mail without room in its environment and passes everything else on."""
 
     def __init__(self, app: ASGIApp, environments: Mapping[str, Coalescer], settings: Settings) -> None:
         self._app = app
@@ -109,15 +108,15 @@ class Gate:
         self._refusals: dict[str, Refusals] = {}
 
     def at_once(self, method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
-        """The refusal of a request that needs neither the application nor an end of its connection.
+        """Return the refusal of a request that needs neither the application nor a closed connection.
 
         Args:
-            method: As sent.
-            target: As sent, with its query.
-            headers: Names in lower case.
+            method: The method as sent.
+            target: The target as sent, with its query.
+            headers: Headers with names in lower case.
 
         Returns:
-            Header lines and body of a 503, all but status line and date; None for the application.
+            Header lines and body of a 503, without status line and date; None if the application has to answer.
         """
         path = GUARDED_TARGETS.get(target)
         if path is None or method != b"POST":
@@ -129,7 +128,7 @@ class Gate:
         if not environment.full:
             environment.expect()
             return None
-        # What is wrong with a header that comes twice is told by the application.
+        # The application reports what is wrong with a repeated header.
         if len(found) != len(headers) or not self._is_bounded(found):
             return None
         request_id = found[b"x-request-id"].decode("latin-1") if b"x-request-id" in found else new_request_id()
@@ -140,7 +139,7 @@ class Gate:
         if scope["type"] != "http" or scope["path"] not in GUARDED or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        # Of headers that come twice the first counts, as everywhere.
+        # The first of repeated headers counts, as everywhere.
         headers = dict(reversed(scope["headers"]))
         environment = self._environment(headers.get(b"x-environment", self._default))
         if environment is None or not environment.full:
@@ -156,6 +155,6 @@ class Gate:
         return self._refusals.get(name) or self._refusals.setdefault(name, Refusals(environment))
 
     def _is_bounded(self, headers: Mapping[bytes, bytes]) -> bool:
-        """Whether the body comes by itself and is worth reading for the sake of the connection."""
+        """Return whether the body arrives unasked and is short enough to read for the sake of the connection."""
         length = headers.get(b"content-length", b"")
         return length.isdigit() and int(length) <= self._max_body_bytes and b"expect" not in headers

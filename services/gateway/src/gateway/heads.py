@@ -1,7 +1,7 @@
-"""Heads of requests, checked so that everybody who reads them sees the same request (RFC 9110, RFC 9112).
+"""Request heads, checked so that every hop reads the same request (RFC 9110, RFC 9112).
 
-A proxy in front and this server may read a doubtful head in two ways. Then they disagree about where the request
-ends or what it asks, and one client's bytes become another's request. So a head that leaves a choice is refused.
+A proxy in front and this server may read an ambiguous head in two ways. Then they disagree about where the request ends
+or what it asks, and one client's bytes become part of another's request. So an ambiguous head is refused.
 """
 
 import re
@@ -13,7 +13,7 @@ import httptools
 
 VERSIONS = ("1.1", "1.0")
 FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding"})
-"""Headers that say where a request ends and whom it asks; one given twice ends the connection."""
+"""Headers that say where a request ends and which host it is for; a repeated one ends the connection."""
 SINGLETONS = FRAMING | {
     b"authorization",
     b"content-encoding",
@@ -38,7 +38,10 @@ SINGLETONS = FRAMING | {
     b"x-environment",
     b"x-request-id",
 }
-"""Headers that a request may have once: which of two holds would be a guess, and a proxy's guess may be another."""
+"""Headers that a request may have once.
+
+Which of two values counts would be a guess, and a proxy may guess otherwise.
+"""
 NOT_IN_TRAILERS = FRAMING | {
     b"connection",
     b"expect",
@@ -48,7 +51,7 @@ NOT_IN_TRAILERS = FRAMING | {
     b"trailer",
     b"upgrade",
 }
-"""Fields that a parser could take for the request's own although its body has ended; other trailers are dropped."""
+"""Fields that a parser could apply to the request although its body has ended; other trailers are dropped."""
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(?::[0-9]{0,5})?")
 _CODING = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _WEB = (b"http", b"https")
@@ -57,11 +60,11 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class RequestRefused(Exception):
-    """A request that is not taken; nothing more is read from its connection.
+    """A request that is refused; nothing more is read from its connection.
 
     Args:
         status: HTTP status of the answer.
-        kind: What is wrong with it, as a slug.
+        kind: What is wrong, as a slug.
         detail: What to do about it, for a person.
         members: Further members of the problem object.
     """
@@ -73,7 +76,7 @@ class RequestRefused(Exception):
 
 @dataclass(slots=True)
 class Head:
-    """The head of a request; header names are in lower case, values without blanks around them."""
+    """The head of a request. Header names are in lower case, values without surrounding whitespace."""
 
     method: bytes
     target: bytes
@@ -86,35 +89,35 @@ class Head:
 
     @property
     def has_body(self) -> bool:
-        """Whether bytes of a body follow."""
+        """Return whether a body follows."""
         return self.chunked or self.length > 0
 
 
 def malformed(reason: str) -> RequestRefused:
-    """400: what arrived is no HTTP request."""
+    """Return the refusal of bytes that are not an HTTP request (400)."""
     detail = f"not a well-formed HTTP/1.1 request (RFC 9112): {reason}"
     return RequestRefused(HTTPStatus.BAD_REQUEST, "malformed-request", detail)
 
 
 def unknown_version() -> RequestRefused:
-    """505: the request is of an HTTP version that is not spoken."""
+    """Return the refusal of an unsupported HTTP version (505)."""
     detail = "the HTTP version is not supported; use HTTP/1.1 or HTTP/1.0"
     return RequestRefused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "unsupported-version", detail)
 
 
 def check(head: Head, line: bytes) -> None:
-    """Note the body's framing in a head, and its target in origin form.
+    """Check a head; set its body framing, and its target in origin form.
 
     Args:
-        head: As parsed.
-        line: Its request line as received, without the line's end.
+        head: The head as parsed.
+        line: The request line as received, without line end.
 
     Raises:
-        RequestRefused: The head is doubtful (400), or wants what is not spoken (501, 505).
+        RequestRefused: The head is ambiguous (400), or needs an unsupported feature (501, 505).
     """
     if head.version not in VERSIONS:
         raise unknown_version()
-    # The parser takes more blanks than one, and the protocols ICE and RTSP.
+    # The parser accepts repeated spaces, and the protocols ICE and RTSP.
     if line != b"%b %b HTTP/%b" % (head.method, head.target, head.version.encode()):
         raise malformed("the request line must be METHOD SP TARGET SP HTTP/1.1")
     found = dict(head.headers)
@@ -127,13 +130,13 @@ def check(head: Head, line: bytes) -> None:
     if head.chunked:
         _check_coding(found[b"transfer-encoding"], head.version)
     head.length = int(found.get(b"content-length", b"0"))
-    # HTTP/1.0 knows no interim answer (RFC 9110, section 10.1.1).
+    # HTTP/1.0 has no interim responses (RFC 9110, section 10.1.1).
     expects = found.get(b"expect", b"").lower() == b"100-continue"
     head.expects_continue = expects and head.version != "1.0"
 
 
 def repeated(headers: Headers, singletons: frozenset[bytes] = SINGLETONS) -> str | None:
-    """Return the first header that is given twice although it may stand once, in its usual spelling."""
+    """Return the first header that is repeated although it must not be, in its usual spelling."""
     seen: set[bytes] = set()
     for name, _ in headers:
         if name in seen and name in singletons:
@@ -148,10 +151,10 @@ def _spelled(name: bytes) -> str:
 
 
 def check_trailer(name: bytes) -> None:
-    """Refuse a trailer that would be about framing or the connection; others count for nothing.
+    """Refuse a trailer about framing or the connection; others are ignored.
 
     Raises:
-        RequestRefused: The field must not stand after a body (400).
+        RequestRefused: 400 if the field must not follow a body.
     """
     if name in NOT_IN_TRAILERS:
         raise malformed(f"{_spelled(name)} must not be a trailer; send it as a header")
@@ -165,7 +168,7 @@ def _check_host(host: bytes | None, version: str) -> None:
 
 
 def _origin_form(method: bytes, target: bytes, host: bytes | None) -> bytes:
-    """Return path and query of a target; nobody but proxies gets other forms of it."""
+    """Return path and query of a target; only proxies get other forms."""
     if method == b"CONNECT":
         detail = "CONNECT is not implemented: this server is no proxy"
         raise RequestRefused(HTTPStatus.NOT_IMPLEMENTED, "unknown-method", detail)
@@ -175,7 +178,10 @@ def _origin_form(method: bytes, target: bytes, host: bytes | None) -> bytes:
 
 
 def _of_absolute_form(target: bytes, host: bytes | None) -> bytes:
-    """Return the origin form of a whole URL (RFC 9112, section 3.2.2), which must name the same host as the header."""
+    """Return the origin form of an absolute URL (RFC 9112, section 3.2.2).
+
+    The URL must name the same host as the header.
+    """
     try:
         url = httptools.parse_url(target)
     except httptools.HttpParserInvalidURLError:

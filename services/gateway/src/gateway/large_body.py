@@ -1,9 +1,9 @@
-"""Large bodies, read in pieces, so that none of them holds the event loop.
+"""Reader of large bodies in pieces, so that no body blocks the event loop for long.
 
-A JSON parser builds all that a body of 16 MiB holds in one go, which takes up to 0.7 s for millions of empty mails or
-of escapes, with the interpreter's lock held: a thread would not help. The bodies that the API takes are one object of
-strings, so this reader takes them a piece of `PIECE_BYTES` at a time, and ends at the first fault, at the first mail
-over its limit, and after the last mail that one request may hold.
+A JSON parser builds all of a 16 MiB body in one go. With millions of empty mails or escapes that takes up to 0.7 s and
+holds the interpreter lock, so a thread would not help. The API's bodies are one object of strings. So this reader takes
+`PIECE_BYTES` at a time. It stops at the first fault, at the first mail over its limit, and after the last mail that one
+request may hold.
 """
 
 import json
@@ -15,53 +15,53 @@ from typing import NoReturn
 from gateway import body_hints, problems
 
 PIECE_BYTES = 32 * 1024
-"""Bytes between two turns of the event loop: a tenth of a millisecond of work, or one where all are escapes."""
+"""Bytes read in one turn of the event loop: a tenth of a millisecond of work, or one if all are escapes."""
 ELEMENTS_A_PIECE = 64
-"""Mails between two turns, where they are short."""
+"""Mails read in one turn of the event loop, if they are short."""
 NAME_BYTES = 600
-"""Bytes of a field's name that are looked at; the API's own names in escapes have fewer."""
+"""Bytes of a field's name that are read; the API's own names have fewer even as escapes."""
 NAME_CHARACTERS = 100
-"""Characters of a field's name that an answer repeats: the client may have made it up, at any length."""
+"""Characters of a field's name that an answer repeats; a client may send a name of any length."""
 SAME_FIELD = 16
-"""Times that a body may give one field, of which the last counts."""
+"""Times that a body may repeat one field; the last one counts."""
 
 _SPACE = re.compile(rb"[ \t\n\r]*+")
 _TEXT = re.compile(rb"""(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+""")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPE_BYTES = 6
 _VALUE = b'{["-0123456789tfn'
-"""What the values of JSON begin with."""
+"""Characters that a JSON value may begin with."""
 
 Pieces = Generator[None, None, "Mails"]
 
 
 @dataclass(slots=True)
 class Mails:
-    """The mails of a body, and the bytes of each in UTF-8."""
+    """The mails of a body, and each mail's size in bytes of UTF-8."""
 
     contents: list[str] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
 
 
 def read(body: bytes | bytearray, name: str, largest: int, most: int | None) -> Pieces:
-    """Return the mails of a body; yields between its pieces.
+    """Return the mails of a body; the generator yields between pieces.
 
     Lone surrogates, which JSON can express and Unicode cannot, become U+FFFD.
 
     Args:
-        body: As it arrived.
+        body: The body as received.
         name: The field that holds the mails.
         largest: Bytes of UTF-8 that a mail may have.
-        most: How many mails there may be; None where the field is one string.
+        most: Mails that the body may have; None if the field is one string.
 
     Raises:
-        Problem: It is not as the API describes (422), or a mail is too large (413).
+        Problem: 422 if the body does not match the API, 413 if a mail is too large.
     """
     return (yield from _Reader(body, name, largest, most).read())
 
 
 class _Reader:
-    """A position in a body, and what has been read before it."""
+    """Reader state: a position in a body, and what was read before it."""
 
     def __init__(self, body: bytes | bytearray, name: str, largest: int, most: int | None) -> None:
         self._body = body
@@ -132,7 +132,7 @@ class _Reader:
         self._tell(self._name, f"more than {most:,} mails; at most {most:,} in one request, send the rest in another")
 
     def _value(self, n: int | None = None) -> Generator[None, None, None]:
-        """Take one mail."""
+        """Read one mail."""
         if self._next() != b'"':
             self._refuse_value(self._name if n is None else f"{self._name}.{n}", "string_type")
         self._at += 1
@@ -158,7 +158,7 @@ class _Reader:
         self._found.sizes.append(size)
 
     def _piece(self) -> bytes:
-        """Take what can be read of a string in one go: to its end, or about as much as a piece has."""
+        """Read part of a string: to its end, or about one piece."""
         start, end = self._at, min(self._at + PIECE_BYTES, len(self._body))
         match = _TEXT.match(self._body, start, end)
         assert match is not None
@@ -171,7 +171,7 @@ class _Reader:
         return bytes(self._body[start : self._at])
 
     def _step_back(self, start: int) -> None:
-        """Leave a character of several bytes whole for the next piece."""
+        """Leave an incomplete multi-byte character for the next piece."""
         for _ in range(4):
             if self._body[self._at] & 0xC0 != 0x80:
                 return
@@ -186,7 +186,7 @@ class _Reader:
         return text
 
     def _take_name(self) -> None:
-        """Take the name of a field; refuse all but the one that the API knows."""
+        """Read a field's name; refuse all but the expected one."""
         if self._next() != b'"':
             self._refuse_json("key must be a string")
         start = self._at + 1
@@ -247,7 +247,7 @@ class _Reader:
 
 
 def _joined(carried: str, text: str) -> tuple[str, str]:
-    """The text after the half of a surrogate pair that was carried, without lone ones; and the half at its own end."""
+    """Join a text to the half surrogate pair carried over; replace lone halves and carry a trailing one on."""
     if carried and text:
         pair = carried + text[0]
         is_pair = "\udc00" <= text[0] <= "\udfff"

@@ -1,4 +1,4 @@
-"""Limits of clients' connections, and the room that all of them share."""
+"""Limits of client connections, and the room that all of them share."""
 
 import resource
 from dataclasses import dataclass, field
@@ -7,15 +7,15 @@ from gateway.framing import HeadLimits
 from gateway.settings import MIB, Settings
 
 SPARE_FILES = 500
-"""Files that are no clients' connections: those to transformers, above all."""
+"""Open files beyond client connections, mainly connections to transformers."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Of the connections of one server; times in seconds."""
+    """Limits of one server's connections; times in seconds."""
 
     age: float
-    """After this, and up to `JITTER` less, the next answer is the last."""
+    """Age after which the next answer closes the connection; up to `JITTER` of it earlier."""
     idle: float = 75
     head: float = 10
     body: float = 30
@@ -23,11 +23,11 @@ class ConnectionLimits:
     connections: int = 10_000
     heads: HeadLimits = field(default_factory=HeadLimits)
     waiting_bytes: int = 64 * MIB
-    """Bytes of heads, and of requests behind one that is not answered, over all connections."""
+    """Bytes of heads and of requests that wait behind another, over all connections."""
 
     @classmethod
     def of(cls, settings: Settings, idle: float) -> "ConnectionLimits":
-        """The settings' limits, with no more connections than files may be open."""
+        """Return the limits from the settings, with at most as many connections as open files allow."""
         return cls(
             age=settings.max_connection_seconds,
             idle=idle,
@@ -41,20 +41,20 @@ class ConnectionLimits:
 
 
 class Room:
-    """Bytes that all connections of a server keep of requests that are not under way yet, and their limit."""
+    """Bytes of requests not yet under way, counted over all connections of a server, and their limit."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
 
     def change(self, more: int) -> bool:
-        """Count so many bytes more, or fewer; return whether all are within the limit."""
+        """Add bytes, or subtract if negative; return whether the total is within the limit."""
         self.used += more
         return more <= 0 or self.used <= self.limit
 
 
 def _raise_file_limit(wanted: int) -> int:
-    """How many connections there is room for, once the process may open as many files as it wants or is allowed."""
+    """Raise the limit of open files as far as wanted and allowed; return how many connections it leaves room for."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)

@@ -1,4 +1,4 @@
-"""Command `gateway api-key`: makes a key, shows it once, and prints or keeps what a gateway must know of it."""
+"""Command `gateway api-key`: makes a key, shows it once, and prints or stores the entry that a gateway needs."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from runtime import masked_text
 
 
 def run(arguments: list[str]) -> None:
-    """The key goes to stderr and nowhere else, its entry to stdout or into a file; exit 2 when something is refused."""
+    """Make a key. It goes to stderr only, its entry to stdout or a file; exit 2 on invalid input."""
     parser = _parser()
     options = parser.parse_args(arguments)
     key = new_key()
@@ -42,7 +42,7 @@ def _entry(options: argparse.Namespace, key: str) -> dict[str, Any]:
 
 
 def _environments(entries: list[Any]) -> list[str]:
-    """Those that are named: which ones there are, the gateway that reads the file knows."""
+    """Return the environments that the entries name; only the gateway that reads the file knows which exist."""
     return [name for entry in entries for name in entry.get("environments", [])]
 
 

@@ -1,4 +1,4 @@
-"""Prometheus metrics of what the gateway exists for, each by environment."""
+"""Prometheus metrics of the gateway's work, most of them by environment."""
 
 from functools import cache
 
@@ -8,14 +8,14 @@ from prometheus_fastapi_instrumentator.metrics import Info
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 NO_HANDLER = "none"
-"""The handler of requests for paths that there are not, or refused before their path was looked at."""
+"""Handler label of requests for unknown paths, or refused before their path was looked at."""
 HTTP_SECONDS = Histogram(
     "http_request_duration_seconds",
     "Duration of HTTP requests in seconds",
     ["environment", "handler", "method", "status"],
     buckets=SECONDS,
 )
-"""The one HTTP metric; its count is the number of requests."""
+"""The only HTTP metric; its count is the number of requests."""
 
 ENVIRONMENT_READY = Gauge(
     "gateway_environment_ready",
@@ -78,7 +78,10 @@ SHADOW_OUTCOMES = ("compared", "dropped", "failed")
 SHADOW_MAILS = Counter("gateway_shadow_mails_total", "Shadowed mails, by what became of their comparison", ["outcome"])
 SHADOW_QUEUED_MAILS = Gauge("gateway_shadow_queued_mails", "Shadowed mails that wait or are under way")
 CANARY_OUTCOMES = ("answered", "error", "unjudged")
-"""The candidate did; it did not, and the baseline did; neither did, which says nothing of the candidate."""
+"""Outcomes of a canary request: the candidate answered; it failed and the baseline answered; both failed.
+
+The last says nothing about the candidate.
+"""
 CANARY_REQUESTS = Counter(
     "gateway_canary_requests_total", "Requests that the candidate was asked for, by what became of them", ["outcome"]
 )
@@ -92,7 +95,7 @@ CANARY_STOPPED = Gauge(
 
 
 def _begin() -> None:
-    """Have what is tried on production's mail counted from the start, tried or not."""
+    """Create the series of experiments, so that they exist even if none runs."""
     for outcome in SHADOW_OUTCOMES:
         SHADOW_MAILS.labels(outcome)
     for outcome in CANARY_OUTCOMES:
@@ -105,7 +108,7 @@ _begin()
 
 
 def observe_request(info: Info) -> None:
-    """Count a request and its time: what the instrumentator calls for each.
+    """Count a request and its duration; the instrumentator calls this for each one.
 
     The environment is empty for a request that was refused before it had one, and for the framework's own pages.
     """
@@ -115,5 +118,5 @@ def observe_request(info: Info) -> None:
 
 @cache
 def seconds_of(environment: str, handler: str, method: str, status: str) -> Histogram:
-    """The series of `HTTP_SECONDS` for these labels, looked up once."""
+    """Return the `HTTP_SECONDS` series of these labels; cached, since a lookup is slow."""
     return HTTP_SECONDS.labels(environment, handler, method, status)

@@ -1,7 +1,7 @@
-"""The text of `GET /metrics`, however often it is asked for.
+"""Metrics page: the text of `GET /metrics`, at a bounded cost however often it is requested.
 
-A text takes milliseconds, so it is made family by family, in a turn of the event loop each. Who asks a few times gets
-a text of that moment each time; a flood gets texts that are half a second old at most.
+Making the text takes milliseconds, so each metric family gets a turn of the event loop. A few requests each get a fresh
+text; in a flood, a text may be half a second old.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from replicas import Kept
 
 TEXTS_PER_SECOND = 2.0
 TEXTS_AT_ONCE = 10
-"""Texts that may be made in a row, as tests and people ask for them."""
+"""Texts that may be made in a row, enough for tests and people."""
 
 
 class MetricsPage:
@@ -29,7 +29,7 @@ class MetricsPage:
         self._text: bytes | None = None
 
     async def __call__(self) -> Response:
-        """Return the answer to a request."""
+        """Return the metrics response."""
         text = self._text
         if text is None or not self._bucket.take():
             text = await self._new()
@@ -45,7 +45,7 @@ class MetricsPage:
 
 
 class _Family:
-    """A registry of one family, as the exposition asks for it."""
+    """A registry of one metric family, in the shape that the exposition needs."""
 
     def __init__(self, family: Metric) -> None:
         self._family = family

@@ -1,7 +1,7 @@
-"""What the API's description (`/openapi.json`) says beyond what FastAPI finds out by itself.
+"""OpenAPI document (`/openapi.json`): what it says beyond what FastAPI derives by itself.
 
-Every status that an operation can answer stands there, and headers are described exactly as they are checked: tests
-made from the description by schemathesis find no other.
+It lists every status that an operation can answer and describes headers exactly as they are checked. Tests that
+schemathesis makes from the document find no other.
 """
 
 from http import HTTPStatus
@@ -29,7 +29,7 @@ PREDICT_STATUSES = (
     HTTPStatus.GATEWAY_TIMEOUT,
 )
 KEY_STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
-"""Beside those, where keys are asked for."""
+"""Additional statuses if API keys are required."""
 
 _WHEN = {
     HTTPStatus.BAD_REQUEST: "Unknown environment, malformed request id or key, header given twice, or no HTTP request",
@@ -50,14 +50,14 @@ _SAME_ID = {"schema": {"type": "string"}, "required": True, "description": "The 
 
 
 class FieldError(BaseModel):
-    """What is wrong with a field of the body."""
+    """A fault in a field of the body."""
 
     field: str = Field(description="`body` for the whole of it.", examples=["email_content"])
     reason: str
 
 
 class ProblemDetails(BaseModel):
-    """Every error (RFC 9457)."""
+    """Problem details of an error (RFC 9457)."""
 
     type: str = Field(examples=["urn:problem:unknown-environment"])
     title: str
@@ -76,7 +76,7 @@ class Alive(BaseModel):
 
 
 class Ready(BaseModel):
-    """Which environments can be served."""
+    """Readiness of the environments."""
 
     status: Literal["ready", "unready"]
     environments: dict[str, str] = Field(examples=[{"staging": "ready", "production": "unreachable"}])
@@ -84,16 +84,16 @@ class Ready(BaseModel):
 
 
 COMPONENTS: tuple[type[BaseModel], ...] = (ProblemDetails, Ready, PredictRequest, BatchPredictRequest)
-"""Models that operations refer to by name; FastAPI adds the others by itself."""
+"""Models that operations refer to by name; FastAPI adds all others."""
 
 
 def reference(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the schema that stands for one of `COMPONENTS`."""
+    """Return a reference to the schema of one of `COMPONENTS`."""
     return {"$ref": f"#/components/schemas/{model.__name__}"}
 
 
 def with_components(document: dict[str, Any], security_schemes: dict[str, Any] | None) -> None:
-    """Add to a document what its references name, and the ways to send a key where one is needed."""
+    """Add the referenced schemas to a document, and the ways to send a key if keys are required."""
     components = document.setdefault("components", {})
     for model in COMPONENTS:
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -103,7 +103,7 @@ def with_components(document: dict[str, Any], security_schemes: dict[str, Any] |
 
 
 def problem_responses(statuses: tuple[HTTPStatus, ...]) -> dict[int | str, dict[str, Any]]:
-    """FastAPI's `responses` of an operation that can answer with problems of these statuses."""
+    """Return FastAPI's `responses` for an operation that can answer with problems of these statuses."""
     content = {MEDIA_TYPE: {"schema": reference(ProblemDetails)}}
     return {
         status.value: {"description": _WHEN[status], "content": content, "headers": _headers(status)}
@@ -112,7 +112,7 @@ def problem_responses(statuses: tuple[HTTPStatus, ...]) -> dict[int | str, dict[
 
 
 def ready_responses() -> dict[int | str, dict[str, Any]]:
-    """FastAPI's `responses` of the readiness probe: the same object with both statuses."""
+    """Return FastAPI's `responses` for the readiness probe; both statuses have the same object."""
     content = {"application/json": {"schema": reference(Ready)}}
     responses = problem_responses(PROBE_STATUSES)
     unready = responses[HTTPStatus.SERVICE_UNAVAILABLE.value]
@@ -123,7 +123,7 @@ def ready_responses() -> dict[int | str, dict[str, Any]]:
 
 
 def metrics_responses() -> dict[int | str, dict[str, Any]]:
-    """FastAPI's `responses` of the metrics, which are text."""
+    """Return FastAPI's `responses` for the metrics, which are plain text."""
     content = {"text/plain": {"schema": {"type": "string"}}}
     return {
         **problem_responses(PROBE_STATUSES),
@@ -132,7 +132,7 @@ def metrics_responses() -> dict[int | str, dict[str, Any]]:
 
 
 def described_request_id() -> dict[str, Any]:
-    """The parameter `X-Request-ID`."""
+    """Return the parameter `X-Request-ID`."""
     return {
         "name": "X-Request-ID",
         "in": "header",
@@ -142,7 +142,7 @@ def described_request_id() -> dict[str, Any]:
 
 
 def described_environment(known: list[str], default: str) -> dict[str, Any]:
-    """The parameter `X-Environment`."""
+    """Return the parameter `X-Environment`."""
     return {
         "name": "X-Environment",
         "in": "header",
@@ -152,7 +152,7 @@ def described_environment(known: list[str], default: str) -> dict[str, Any]:
 
 
 def described_canary_key() -> dict[str, Any]:
-    """The parameter `X-Canary-Key`."""
+    """Return the parameter `X-Canary-Key`."""
     return {
         "name": "X-Canary-Key",
         "in": "header",

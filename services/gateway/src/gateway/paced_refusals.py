@@ -1,25 +1,25 @@
-"""Refusals, so many in each turn of the event loop, whoever asks and however often.
+"""Paced refusals: a limited number in each turn of the event loop, however many clients ask.
 
-Who is refused asks again, and a turn that refuses more serves no more mail. Without a limit turns become longer and
-longer in a large flood, the more so since libuv goes on asking for events, up to 48 times, while it gets 1,024 of them.
+A refused client asks again, and a turn that refuses more serves less mail. In a large flood, turns without a limit
+would become longer and longer. libuv makes it worse: while it gets 1,024 events it polls again, up to 48 times.
 """
 
 import asyncio
 from collections import OrderedDict
 
 REFUSED_IN_A_TURN = 128
-"""Of all connections together: milliseconds of work, beside the mail that is served in the same turn."""
+"""Refusals written in one turn, over all connections: a few milliseconds of work beside the mail of that turn."""
 
 
 class PacedRefusals:
-    """Writes the refusals of all connections of a server."""
+    """Writer of the refusals of all connections of a server."""
 
     def __init__(self) -> None:
         self._written = 0
         self._waiting: OrderedDict[asyncio.Transport, bytes] = OrderedDict()
 
     def write(self, transport: asyncio.Transport, answer: bytes) -> None:
-        """Answer one request with these bytes, now or in a turn to come."""
+        """Answer one request with these bytes, in this turn or a later one."""
         if not self._written:
             asyncio.get_running_loop().call_soon(self._next_turn)
         if self._written < REFUSED_IN_A_TURN:
@@ -29,7 +29,7 @@ class PacedRefusals:
             self._waiting[transport] = answer
 
     def flush(self, transport: asyncio.Transport) -> None:
-        """Write what waits for this connection: it is to end, or has asked again."""
+        """Write this connection's waiting answer: the connection is about to end or has sent another request."""
         answer = self._waiting.pop(transport, None)
         if answer is not None and not transport.is_closing():
             transport.write(answer)

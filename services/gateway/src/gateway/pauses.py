@@ -1,6 +1,6 @@
-"""Pauses of this process: moments in which it stood still, stopped or without a CPU.
+"""Pauses of this process: moments when it stood still, stopped or without a CPU.
 
-What took long across a pause says nothing about whoever it was waited for.
+A wait that spans a pause says nothing about the other side.
 """
 
 import asyncio
@@ -10,14 +10,14 @@ from time import monotonic
 
 TICK_SECONDS = 0.25
 LATE_SECONDS = 0.5
-"""Lateness of a tick that is a pause; a busy event loop is late by tenths of that."""
+"""Seconds of delay that make a tick a pause; a busy event loop is late by tenths of that."""
 
 
 class Pauses:
-    """Ticks while it watches; a tick that is late was a pause.
+    """Detector of pauses: it ticks while it watches, and a late tick means a pause.
 
     Args:
-        clock: Seconds that never go back.
+        clock: Returns seconds that never go back.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -27,20 +27,20 @@ class Pauses:
         self._next: asyncio.TimerHandle | None = None
 
     def watch(self) -> None:
-        """Tick until `rest`; watching already, go on."""
+        """Start ticking, until `rest`; do nothing if ticking already."""
         if self._next is None:
             self._ticked = self._clock()
             self._next = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
 
     def rest(self) -> None:
-        """Tick no more."""
+        """Stop ticking."""
         if self._next is not None:
             self._next.cancel()
             self._next = None
 
     def any_since(self, moment: float) -> bool:
-        """Return whether a pause ended after this moment; one that was watched."""
-        # After a pause, whoever asks may have its turn before the tick.
+        """Return whether a watched pause ended after this moment."""
+        # Right after a pause, the caller may run before the delayed tick does.
         self._look()
         return self._paused >= moment
 

@@ -1,9 +1,8 @@
-"""A short way for predict requests, before the framework's.
+"""Fast path for predict requests, in front of the framework.
 
-FastAPI's routing, dependencies and exit stacks, and the instrumentator's look at each request,
-cost more than all that a predict request needs of the gateway. So `POST /api/v1/predict` is
-answered here by the very handler that FastAPI documents, and counted by the very instrumentation
-that counts every other request.
+FastAPI's routing, dependencies and exit stacks, and the instrumentator's look at each request, cost more than all other
+work of a predict request here. So this module answers `POST /api/v1/predict` with the handler that FastAPI documents.
+It counts the request with the instrumentation that counts every other one.
 """
 
 from http import HTTPStatus
@@ -21,7 +20,7 @@ from gateway.turns import Turns
 
 
 class PredictPath:
-    """ASGI middleware: predict requests are answered, all others passed on."""
+    """ASGI middleware that answers predict requests and passes all others on."""
 
     def __init__(self, app: ASGIApp, api: Api, turns: Turns) -> None:
         self._app = app
@@ -43,7 +42,7 @@ class PredictPath:
         except ClientDisconnect:
             return
         except Exception:
-            # Answered further out, like every bug; the framework counts it so too.
+            # The access log answers it, like every bug; the framework counts it as a 500 too.
             _count(request, None, perf_counter() - started)
             raise
         await response(scope, receive, send)

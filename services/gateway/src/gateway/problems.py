@@ -1,4 +1,4 @@
-"""Every error as problem details (RFC 9457)."""
+"""Errors as problem details (RFC 9457)."""
 
 from http import HTTPStatus
 from typing import Any
@@ -16,21 +16,21 @@ ENDING = (
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
 )
-"""Answers after which nothing more is read from their connections."""
+"""Statuses whose answers close the connection, since nothing more is read from it."""
 OVERLOADED = "overloaded"
-"""The kind of problem that a full queue is."""
+"""Kind of the problem that a full queue causes."""
 REPEATED_CHARACTERS = 100
-"""Of a client's own words that an answer repeats."""
+"""Characters of a client's input that an answer repeats."""
 
 
 class Problem(Exception):
-    """An error that the client is told of.
+    """An error that is sent to the client.
 
     Args:
         status: HTTP status of the answer.
         kind: What went wrong, as a slug; the `type` of the problem is `urn:problem:<kind>`.
-        detail: What to do about it, for a person.
-        headers: Of the answer, beside those that its status brings.
+        detail: What to do about it, in words for people.
+        headers: Headers of the answer, in addition to those of its status.
         members: Further members of the problem object.
     """
 
@@ -44,10 +44,10 @@ class Problem(Exception):
         self.detail = detail
         self.members = members
         self.batch_id = ""
-        """Of the batch that failed: hops behind the gateway log it as their request id."""
+        """Id of the batch that failed; hops behind the gateway log it as their request id."""
 
     def response(self, request: Request) -> Response:
-        """The answer."""
+        """Return the response, and note the kind of problem for the access log."""
         state = request.scope["state"]
         state["problem"] = self.kind
         if self.batch_id:
@@ -55,7 +55,7 @@ class Problem(Exception):
         return Response(self.body(state["request_id"]), self.status.value, self.headers(), MEDIA_TYPE)
 
     def body(self, request_id: str) -> bytes:
-        """The problem object as JSON."""
+        """Return the problem object as JSON."""
         content = {
             "type": f"urn:problem:{self.kind}",
             "title": self.status.phrase,
@@ -64,11 +64,11 @@ class Problem(Exception):
             "request_id": request_id,
             **self.members,
         }
-        # A client's own words may hold its key; answers are logged by proxies and clients.
+        # The detail may repeat a client's input, which may hold its key, and proxies log answers.
         return masked(orjson.dumps(content))
 
     def headers(self) -> dict[str, str]:
-        """503 says when to come back; 413 and 408 close the connection instead of reading on."""
+        """Return the headers: 503 says when to retry, and 413, 408 and 431 close the connection."""
         headers = dict(self._headers)
         if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
             headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
@@ -78,99 +78,99 @@ class Problem(Exception):
 
 
 def unknown_environment(name: str, known: list[str]) -> Problem:
-    """400: the header names no environment of ours."""
+    """Return the problem of an unknown environment (400)."""
     detail = f"X-Environment {name[:REPEATED_CHARACTERS]!r} is not known; use one of: {', '.join(known)}"
     return Problem(HTTPStatus.BAD_REQUEST, "unknown-environment", detail, known_environments=known)
 
 
 def unauthorized(reason: str, challenge: str = "Bearer") -> Problem:
-    """401: no key, or none of ours; `challenge` as RFC 6750, section 3 has it."""
+    """Return the problem of a missing or unknown API key (401); `challenge` as in RFC 6750, section 3."""
     detail = f"{reason}; send `Authorization: Bearer KEY` or `X-API-Key: KEY`"
     return Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, {"WWW-Authenticate": challenge})
 
 
 def forbidden_environment(key: str, environment: str, allowed: list[str]) -> Problem:
-    """403: the key is barred from this environment."""
+    """Return the problem of a key that may not use this environment (403)."""
     detail = f"key {key} may not ask {environment}; set X-Environment to one of: {', '.join(allowed)}"
     return Problem(HTTPStatus.FORBIDDEN, "forbidden-environment", detail, allowed_environments=allowed)
 
 
 def rate_limited(key: str, mails_per_second: float, seconds: int) -> Problem:
-    """429: the key has sent its share; whole seconds until it may send again."""
+    """Return the problem of a key over its rate (429); `seconds` until it may send again."""
     detail = f"key {key} may send {mails_per_second:g} mails a second; try again in {seconds} s"
     return Problem(HTTPStatus.TOO_MANY_REQUESTS, "rate-limited", detail, {"Retry-After": str(seconds)})
 
 
 def malformed_canary_key() -> Problem:
-    """400: the key by which a canary chooses is none."""
+    """Return the problem of a malformed `X-Canary-Key` (400)."""
     detail = "X-Canary-Key is not 1 to 128 printable ASCII characters without spaces"
     return Problem(HTTPStatus.BAD_REQUEST, "invalid-canary-key", detail)
 
 
 def repeated_header(name: str) -> Problem:
-    """400: a header that may stand once stands several times; which of them holds would be a guess."""
+    """Return the problem of a repeated header (400): which of its values counts would be a guess."""
     return Problem(HTTPStatus.BAD_REQUEST, "repeated-header", f"{name} is given more than once; give it once or not")
 
 
 def incomplete_request() -> Problem:
-    """400: the client has ended its side of the connection within a request."""
+    """Return the problem of a client that closed its side within a request (400)."""
     detail = "the request ended before it was complete; send as many bytes as Content-Length says, or the last chunk"
     return Problem(HTTPStatus.BAD_REQUEST, "incomplete-request", detail)
 
 
 def too_much_waiting(limit: int) -> Problem:
-    """503: heads and requests that wait behind others of their connections take all the room that they have."""
+    """Return the problem of too many bytes in heads and queued requests, over all connections (503)."""
     detail = f"{limit:,} bytes of requests wait already, over all connections; try again in {RETRY_AFTER_SECONDS} s"
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too-much-waiting", detail)
 
 
 def encoded_body(encoding: str) -> Problem:
-    """415: the body is compressed, which hides its size."""
+    """Return the problem of a compressed body, whose size is hidden (415)."""
     detail = f"Content-Encoding {encoding[:REPEATED_CHARACTERS]!r} is not taken; send the body as it is"
     return Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "encoded-body", detail)
 
 
 def too_large(what: str, limit: int) -> Problem:
-    """413: a mail or a body is over its limit."""
+    """Return the problem of a mail or body over its limit (413)."""
     detail = f"{what} is larger than {limit:,} bytes; send less in one request"
     return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", detail, limit_bytes=limit)
 
 
 def invalid_body(errors: list[dict[str, str]]) -> Problem:
-    """422: the body is not what the API describes."""
+    """Return the problem of a body that does not match the API (422)."""
     detail = "; ".join(f"{error['field']}: {error['reason']}" for error in errors[:3])
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-body", detail, errors=errors)
 
 
 def too_slow(what: str, seconds: float) -> Problem:
-    """408: a request did not arrive in time."""
+    """Return the problem of a request that did not arrive in time (408)."""
     detail = f"{what} took longer than {seconds:g} s to arrive; send it in one go"
     return Problem(HTTPStatus.REQUEST_TIMEOUT, "request-timeout", detail)
 
 
 def too_many_connections(limit: int) -> Problem:
-    """503: every connection that may be open has a request under way."""
+    """Return the problem of too many connections, all of them with a request under way (503)."""
     detail = f"{limit:,} connections are open and busy; try again in {RETRY_AFTER_SECONDS} s"
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too-many-connections", detail)
 
 
 def overloaded(environment: str) -> Problem:
-    """503: the environment's queue is full."""
+    """Return the problem of an environment whose queue is full (503)."""
     detail = f"{environment} has no room for more mail now; try again in {RETRY_AFTER_SECONDS} s"
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, OVERLOADED, detail)
 
 
 def upstream_down(environment: str, reason: str) -> Problem:
-    """503: a hop behind the gateway cannot be reached or is not ready."""
+    """Return the problem of a hop behind the gateway that is unreachable or not ready (503)."""
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "upstream-unavailable", f"{environment}: {reason}")
 
 
 def upstream_slow(environment: str, seconds: float, reason: str) -> Problem:
-    """504: no answer before the deadline; `reason` names the hop that it was waited for."""
+    """Return the problem of a missed deadline (504); `reason` names the hop that did not answer."""
     detail = f"{environment}: {reason} within {seconds:.3g} s"
     return Problem(HTTPStatus.GATEWAY_TIMEOUT, "upstream-timeout", detail)
 
 
 def upstream_failed(environment: str, reason: str) -> Problem:
-    """502: a hop behind the gateway answered with an error or with nonsense."""
+    """Return the problem of a hop behind the gateway that answered with an error or nonsense (502)."""
     return Problem(HTTPStatus.BAD_GATEWAY, "upstream-error", f"{environment}: {reason}")

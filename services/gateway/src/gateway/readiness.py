@@ -1,7 +1,7 @@
-"""Readiness of the environments, asked at /ready, and by the gateway itself for a gauge that needs no traffic.
+"""Readiness of the environments, for /ready and for a gauge that needs no traffic.
 
-Each look goes through a transformer to its predictor. So there is one look at a time, and its result is kept for a
-second: what lies behind the gateway gets no more requests however many ask in front of it.
+Each check goes through a transformer to its predictor. So there is one check at a time, and its result is kept for a
+second. However many clients ask, the hops behind the gateway get no more requests.
 """
 
 import asyncio
@@ -17,22 +17,25 @@ log = logging.getLogger("gateway")
 
 CHECK_SECONDS = 15.0
 KEPT_SECONDS = 1.0
-"""Seconds that the result of a look answers whoever asks."""
+"""Seconds that the result of a check is reused."""
 
 
 class Readiness:
-    """The readiness of all environments; each answer is also a metric."""
+    """The readiness of all environments; each check also sets a metric."""
 
     def __init__(self, clients: Mapping[str, TransformerClient], kept_seconds: float = KEPT_SECONDS) -> None:
         self._clients = clients
         self._kept = Kept(self._look, kept_seconds)
 
     async def check(self) -> dict[str, bool]:
-        """Return which environments are ready, found out within the clients' timeout or `KEPT_SECONDS` ago at most."""
+        """Return which environments are ready.
+
+        The result is at most `KEPT_SECONDS` old, or found within the clients' timeout.
+        """
         return await self._kept()
 
     def reason(self, environment: str) -> str:
-        """Return why an environment's transformer said at the last look that it is not ready; "" for nothing."""
+        """Return why an environment's transformer said at the last check that it is not ready, or ""."""
         return self._clients[environment].unready_reason
 
     async def _look(self) -> dict[str, bool]:
@@ -44,7 +47,7 @@ class Readiness:
 
     @asynccontextmanager
     async def watched(self, seconds: float = CHECK_SECONDS) -> AsyncIterator[None]:
-        """Check again and again while the context is open."""
+        """Check regularly while the context is open."""
         task = asyncio.create_task(self._watch(seconds), name="readiness")
         try:
             yield
@@ -59,6 +62,6 @@ class Readiness:
             try:
                 await self.check()
             except Exception:
-                # A watch that ended would leave the gauge as it was for ever.
+                # If the task ended here, the gauge would keep its last value for good.
                 log.exception("readiness not checked")
             await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Bodies and headers of requests, read within limits."""
+"""Request bodies, read and parsed within limits."""
 
 import json
 import re
@@ -18,12 +18,12 @@ _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 FIELD_CHARACTERS = 100
-"""Of a field's name that an answer repeats: the client may have made it up, at any length."""
+"""Characters of a field's name that an answer repeats; a client may send a name of any length."""
 ERROR_LIMIT = 20
 
 
 class UnknownField(Exception):
-    """A body has a field of this name, which the API does not know."""
+    """The body has a field of this name, which the API does not know."""
 
 
 def _refuse(name: str) -> None:
@@ -33,7 +33,7 @@ def _refuse(name: str) -> None:
 class _Request(BaseModel):
     """A body that is refused at its first fault.
 
-    pydantic makes an error of each unknown field, and of each wrong element: of a body of 16 MiB, millions.
+    pydantic would make an error for each unknown field and each wrong element: millions for a body of 16 MiB.
     """
 
     model_config = ConfigDict(extra="allow", strict=True, json_schema_extra={"additionalProperties": False})
@@ -65,19 +65,19 @@ Buffer = TypeVar("Buffer", bytes, bytearray)
 
 
 INLINE_BYTES = 32 * 1024
-"""Bytes of the largest body that is read in one go: a millisecond of work whatever it holds."""
+"""Bytes of the largest body that is read in one go: a millisecond of work, whatever it holds."""
 READ_SECONDS = 0.0005
-"""Seconds for which a large body is read in one turn of the event loop, and the last piece that begins within them."""
+"""Seconds of one turn of the event loop spent on a large body; a piece begun within them is finished."""
 LARGE = "large body"
-"""The kind of turn that a piece of a large body waits for."""
+"""Kind of turn that a piece of a large body waits for."""
 BODY_LATE = "body_late"
-"""In a request's state, set by the server: its body has taken too long."""
+"""Key in a request's state that the server sets when the body has taken too long."""
 
 
 class Arriving:
-    """Bodies of one environment that have begun and not ended: their bytes wait in memory, so there is an end to them.
+    """Unfinished bodies of one environment. Their bytes wait in memory, so they are limited.
 
-    A body that arrives in one piece, as most do, is never waited for and not counted.
+    A body that arrives in one piece, as most do, never waits and is not counted.
     """
 
     def __init__(self, environment: str, limit: int) -> None:
@@ -86,10 +86,10 @@ class Arriving:
         self._size = 0
 
     def add(self, size: int) -> None:
-        """Take bytes.
+        """Count bytes that have arrived.
 
         Raises:
-            Problem: There is no room (503).
+            Problem: 503 if there is no room.
         """
         if self._size + size > self._limit:
             metrics.REFUSED_MAILS.labels(self._environment).inc()
@@ -97,16 +97,16 @@ class Arriving:
         self._size += size
 
     def remove(self, size: int) -> None:
-        """Give bytes back."""
+        """Release bytes."""
         self._size -= size
 
 
 async def read_body(request: Request, settings: Settings, arriving: Arriving, turns: Turns) -> bytes | bytearray:
-    """The request's body; a large one arrives in pieces, each of which waits for its turn.
+    """Return the request's body; a large one arrives in pieces, each of which waits for its turn.
 
     Raises:
-        Problem: It is encoded (415), announces or sends more than `MAX_BODY_BYTES` (413), takes longer than
-            `MAX_BODY_SECONDS` (408), or too many others are arriving (503); the rest is not read.
+        Problem: 415 if the body is encoded, 413 if it announces or sends more than `MAX_BODY_BYTES`, 408 if it takes
+            longer than `MAX_BODY_SECONDS`, 503 if too many others are arriving. The rest is not read.
     """
     limit = settings.max_body_bytes
     encoding = request.headers.get("content-encoding", "identity")
@@ -144,10 +144,10 @@ def _within(body: Buffer, limit: int) -> Buffer:
 
 
 async def read_mails(model: type[Body], body: bytes | bytearray, settings: Settings, turns: Turns) -> Mails:
-    """Return the mails of a body; a large one is read in pieces, for each of which it waits for its turn.
+    """Return the mails of a body. A large body is read in pieces, each of which waits for its turn.
 
     Raises:
-        Problem: It is not as the API describes (422), or a mail is larger than `MAX_MAIL_BYTES` (413).
+        Problem: 422 if the body does not match the API, 413 if a mail is larger than `MAX_MAIL_BYTES`.
     """
     is_batch = issubclass(model, BatchPredictRequest)
     if len(body) > INLINE_BYTES:
@@ -174,12 +174,12 @@ async def _in_turns(pieces: large_body.Pieces, turns: Turns) -> Mails:
 
 
 def parse(model: type[Body], body: bytes) -> Body:
-    """The body as one of the API's requests.
+    """Return the body as one of the API's requests.
 
     Lone surrogates, which JSON can express and Unicode cannot, become U+FFFD.
 
     Raises:
-        Problem: It is none (422).
+        Problem: 422 if the body does not match the request.
     """
     try:
         return model.model_validate_json(body)
@@ -193,7 +193,7 @@ def parse(model: type[Body], body: bytes) -> Body:
 
 
 def _without_surrogates(body: bytes) -> bytes | None:
-    """The same JSON without lone surrogates; None when it has none or is no JSON."""
+    """Return the same JSON without lone surrogates, or None if it has none or is invalid."""
     try:
         text = json.dumps(json.loads(body), ensure_ascii=False)
     except (ValueError, RecursionError):
@@ -229,10 +229,10 @@ def _field(steps: tuple[int | str, ...]) -> str:
 
 
 def check_count(emails: Sequence[str], limit: int) -> None:
-    """Refuse more mails than one request may hold.
+    """Check that a request does not hold too many mails.
 
     Raises:
-        Problem: There are more (422).
+        Problem: 422 if there are more than `limit`.
     """
     if len(emails) > limit:
         reason = f"{len(emails):,} mails; at most {limit:,} in one request, send the rest in another"
@@ -240,10 +240,10 @@ def check_count(emails: Sequence[str], limit: int) -> None:
 
 
 def sizes(emails: Sequence[str], limit: int) -> list[int]:
-    """Bytes of each mail in UTF-8.
+    """Return each mail's size in bytes of UTF-8.
 
     Raises:
-        Problem: A mail is larger than `limit` (413).
+        Problem: 413 if a mail is larger than `limit`.
     """
     found = [len(email) if email.isascii() else len(email.encode()) for email in emails]
     for i, size in enumerate(found):

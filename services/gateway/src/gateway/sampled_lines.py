@@ -1,17 +1,17 @@
-"""At most ten log lines a second of each kind, with a count of those that are left out."""
+"""Log sampling: at most ten lines a second of each kind, and a count of those left out."""
 
 from collections.abc import Callable, Hashable
 from time import perf_counter
 
 LINE_SECONDS = 0.1
-"""Seconds between two lines of a kind."""
+"""Seconds between two logged lines of one kind."""
 
 
 class SampledLines:
-    """Says which of many lines alike are written.
+    """Decides which of many similar lines are written.
 
     Args:
-        clock: Seconds that never go back.
+        clock: Returns seconds that never go back.
     """
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
@@ -19,10 +19,10 @@ class SampledLines:
         self._kinds: dict[Hashable, tuple[float, int]] = {}
 
     def left_out(self, kind: Hashable) -> int | None:
-        """Return how many lines of a kind were left out since its last; None where this one is left out, too.
+        """Return how many lines of a kind were left out since its last one, or None to leave this one out too.
 
         Args:
-            kind: One of few: each is remembered.
+            kind: One of a few kinds; each is remembered for good.
         """
         now = self._clock()
         next_line, left_out = self._kinds.get(kind, (now, 0))

@@ -1,4 +1,4 @@
-"""uvicorn's server, which accepts a crowd at once, looks at its connections and drains before it ends."""
+"""uvicorn's server, extended to accept many connections at once, sweep slow ones and drain before it ends."""
 
 import asyncio
 import contextlib
@@ -17,14 +17,17 @@ log = logging.getLogger("gateway")
 TICK_SECONDS = 0.1
 SWEEP_SECONDS = 1.0
 SWEPT_IN_A_TURN = 128
-"""Connections: to look at all of a flood's takes longer than a turn of the event loop does by itself."""
+"""Connections swept in one turn of the event loop; a flood has more than a turn should take."""
 ACCEPTED_AT_ONCE = 16
-"""New connections in one turn of the event loop. libuv takes one a turn for each listening socket that it knows,
-since 1.45, and a turn is ten milliseconds in a flood: who connects would wait for seconds, behind its connections."""
+"""New connections accepted in one turn of the event loop.
+
+Since 1.45, libuv accepts one a turn for each listening socket that it knows. In a flood a turn takes ten milliseconds,
+so a new client would wait seconds behind the flood's connections.
+"""
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which after SIGTERM goes on for a while, and sends its clients elsewhere."""
+    """uvicorn's server. After SIGTERM it serves for a while and closes connections, so clients move elsewhere."""
 
     def __init__(self, config: uvicorn.Config, drain_seconds: float) -> None:
         super().__init__(config)
@@ -32,13 +35,13 @@ class Server(uvicorn.Server):
         metrics.CONNECTIONS.set_function(lambda: len(self.server_state.connections))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as uvicorn does, and look at the connections from then on."""
+        """Start as uvicorn does, then start sweeping connections."""
         await super().startup(sockets)
         await self._listen_again()
         self._sweeping = asyncio.create_task(self._sweep(), name="sweep")
 
     async def _listen_again(self) -> None:
-        """Have the event loop know each listening socket several times: so many connections it accepts in a turn."""
+        """Register each listening socket several times, so that the event loop accepts as many connections a turn."""
         config, loop = self.config, asyncio.get_running_loop()
         protocol: Any = config.http_protocol_class
         made = partial(protocol, config=config, server_state=self.server_state, app_state=self.lifespan.state)
@@ -47,7 +50,7 @@ class Server(uvicorn.Server):
                 self.servers.append(await loop.create_server(made, sock=listening.dup(), backlog=config.backlog))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Drain, then end as uvicorn does; a second signal ends the draining."""
+        """Drain, then end as uvicorn does; a second signal ends draining."""
         protocol: Any = self.config.http_protocol_class
         protocol.draining = True
         for _ in range(round(self._drain_seconds / TICK_SECONDS)):
@@ -65,7 +68,7 @@ class Server(uvicorn.Server):
             due = loop.time() + SWEEP_SECONDS
             await asyncio.sleep(SWEEP_SECONDS)
             if waits_once and loop.time() - due > LATE_SECONDS:
-                # This process stood still: what clients sent meanwhile is not read yet, and they are not slow.
+                # This process stood still: what clients sent meanwhile is still unread, and they are not slow.
                 waits_once = False
                 continue
             waits_once = True
@@ -78,5 +81,5 @@ class Server(uvicorn.Server):
         try:
             connection.sweep(now)
         except Exception:
-            # One connection must not end the sweep of all others.
+            # An error in one connection must not end the sweep of all others.
             log.exception("connection not looked at")

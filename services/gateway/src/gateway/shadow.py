@@ -1,10 +1,13 @@
-"""A share of production's mail, once it is answered, is sent to the candidate too, and both answers are compared.
+"""Shadow: a share of production's mail, once answered, is also sent to the candidate, and both answers are compared.
 
-Nothing waits for it and nothing fails with it. Its queue is bounded, and when it is full the newest is dropped; it
-leaves only at moments when both production and the candidate could send one more batch of mail, and no faster than
-`MAILS_PER_SECOND`; one batch is under way at a time, so that a candidate which hangs holds no more than that and the
-queue. A batch that could not be sent waits and is sent again, so that a restart of the candidate loses nothing; the
-transformer's rows of a mail that arrived twice are one by request id and position.
+Nothing waits for the shadow and nothing fails with it:
+
+- Its queue is bounded; when it is full, the newest mail is dropped.
+- A batch leaves only when both production and the candidate could send one more batch of mail, and no faster than
+  `MAILS_PER_SECOND`.
+- One batch is under way at a time, so a hanging candidate holds no more than that batch and the queue.
+- A batch that could not be sent is sent again later, so a restart of the candidate loses nothing. A mail that arrives
+  twice has one row in the transformer's log, by request id and position.
 """
 
 import asyncio
@@ -26,42 +29,42 @@ from gateway.transformer_client import Answer, BatchRefused, Mail, TransformerCl
 log = logging.getLogger("gateway")
 
 BATCH_BYTES = MIB
-"""Of a batch; encoding more would hold the event loop up for milliseconds."""
+"""Bytes of a batch; encoding more would block the event loop for milliseconds."""
 GATHER_SECONDS = 0.2
-"""How long a batch that is not full waits for more mail: a batch of many costs the gateway least, and nobody waits."""
+"""Seconds that a batch that is not full waits for more mail: large batches cost the gateway least."""
 YIELD_SECONDS = 0.005
-"""After this it is looked again whether anybody is busy."""
+"""Seconds until the shadow checks again whether anybody is busy."""
 MAILS_PER_SECOND = 500
-"""Of one gateway: two hundredths of a core. One at its limit has little to spare for what nobody waits for."""
+"""Mails a second that one gateway shadows, for two hundredths of a core; a gateway at its limit has little to spare."""
 ALIKE_SECONDS = 0.5
-"""After this a batch has as many mails as production's had: times of batches that differ say nothing of the models."""
+"""Seconds between batches that are as large as production's were, so that their times can be compared."""
 RETRY_SECONDS = (0.25, 5.0)
-"""Pause after a batch could not be sent; twice as long after each more, up to the second figure."""
+"""Seconds to wait after a batch could not be sent: the first pause, doubled each time up to the second figure."""
 LONGEST_SECONDS = 60.0
-"""After this a mail that could not be compared has failed."""
+"""Seconds after which a mail that could not be compared counts as failed."""
 
 
 class Busy(Protocol):
-    """Whose mail goes first."""
+    """A queue whose mail goes before the shadow's."""
 
     @property
     def busy(self) -> bool:
-        """Whether mail waits for a batch, or would."""
+        """Return whether mail waits for a batch, or would."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes of batches and of what waits or is under way."""
+    """Limits of batches, and of mail that waits or is under way."""
 
     batch_mails: int
     mails: int
     size: int
-    """In bytes."""
+    """Bytes that may wait or be under way."""
     timeout_seconds: float
 
     @classmethod
     def of(cls, settings: Settings) -> "Limits":
-        """The settings' limits."""
+        """Return the limits from the settings."""
         return cls(
             batch_mails=settings.max_bulk_mails,
             mails=settings.shadow_max_mails,
@@ -72,19 +75,19 @@ class Limits:
 
 @dataclass(slots=True)
 class Piece:
-    """Mails of one request that production has answered together."""
+    """Mails of one request that production answered together."""
 
     mails: Sequence[Mail]
     sizes: Sequence[int]
     """Bytes of each mail."""
     answer: Answer
     first: int
-    """Position of its first mail within the request."""
+    """Position of the first mail within the request."""
     size: int
     since: float
 
     def halves(self) -> "list[Piece]":
-        """Itself in two, of two mails or more."""
+        """Return this piece, of two mails or more, cut in two."""
         middle = len(self.mails) // 2
         answers = parts(self.answer, (middle, len(self.mails) - middle))
         return [
@@ -104,11 +107,11 @@ class Shadow:
     """The candidate's queue of mails that production has answered.
 
     Args:
-        client: The candidate's transformer; one of the shadow's own, so that its failures are nobody else's.
-        limits: Of the queue.
-        share: Of production's requests, 0 to 1.
-        before: Whose mail goes first.
-        comparison: Where both answers are counted.
+        client: The candidate's transformer, on a client of the shadow's own that keeps failures apart.
+        limits: Limits of the queue.
+        share: Share of production's requests, 0 to 1.
+        before: Queues whose mail goes first.
+        comparison: Counts both answers.
     """
 
     def __init__(
@@ -133,12 +136,12 @@ class Shadow:
         metrics.SHADOW_QUEUED_MAILS.set_function(lambda: self._mails)
 
     def offer(self, mails: Sequence[Mail], sizes: Sequence[int], answers: Sequence[Answer]) -> None:
-        """Take the mails of a request that production has answered, if it is one of the share and there is room.
+        """Queue the mails of an answered request, if it is in the share and there is room.
 
         Args:
-            mails: Of one request.
+            mails: Mails of one request.
             sizes: Bytes of each mail.
-            answers: Production's, which together are to all mails in their order.
+            answers: Production's answers; together they cover all mails in order.
         """
         if self._share < 1 and not in_share(mails[0].request_id, self._share, b"shadow"):
             return
@@ -157,7 +160,7 @@ class Shadow:
             start = end
 
     async def close(self, seconds: float) -> None:
-        """Send what waits, for so long at most; the rest is dropped. Nothing may be offered any more."""
+        """Send waiting mail for at most this many seconds and drop the rest. Offer nothing afterwards."""
         self._closing = True
         self._look_no_more()
         with suppress(TimeoutError):
@@ -185,7 +188,7 @@ class Shadow:
         self._queue.append(Piece(mails, sizes, answer, first, size, monotonic()))
 
     def _gather(self) -> None:
-        """See to it that what waits leaves: soon if it is a batch, in a while if it is less."""
+        """Schedule the next batch: soon if it is full, else after a while."""
         full = self._mails >= self._limits.batch_mails
         if self._gathers and full:
             self._look_no_more()
@@ -225,12 +228,12 @@ class Shadow:
                 break
             batch.append(self._queue.popleft())
         sent = sum(len(piece.mails) for piece in batch)
-        # Moments at which it could not leave are made up for, within reason.
+        # Make up for time in which nothing could leave, but only for `GATHER_SECONDS`.
         self._next = max(self._next, monotonic() - GATHER_SECONDS) + sent / MAILS_PER_SECOND
         return batch
 
     def _most_mails(self) -> int:
-        """Of the next batch: now and then as many as production's, whose mails are next to each other in the queue."""
+        """Return the next batch's size: now and then production's, whose mails are adjacent in the queue."""
         alike, now = self._queue[0].answer.batch_mails, monotonic()
         if not alike or now < self._alike_due:
             return self._limits.batch_mails
@@ -245,7 +248,7 @@ class Shadow:
             self._gather()
 
     async def _run(self, batch: list[Piece]) -> None:
-        """Compare a batch; whatever of it has no outcome in the end goes back to where it came from."""
+        """Compare a batch. Mails without an outcome go back to the head of the queue."""
         left = deque([batch])
         try:
             while left:
@@ -255,7 +258,7 @@ class Shadow:
             self._pause = min(2 * self._pause, RETRY_SECONDS[1])
             log.info("shadow waits", extra={"reason": problem.detail, "mails": self._mails})
         except Exception:
-            # By a fault of ours: the same mails would meet it again.
+            # A bug in this code: the same mails would meet it again.
             log.exception("shadow failed")
             self._leave([piece for pieces in left for piece in pieces], "failed")
             left.clear()
@@ -263,7 +266,7 @@ class Shadow:
             self._queue.extendleft(piece for pieces in reversed(left) for piece in reversed(pieces))
 
     async def _send(self, left: "deque[list[Piece]]") -> None:
-        """Send the first of the batches; one that is refused is halved until the mail at fault stands alone."""
+        """Send the first of the batches. If it is refused, halve it until the mail at fault stands alone."""
         batch = left[0]
         started = monotonic()
         try:
@@ -288,7 +291,7 @@ class Shadow:
         return []
 
     def _give_up_old(self) -> None:
-        """The oldest are at the head of the queue."""
+        """Fail the mails that have waited too long; the oldest are at the head of the queue."""
         latest = monotonic() - LONGEST_SECONDS
         while self._queue and self._queue[0].since < latest:
             self._leave([self._queue.popleft()], "failed")
@@ -308,12 +311,12 @@ class Shadow:
 
 
 def in_share(name: str, share: float, purpose: bytes) -> bool:
-    """Whether a name is within a share of all names: always the same for one purpose, in every process.
+    """Return whether a name is within a share of all names. For one purpose, every process gives the same answer.
 
     Args:
-        name: ASCII.
-        share: 0 to 1.
-        purpose: Of up to 8 bytes; for another, the share is of other names.
+        name: Text in ASCII.
+        share: Share of all names, 0 to 1.
+        purpose: Up to 8 bytes; each purpose selects other names.
     """
     digest = blake2s(name.encode(), digest_size=8, person=purpose).digest()
     return int.from_bytes(digest, "big") < share * 2**64

@@ -1,8 +1,8 @@
-"""Everything that is no mail: probes, metrics, pages, and paths or methods that there are not.
+"""Side path: everything but mail, such as probes, metrics, pages and unknown paths.
 
-None of it needs a key, so a flood of it is free to whoever sends it. It is answered for little, without the framework:
-pages from what the framework answered the first time, and what there is not by a problem of a few microseconds. And
-it is paced, so that the turns of the event loop stay short for mail.
+None of it needs a key, so a flood costs its sender nothing. So these requests are answered cheaply, without the
+framework: pages from the framework's first answer, unknown paths by a problem of a few microseconds. They are also
+paced, so that the event loop's turns stay short for mail.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -21,28 +21,31 @@ from gateway.problems import Problem
 from gateway.turns import Turns
 
 UNCOUNTED = frozenset({"/health", "/ready", "/metrics"})
-"""Paths that are in no metric: they would be most of what it counts."""
+"""Paths left out of the metrics, where they would be most of the requests."""
 LIGHT_BYTES = 64 * 1024
 """Bytes of an answer that weigh as much as the request itself."""
 FRAMEWORK_WEIGHT = 8
-"""Weight of a request that the framework answers, explain above all, which costs the hops behind as much again."""
+"""Weight of a request that the framework answers.
+
+Explain requests are most of these, and cost the hops behind as much again.
+"""
 LARGEST_BYTES = 4 * 1024 * 1024
 """Bytes of the largest page that is kept."""
 
 Answer = Callable[[], Awaitable[Response]]
-"""The answer to a GET that changes from one to the next."""
+"""Answers a GET whose content changes from request to request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An answer of the framework that is the same each time."""
+    """A stored answer of the framework that never changes."""
 
     headers: list[tuple[bytes, bytes]]
     body: bytes
     etag: bytes | None
 
     async def send(self, scope: Scope, send: Send) -> int:
-        """Answer a request; returns the status."""
+        """Answer a request; return the status."""
         named = dict(scope["headers"]).get(b"if-none-match", b"")
         fresh = self.etag is not None and self.etag in (name.strip().removeprefix(b"W/") for name in named.split(b","))
         status = HTTPStatus.NOT_MODIFIED if fresh else HTTPStatus.OK
@@ -52,7 +55,8 @@ class Page:
             else self.headers
         )
         await send({"type": "http.response.start", "status": status.value, "headers": list(headers)})
-        # In pieces: each waits until the client has read enough, so that one which reads nothing holds little memory.
+        # Sent in pieces: each waits until the client has read enough, so a client that reads nothing holds little
+        # memory.
         rest = memoryview(b"" if fresh else self.body)
         while len(rest) > LIGHT_BYTES:
             await send({"type": "http.response.body", "body": rest[:LIGHT_BYTES], "more_body": True})
@@ -62,13 +66,13 @@ class Page:
 
 
 class SidePath:
-    """ASGI middleware: mail is passed on at once, all else in its turn, and only once of what is the same each time.
+    """ASGI middleware that passes mail on at once, paces all other requests, and stores answers that never change.
 
     Args:
         app: The framework behind it.
-        routes: The framework's, all of which are without parameters.
-        answers: Of paths whose GET changes from one to the next.
-        turns: Those of all work that is no mail.
+        routes: The framework's routes, none of which has parameters.
+        answers: Answers for paths whose GET changes from request to request.
+        turns: Turns that all work other than mail shares.
     """
 
     def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute], answers: Mapping[str, Answer], turns: Turns) -> None:
@@ -89,7 +93,7 @@ class SidePath:
         match = self._match(scope)
         handler = NO_HANDLER if match is Match.NONE else scope["path"]
         page = self._pages.get(scope["path"]) if scope["method"] == "GET" else None
-        # By address too: a flood from elsewhere must not keep a probe of the kubelet waiting.
+        # Turns are shared per address too: a flood from elsewhere must not delay the kubelet's probes.
         await self._turns.next(f"{handler} {_address(scope)}", self._weight(scope, page, match))
         if page is not None:
             status = await page.send(scope, send)
@@ -106,7 +110,7 @@ class SidePath:
         return 1 if is_light else FRAMEWORK_WEIGHT
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, match: Match) -> int:
-        """Answer what is no page yet; returns the status, or 0 where the framework has counted it."""
+        """Answer a request without a stored page; return the status, or 0 if the framework has counted it."""
         named = scope["method"], scope["path"]
         response: Response
         if match is Match.NONE:
@@ -125,7 +129,7 @@ class SidePath:
         return response.status_code
 
     async def _noted(self, scope: Scope, receive: Receive, send: Send, match: Match) -> None:
-        """Have the framework answer, and note what it answers each time."""
+        """Let the framework answer, and store the answer if it never changes."""
         start: Message = {}
         body = bytearray()
 
@@ -145,12 +149,12 @@ class SidePath:
             self._pages[scope["path"]] = Page(start["headers"], bytes(body), headers.get(b"etag"))
 
     def _match(self, scope: Scope) -> Match:
-        """Whether there is such a path, and such a method of it."""
+        """Return whether the path exists and takes this method."""
         named = scope["method"], scope["path"]
         found = self._matched.get(named)
         if found is None:
             found = max((route.matches(scope)[0] for route in self._routes), key=lambda match: match.value)
-            # Of paths that there are not, there is no end.
+            # Unknown paths are not stored: there is no end of them.
             if found is not Match.NONE:
                 self._matched[named] = found
         return found

@@ -1,21 +1,21 @@
-"""How fast one caller may send: a token bucket."""
+"""Token bucket: limits how fast one caller may send."""
 
 import time
 from collections.abc import Callable
 
 ROUNDING = 1e-9
-"""Of a mail: who comes back exactly when told to is not refused for the sake of a float's last digits."""
+"""Tolerance in mails that keeps rounding from refusing a client that retries on time."""
 
 
 class TokenBucket:
-    """Fills at a steady rate up to a burst; a request that needs more than there is leaves it in debt.
+    """A bucket that fills at a steady rate up to a burst. A request that needs more than there is leaves it in debt.
 
-    So a large request is never impossible, it is paid for by waiting longer before the next.
+    So a large request is never impossible; it makes its sender wait longer before the next one.
 
     Args:
-        rate: Mails a second, over 0.
+        rate: Mails a second, more than 0.
         burst: Mails that may come at once after a pause, at least 1.
-        clock: Seconds that never go back.
+        clock: Returns seconds that never go back.
     """
 
     def __init__(self, rate: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -29,10 +29,10 @@ class TokenBucket:
         """Take mails out.
 
         Args:
-            more: They belong to a request that has taken its first mail; it may find the bucket empty, and not in debt.
+            more: The mails belong to a request that has taken its first mail. The bucket may be empty, but not in debt.
 
         Returns:
-            0 when they are taken; else the seconds until there is a mail to take again, and nothing is taken.
+            0 if the mails are taken. Else nothing is taken, and this is the seconds until there is a mail again.
         """
         now = self._clock()
         self._tokens = min(self._burst, self._tokens + (now - self._filled) * self._rate)

@@ -1,4 +1,4 @@
-"""What a request's and a batch's spans say; all of it happens for sampled requests only."""
+"""Trace attributes of requests and batches; only sampled requests have spans."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from runtime import masked_text
 from tracing import Span, Tracer
 
 SPAN = "gateway.span"
-"""Where the request's span stands in its scope."""
+"""Scope key of the request's span."""
 OF_STATE = {
     "request_id": "request.id",
     "batch_id": "batch.id",
@@ -21,12 +21,12 @@ OF_STATE = {
     "mails": "mails",
     "problem": "error.type",
 }
-"""Attributes by the names that the access log has for them."""
+"""Span attributes by their names in the access log."""
 CLIENT_GONE = "client-gone"
 
 
 def begin(tracer: Tracer, scope: Scope) -> Span | None:
-    """The request's span, by its headers and the share that is kept; None when it is not sampled."""
+    """Begin the request's span, or return None if the request is not sampled. Headers and the sampling ratio decide."""
     span = tracer.request(scope["method"], scope["headers"])
     if span is not None:
         scope[SPAN] = span
@@ -35,9 +35,10 @@ def begin(tracer: Tracer, scope: Scope) -> Span | None:
 
 
 def end(span: Span, scope: Scope, status: int) -> None:
-    """End the request's span by its answer's status; 0 when the client went before there was any.
+    """End the request's span with its answer's status, or 0 if the client went before there was an answer.
 
-    A 4xx is no error of the server (https://opentelemetry.io/docs/specs/semconv/http/http-spans/); its kind is said.
+    A 4xx is not an error of the server (https://opentelemetry.io/docs/specs/semconv/http/http-spans/), so only its kind
+    is recorded.
     """
     state = scope["state"]
     span.set(http__request__method=scope["method"], url__path=masked_text(scope["path"]))
@@ -55,8 +56,8 @@ def waited(spans: Iterable[tuple[Span, float]], now: float) -> None:
     """Record how long sampled requests have waited for their batch.
 
     Args:
-        spans: With the time of arrival of each, on the clock of `now`, in seconds.
-        now: When the waiting ended.
+        spans: Spans, each with its time of arrival in seconds on the clock of `now`.
+        now: End of the wait.
     """
     ended = time_ns()
     for span, arrived in spans:
@@ -65,7 +66,7 @@ def waited(spans: Iterable[tuple[Span, float]], now: float) -> None:
 
 @contextmanager
 def batch(spans: Sequence[Span], environment: str, batch_id: str, mails: int) -> Iterator[Span | None]:
-    """The span of a batch: a child of its first sampled request, linked to all of them; None for none."""
+    """Open the span of a batch: a child of its first sampled request, linked to all of them; None if there is none."""
     if not spans:
         yield None
         return

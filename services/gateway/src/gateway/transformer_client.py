@@ -1,4 +1,4 @@
-"""One environment's transformer, asked over the Open Inference Protocol v2."""
+"""Client of one environment's transformer over the Open Inference Protocol v2."""
 
 import asyncio
 import re
@@ -17,14 +17,17 @@ from replicas import Failures, Replica, Replicas, Unreachable, read_bounded
 from tracing import Span
 
 DEADLINE_HEADER = "X-Deadline-Ms"
-"""Tells the transformer how many milliseconds the gateway waits for its answer."""
+"""Header with the milliseconds that the gateway waits for the transformer's answer."""
 READY_TIMEOUT_SECONDS = 1.0
 CONNECT_SECONDS = 1.0
-"""For one connection: an address that no pod has any more does not refuse, and another replica may take the request."""
+"""Seconds to make one connection.
+
+An address that no pod has any more does not refuse, and another replica may take the request.
+"""
 
 ANSWER_BYTES = 65_536
 ANSWER_BYTES_PER_MAIL = 256
-"""What an answer to n mails may have; the transformer's own has about 40 a mail."""
+"""Bytes that an answer may have for each mail, besides `ANSWER_BYTES`; the transformer's own has about 40."""
 REASON_CHARACTERS = 500
 LONGEST_VERSION = 128
 PREDICTIONS = ("spam", "ham")
@@ -33,14 +36,14 @@ SHA256 = re.compile("[0-9a-f]{64}")
 
 BASELINE_GROUPS = ("all", "ham", "spam")
 QUANTILES = ("p05", "p25", "p50", "p75", "p95")
-"""What a model tells of its training mail: of each number, over each group of mails, these quantiles."""
+"""Quantiles that a model gives of each number in its training mail, for each group of mails."""
 
 ERROR_KINDS = ("connection", "not-ready", "timeout", "nonsense")
-"""Kinds of failed batches whose counters are there from the start; `status-<n>` begins with its first."""
+"""Kinds of failed batches whose counters exist from the start; `status-<n>` starts with its first failure."""
 
 
 class ErrorAnswer(Exception):
-    """The transformer answered with an error, or with nonsense under status 200."""
+    """The transformer answered with an error, or with nonsense and status 200."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -48,7 +51,7 @@ class ErrorAnswer(Exception):
         self.reason = reason
 
 
-# A KServe server that is shutting down no longer knows its model: 404.
+# A KServe server that is shutting down no longer knows its model and answers 404.
 BROKEN = frozenset(
     {
         HTTPStatus.NOT_FOUND,
@@ -57,11 +60,11 @@ BROKEN = frozenset(
         HTTPStatus.SERVICE_UNAVAILABLE,
     }
 )
-"""Statuses for which another replica may have a better answer."""
+"""Statuses after which another replica may have a better answer."""
 
-# Scoring twice does no harm.
+# Retrying is safe: scoring a mail twice does no harm.
 FAILURES = Failures(
-    # A connection that could not be made, or was closed before an answer began.
+    # The connection failed, or was closed before an answer began.
     anywhere=(
         aiohttp.ClientConnectorError,
         aiohttp.ConnectionTimeoutError,
@@ -72,7 +75,7 @@ FAILURES = Failures(
 )
 
 
-# To freeze those of which each mail has one would cost a microsecond of each.
+# Not frozen: that would cost a microsecond for each mail.
 @dataclass(slots=True)
 class Mail:
     """One mail of one request."""
@@ -89,13 +92,13 @@ class Answer:
     predictions: list[str]
     model_version: str
     model_sha256: str = ""
-    """Of the model's bundle, where the predictor tells it."""
+    """SHA-256 of the model's bundle, if the predictor sends it."""
     seconds: float = field(default=0.0, compare=False)
-    """From the departure of their batch to its answer."""
+    """Seconds from the departure of the batch to its answer."""
     batch_mails: int = field(default=0, compare=False)
-    """Of that batch, which may have been shared with other requests; 0 where that is not known."""
+    """Mails of that batch, which other requests may have shared; 0 if unknown."""
     threshold: float | None = None
-    """Spam probability from which the model calls a mail spam; None where an older transformer does not send it."""
+    """Spam probability from which the model calls a mail spam; None if an older transformer does not send it."""
 
 
 class Answered(Protocol):
@@ -103,26 +106,26 @@ class Answered(Protocol):
 
     @property
     def mails(self) -> Sequence[Mail]:
-        """One or more."""
+        """Return the mails, one or more."""
 
     @property
     def answer(self) -> Answer:
-        """To all of them."""
+        """Return the answer to all of them."""
 
     @property
     def first(self) -> int:
-        """Position of the first within its request."""
+        """Return the position of the first mail within its request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What the transformer saw of one mail: k named numbers."""
+    """Features of one mail: k named numbers."""
 
     names: list[str]
     descriptions: list[str]
     values: list[float]
     quantiles: list[float] | None
-    """Shape [k, `BASELINE_GROUPS`, `QUANTILES`], row by row; None where the model does not tell it."""
+    """Quantiles of shape [k, `BASELINE_GROUPS`, `QUANTILES`], row by row; None if the model does not give them."""
 
 
 T = TypeVar("T")
@@ -130,7 +133,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """A request to the transformer, and how its answer is read."""
+    """A request to the transformer, and the function that reads its answer."""
 
     body: bytes
     id: str
@@ -140,7 +143,7 @@ class Call(Generic[T]):
 
 
 class BatchRefused(Exception):
-    """The transformer could not work with this batch, perhaps because of a single mail in it."""
+    """The transformer refused this batch, perhaps because of a single mail in it."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.detail)
@@ -148,19 +151,19 @@ class BatchRefused(Exception):
 
 
 def open_session() -> aiohttp.ClientSession:
-    """Connections for the clients of all environments: as many as are needed, each made in time."""
+    """Open connections for the clients of all environments, without a limit on their number but each with a timeout."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout)
 
 
 class TransformerClient:
-    """One environment's transformer; the session belongs to the application.
+    """Client of one environment's transformer; the session belongs to the application.
 
-    Without `counted`, failures and retries are in no metric of the environment: they are the shadow's own.
+    Without `counted`, failures and retries stay out of the environment's metrics: they are the shadow's.
     """
 
     unready_reason = ""
-    """What a replica that is not ready last said about it, such as which feature schema it wants; "" for nothing."""
+    """Last reason that an unready replica gave, such as the feature schema it expects, or ""."""
 
     def __init__(
         self,
@@ -182,24 +185,24 @@ class TransformerClient:
 
     @property
     def replicas(self) -> int:
-        """How many replicas the transformer has, as far as is known; 1 at least."""
+        """Return how many replicas of the transformer are known; at least 1."""
         return len(self._replicas)
 
     async def infer(
         self, mails: Sequence[Mail], batch_id: str, timeout_seconds: float, span: Span | None = None
     ) -> Answer:
-        """Send one batch, and its span's traceparent if it has a span.
+        """Send one batch, with its span's traceparent if it has a span.
 
         Raises:
-            BatchRefused: The transformer answered that it cannot work with the batch.
-            Problem: It is down, too slow, or answers nonsense.
+            BatchRefused: The transformer cannot process the batch.
+            Problem: The transformer is down or too slow, or its answer makes no sense.
         """
         return await self._ask(
             Call(infer_request(mails, batch_id), batch_id, len(mails), span, read_response), timeout_seconds
         )
 
     async def explain(self, mail: Mail, timeout_seconds: float, span: Span | None = None) -> tuple[Answer, Features]:
-        """Send one mail, and ask what the transformer sees of it, too.
+        """Send one mail and request its features too.
 
         Raises:
             BatchRefused, Problem: As `infer`.
@@ -208,7 +211,7 @@ class TransformerClient:
         return await self._ask(Call(body, mail.request_id, 1, span, read_explained), timeout_seconds)
 
     async def shadow(self, pieces: Sequence[Answered], batch_id: str, timeout_seconds: float) -> Answer:
-        """Send mails that production has answered, and what it said; raises as `infer`."""
+        """Send mails that production has answered, with its answers; raises as `infer`."""
         mails = sum(len(piece.mails) for piece in pieces)
         call = Call(shadow_request(pieces, batch_id), batch_id, mails, None, read_response)
         return await self._ask(call, timeout_seconds)
@@ -236,7 +239,7 @@ class TransformerClient:
             raise self._failed("connection", problems.upstream_down(self.environment, reason)) from None
         except TimeoutError:
             reason = "the transformer did not answer"
-            # Not the deadline: an attempt that finds out whether a replica hangs still ends sooner.
+            # The elapsed time, not the deadline: an attempt that probes whether a replica still hangs ends sooner.
             problem = problems.upstream_slow(self.environment, monotonic() - began, reason)
             raise self._failed("timeout", problem) from None
         except aiohttp.ClientError as error:
@@ -247,9 +250,9 @@ class TransformerClient:
         return answer
 
     async def is_ready(self) -> bool:
-        """Whether one of the transformer's replicas says that it and its predictor are ready.
+        """Return whether a replica of the transformer says that it and its predictor are ready.
 
-        The connection is the probe's own, and no limit on mail holds it back: neither can exhaust the other's.
+        The probe has a connection of its own and no limit on mail applies to it, so neither can exhaust the other.
         """
         try:
             async with asyncio.timeout(READY_TIMEOUT_SECONDS), open_session() as session:
@@ -274,8 +277,8 @@ class TransformerClient:
         return False
 
     async def _post(self, replica: Replica, call: Call[T], seconds: float) -> T | ErrorAnswer:
-        # The protocol's binary framing with no binary tensor: the SDK then reads the JSON by orjson, in a fraction
-        # of the time that its way for plain JSON takes.
+        # The protocol's binary framing without binary tensors: the SDK then reads the JSON with orjson, in a fraction
+        # of the time that plain JSON takes.
         headers = {
             "Content-Type": "application/octet-stream",
             "Inference-Header-Content-Length": str(len(call.body)),
@@ -284,7 +287,7 @@ class TransformerClient:
             **replica.headers,
         }
         if call.span is not None:
-            if not replica.hangs:  # It may get but a copy, whose answer is nobody's.
+            if not replica.hangs:  # It may only get a copy whose answer is discarded.
                 call.span.set(replica=replica.url)
             headers["traceparent"] = call.span.traceparent
         async with self._session.post(replica.url + self._infer_path, data=call.body, headers=headers) as response:
@@ -309,7 +312,7 @@ class TransformerClient:
             detail = f"{self.environment}: {error.reason}"
             return self._failed("timeout", Problem(HTTPStatus.GATEWAY_TIMEOUT, "upstream-timeout", detail))
         problem = self._failed(f"status-{error.status}", problems.upstream_failed(self.environment, error.reason))
-        # Whoever halves a batch asks twice more; when everything fails, no single mail is at fault.
+        # Halving a batch costs two more requests; when everything fails, no single mail is at fault.
         if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and n > 1 and not self._replicas.budget.take(2):
             return problem
         return BatchRefused(problem)
@@ -321,7 +324,7 @@ class TransformerClient:
 
 
 def _unready_reason(body: bytes) -> str:
-    """Return the protocol's `error` as one printable line; "" where there is none."""
+    """Return the protocol's `error` as one printable line, or "" if there is none."""
     try:
         said = orjson.loads(body)["error"]
     except (ValueError, LookupError, TypeError):
@@ -331,7 +334,7 @@ def _unready_reason(body: bytes) -> str:
 
 
 def infer_request(mails: Sequence[Mail], batch_id: str, explain: bool = False) -> bytes:
-    """The v2 request for n mails; `request_id` names each mail's request in the inference log."""
+    """Return the v2 request for n mails; `request_id` names each mail's request in the inference log."""
     parameters = {"parameters": {"explain": True}} if explain else {}
     return orjson.dumps({**parameters, "id": batch_id, "inputs": _mail_inputs(mails)})
 
@@ -348,7 +351,7 @@ def _input(name: str, datatype: str, data: list[Any]) -> dict[str, Any]:
 
 
 def shadow_request(pieces: Sequence[Answered], batch_id: str) -> bytes:
-    """The v2 request for mails that production has answered: as `infer_request`, and what it said of each."""
+    """Return the v2 request for mails that production has answered: as `infer_request`, plus production's answers."""
     answers = [(piece.answer, len(piece.mails)) for piece in pieces]
     columns: list[tuple[str, str, list[Any]]] = [
         ("position", "INT32", [piece.first + i for piece in pieces for i in range(len(piece.mails))]),
@@ -364,10 +367,10 @@ def shadow_request(pieces: Sequence[Answered], batch_id: str) -> bytes:
 
 
 def read_response(body: bytes, n: int, batch_id: str) -> Answer:
-    """Read the transformer's outputs `spam_probability` and `prediction`.
+    """Return the answer in the transformer's outputs `spam_probability` and `prediction`.
 
     Raises:
-        ValueError, LookupError, TypeError, AttributeError: It is no answer to this batch of n mails.
+        ValueError, LookupError, TypeError, AttributeError: The body is not an answer to this batch of n mails.
     """
     answer: dict[str, Any] = orjson.loads(body)
     if "error" in answer:
@@ -375,7 +378,7 @@ def read_response(body: bytes, n: int, batch_id: str) -> Answer:
     if answer.get("id") not in (None, batch_id):
         raise ValueError("it answers another batch")
     probabilities, predictions = _column(answer, "spam_probability", n), _column(answer, "prediction", n)
-    # bool is an int to Python, and no probability.
+    # Python's bool is an int, but not a probability.
     if not all(type(p) in (float, int) and 0 <= p <= 1 for p in probabilities):
         raise ValueError("a probability is not between 0 and 1")
     if not all(prediction in PREDICTIONS for prediction in predictions):
@@ -396,14 +399,14 @@ def _column(answer: dict[str, Any], name: str, n: int) -> list[Any]:
 
 
 def _version(version: object) -> str:
-    """It goes into answers and log lines."""
+    """Return a valid model version, which appears in answers and log lines."""
     if not isinstance(version, str) or not 0 < len(version) <= LONGEST_VERSION or not version.isprintable():
         raise ValueError(f"model_version is no text of 1 to {LONGEST_VERSION} printable characters")
     return version
 
 
 def _threshold(threshold: Any) -> float | None:
-    # bool is an int to Python, and no threshold.
+    # Python's bool is an int, but not a threshold.
     if threshold is not None and not (type(threshold) in (float, int) and 0 <= threshold <= 1):
         raise ValueError("threshold is not a number between 0 and 1")
     return None if threshold is None else float(threshold)
@@ -414,10 +417,10 @@ def _nonsense(error: Exception) -> str:
 
 
 def read_features(body: bytes) -> Features:
-    """Read what the transformer adds for `explain`, of one mail.
+    """Return the features that the transformer adds to its answer for `explain`, of one mail.
 
     Raises:
-        ValueError, KeyError, TypeError: It is no such answer; a transformer of before does not know `explain`.
+        ValueError, KeyError, TypeError: The body has no such answer; an older transformer does not know `explain`.
     """
     outputs = {output["name"]: output["data"] for output in orjson.loads(body)["outputs"]}
     if "features" not in outputs:
@@ -432,12 +435,12 @@ def read_features(body: bytes) -> Features:
 
 
 def read_explained(body: bytes, n: int, batch_id: str) -> tuple[Answer, Features]:
-    """Read an answer to one mail together with its features; raises as `read_response` and `read_features`."""
+    """Return the answer to one mail and its features; raises as `read_response` and `read_features`."""
     return read_response(body, n, batch_id), read_features(body)
 
 
 def _reason(status: int, body: bytes) -> str:
-    """The transformer's own words, if they name a hop; it does for what the predictor has done."""
+    """Return the transformer's own message if it names a hop, else one that says which hop failed."""
     try:
         reason = str(orjson.loads(body)["error"])[:REASON_CHARACTERS]
     except (ValueError, LookupError, TypeError):

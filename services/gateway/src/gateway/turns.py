@@ -1,8 +1,8 @@
-"""Fair turns of the event loop for work that must not keep mail waiting.
+"""Turns: fair shares of the event loop for work that must not delay mail.
 
-Whoever is answered asks again, so work that begins as soon as it is asked for fills the loop's turns for as long as a
-flood lasts, and all mail waits for them. Here so much of it is let on in each turn that a turn stays short; kinds of
-work take turns with each other, so that a flood of one kind does not delay another.
+Clients that are answered send again. If such work started at once, a flood of it would fill the event loop, and all
+mail would wait. So only a limited amount starts in each turn of the loop. Kinds of work alternate, so that a flood of
+one kind does not delay another.
 """
 
 import asyncio
@@ -12,15 +12,15 @@ from http import HTTPStatus
 from gateway.problems import Problem
 
 REFUSED = "refused"
-"""The kind of work that refuses a request."""
+"""Kind of work that refuses a request."""
 
 
 class Turns:
-    """Lets waiting work go on, so much in each turn of the event loop.
+    """Scheduler of waiting work: a limited amount in each turn of the event loop.
 
     Args:
-        each_turn: Weight of the work that one turn takes, of all kinds together.
-        pause_seconds: From one turn that takes work to the next, so that a flood leaves the loop idle in between.
+        each_turn: Weight of the work that one turn takes, over all kinds.
+        pause_seconds: Seconds from one turn that takes work to the next; the pause leaves the loop free in a flood.
     """
 
     def __init__(self, each_turn: int, pause_seconds: float = 0) -> None:
@@ -30,11 +30,11 @@ class Turns:
         self._waiting: OrderedDict[str, deque[tuple[asyncio.Future[None], int]]] = OrderedDict()
 
     async def next(self, kind: str, weight: int = 1) -> None:
-        """Return at once while this turn has room and nobody waits, else in a turn to come.
+        """Return at once if this turn has room and nobody waits, else in a later turn.
 
         Args:
-            kind: Each has a queue of its own, for as long as somebody waits in it.
-            weight: Of the work that follows; heavier work than a turn takes has a turn to itself.
+            kind: Kind of work; each has its own queue for as long as anybody waits in it.
+            weight: Weight of the work that follows; work heavier than a turn's limit gets a turn of its own.
         """
         if not self._taken:
             self._plan_next_turn()
@@ -46,9 +46,10 @@ class Turns:
         await going_on
 
     async def refused(self, problem: Problem) -> None:
-        """Wait for a turn to tell a client what it did wrong.
+        """Wait for a turn before a client is told what it did wrong.
 
-        What failed behind the gateway has waited already, and a crowd that finds no room must learn so at once.
+        Server errors do not wait here: failed requests have waited already, and clients that find no room must learn so
+        at once.
         """
         if problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             await self.next(REFUSED)
@@ -59,7 +60,7 @@ class Turns:
             kind, queue = self._waiting.popitem(last=False)
             going_on, weight = queue.popleft()
             if queue:
-                # Behind the other kinds.
+                # Requeue this kind behind the others.
                 self._waiting[kind] = queue
             if not going_on.done():
                 going_on.set_result(None)

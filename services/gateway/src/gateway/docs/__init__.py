@@ -1,6 +1,7 @@
-"""GET /docs: the API's description, to read and to try.
+"""GET /docs: the API documentation, to read and to try.
 
-Swagger UI comes with the package that the lock file pins, and from this gateway alone: people type keys into this page.
+Swagger UI comes from the package that the lock file pins and is served by this gateway alone, since people type keys
+into this page.
 """
 
 from importlib.resources import files
@@ -10,13 +11,13 @@ from starlette.routing import BaseRoute, Route
 from gateway.assets import POLICY, Asset, handler
 
 SWAGGER_UI = ("fastapi_standalone_docs", "static/swagger")
-"""The package with Swagger UI's own files, and their folder."""
+"""Package with Swagger UI's files, and their folder in it."""
 DOCS_POLICY = POLICY | {"img-src": "'self' data:"}
-"""The style sheet has its icons within; Swagger UI's own sanitizer cannot work under trusted types."""
+"""The page's Content-Security-Policy: its icons are inline, and Swagger UI's sanitizer fails under trusted types."""
 
 
 def docs_routes() -> list[BaseRoute]:
-    """The page and its files."""
+    """Return the routes of the page and its files."""
     package, folder = SWAGGER_UI
     own, swagger_ui = files(__name__), files(package).joinpath(folder)
     assets = {

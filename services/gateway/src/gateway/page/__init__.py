@@ -1,6 +1,6 @@
-"""GET /: a page to try it, for people.
+"""GET /: a page where people can try the API.
 
-Its files, as they are in this folder: nothing is built, and nothing is loaded from anywhere else.
+It serves the files of this folder as they are: there is no build step, and nothing is loaded from other hosts.
 """
 
 import html
@@ -22,7 +22,7 @@ ASSETS = {
 
 
 def page_routes(settings: Settings) -> list[BaseRoute]:
-    """The page and its files; none where the page is switched off."""
+    """Return the routes of the page and its files; none if the page is switched off."""
     if not settings.page:
         return []
     assets = {path: Asset(_read(path.removeprefix("/")), media_type) for path, media_type in ASSETS.items()}
@@ -36,7 +36,7 @@ def _read(name: str) -> bytes:
 
 
 def _index(settings: Settings) -> bytes:
-    """The page, which has to know what may be asked of this gateway."""
+    """Return the HTML of the page, with the environments and limits of this gateway filled in."""
     known = {
         "environments": json.dumps(list(settings.environments)),
         "max_mail_bytes": str(settings.max_mail_bytes),
