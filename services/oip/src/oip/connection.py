@@ -1,8 +1,8 @@
-"""Connections of a model server: uvicorn's, with limits and without other protocols.
+"""Connections of a model server: uvicorn's, with limits and without protocol upgrades.
 
-uvicorn reads whatever a client sends: heads of any size, bodies of any size, and any number of requests behind one
-that waits. And where a request offers another protocol (`Upgrade`), its parser stops before the body, whose bytes would
-be read as further requests. Here the offer is ignored (RFC 9110, section 7.8), and what exceeds a limit is refused.
+uvicorn reads whatever a client sends: heads and bodies of any size, and any number of requests behind one that waits.
+If a request offers another protocol (`Upgrade`), its parser stops before the body and would read the body's bytes as
+further requests. This module ignores the offer (RFC 9110, section 7.8) and refuses what exceeds a limit.
 """
 
 from asyncio import Transport
@@ -18,15 +18,15 @@ HEAD_BYTES = 64 * 1024
 HEADERS = 100
 """Headers of one request."""
 PIPELINED = 8
-"""Requests that may wait behind one that is not answered yet."""
+"""Requests that may wait behind an unanswered one."""
 BODIES = 8
-"""Largest bodies that all connections together may have under way."""
+"""Bodies of the largest size that all connections together may have under way."""
 LINGER_SECONDS = 1.0
-"""How long a refused client may go on sending, so that it reads its answer rather than a reset."""
+"""Seconds that a refused client may go on sending, so that it reads its answer instead of a reset."""
 
 
 class Refused(ValueError):
-    """What the client sent is not taken; nothing more is read from its connection."""
+    """A refusal of what the client sent; nothing more is read from its connection."""
 
     def __init__(self, status: HTTPStatus, detail: str) -> None:
         super().__init__(detail)
@@ -37,7 +37,7 @@ class Room:
     """Bytes of bodies under way, over all connections of a server.
 
     Args:
-        limit: How many there may be.
+        limit: Bytes that there may be.
     """
 
     def __init__(self, limit: int) -> None:
@@ -46,33 +46,33 @@ class Room:
 
 
 class Connection(HttpToolsProtocol):
-    """A client's connection; `connections` gives it its limits."""
+    """A client connection; `connections` sets its limits."""
 
     max_body_bytes: int
     room: Room
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        """Begin with nothing read."""
+        """Begin with empty counts."""
         super().connection_made(transport)
         self._unread = 0
         self._body = 0
         self._mine = 0
-        """Bytes of bodies of this connection in the common room."""
+        """Bytes of this connection's bodies in the shared room."""
         self._refused: Refused | None = None
         self._resumes = False
-        """Whether a new parser is being told where in a request it begins."""
+        """Whether a replacement parser is being told where in a request it starts."""
         self._ended = False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give back its room."""
+        """Give back the connection's room."""
         self._ended = True
         self._take(-self._mine)
         super().connection_lost(exc)
-        # uvicorn's timer would keep the connection for as long as it runs.
+        # uvicorn's keep-alive timer would keep the connection in memory until it fires.
         self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
-        """Parse bytes; refuse what is no request, or exceeds a limit."""
+        """Parse bytes; refuse malformed requests and those that exceed a limit."""
         self._unset_keepalive_if_required()
         if self._ended:
             return
@@ -98,7 +98,7 @@ class Connection(HttpToolsProtocol):
                 return
 
     def _ignore_upgrade(self) -> None:
-        """Go on with a new parser at the body of the request at whose head the last one has stopped."""
+        """Replace the stopped parser with a new one that reads the body of the current request."""
         headers = dict(self.headers)
         chunked = b"transfer-encoding" in headers
         framing = (
@@ -123,7 +123,7 @@ class Connection(HttpToolsProtocol):
         self._body = 0
 
     def on_url(self, url: bytes) -> None:
-        """Collect the target."""
+        """Collect the request target."""
         if not self._resumes:
             super().on_url(url)
 
@@ -137,7 +137,7 @@ class Connection(HttpToolsProtocol):
             self._stop(Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail))
 
     def on_headers_complete(self) -> None:
-        """Refuse a head or a body that is announced to exceed its limit."""
+        """Refuse a head that exceeds its limit, or a body that is announced to."""
         if self._resumes:
             return
         if self._unread > HEAD_BYTES and self._head_bytes() > HEAD_BYTES:
@@ -149,7 +149,7 @@ class Connection(HttpToolsProtocol):
         if int(found.get(b"content-length", b"0")) > self.max_body_bytes:
             self._stop(self._large_body())
         super().on_headers_complete()
-        # The parser adds trailers to the headers of a request.
+        # Copied, since the parser adds trailers to the headers of a request.
         self.headers = list(self.headers)
 
     def on_body(self, body: bytes) -> None:
@@ -166,13 +166,13 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is complete, unless the parser has only stopped at an offer of another protocol."""
+        """End the request, unless the parser has only stopped at an offer of another protocol."""
         self._unread = 0
         if self._resumes or not self.parser.should_upgrade():
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Give back the room of what was answered; requests behind it are few and may count as well."""
+        """Give back the room of an answered request. The few requests behind it may count a little longer."""
         if not self.pipeline:
             self._take(-self._mine)
         super().on_response_complete()
@@ -184,10 +184,10 @@ class Connection(HttpToolsProtocol):
         raise refused
 
     def _refuse(self, refused: Refused) -> None:
-        """Answer in the application's place and end; only end when other answers are owed, or they would mix."""
+        """Answer in the application's place and close. If other answers are due, only close: they would mix."""
         self._ended = True
         if self.cycle is not None and not self.cycle.response_complete and self.cycle.more_body:
-            # Its body is what is refused: the application must not answer it.
+            # The refused body belongs to this request, so the application must not answer it.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         elif self.cycle is not None and not self.cycle.response_complete:
@@ -227,6 +227,6 @@ def _answer(refused: Refused) -> bytes:
 
 
 def connections(max_body_bytes: int) -> type[Connection]:
-    """The connections of one server, a class of their own."""
+    """Return the connection class of one server, with its limits."""
     limits: dict[str, Any] = {"max_body_bytes": max_body_bytes, "room": Room(BODIES * max_body_bytes)}
     return type("ServerConnection", (Connection,), limits)

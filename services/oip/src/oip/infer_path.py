@@ -1,10 +1,9 @@
-"""A short way for inference requests, before the framework's.
+"""Fast path for inference requests, in front of the framework.
 
-On its way through the SDK's server a request is parsed by the slower JSON parser, validated value
-by value, encoded twice and timed by a middleware whose log is off: three quarters of what a hop
-costs. The short way parses and encodes once and calls the same `Model` object, with its
-`preprocess`, `predict`, `postprocess` and the SDK's latency histograms. Anything out of the
-ordinary (binary tensors, CloudEvents, protocol v1, models that are not ready) is passed on.
+The SDK's server parses a request with a slower JSON parser, validates it value by value, encodes it twice and times it
+in a middleware whose log is off. That is three quarters of a hop's cost. The fast path parses and encodes once. It
+calls the same `Model` object, with its `preprocess`, `predict`, `postprocess` and the SDK's latency histograms.
+Everything unusual is passed on: binary tensors, CloudEvents, protocol v1 and models that are not ready.
 """
 
 import logging
@@ -26,7 +25,7 @@ JSON_LENGTH = "inference-header-content-length"
 
 
 class InferPath:
-    """ASGI middleware: plain `POST /v2/models/NAME/infer` is answered, all else passed on."""
+    """ASGI middleware that answers plain `POST /v2/models/NAME/infer` and passes all else on."""
 
     def __init__(self, app: ASGIApp, model: Model, tracer: Tracer | None = None) -> None:
         self._app = app
@@ -53,7 +52,7 @@ class InferPath:
         await response(scope, receive, send)
 
     def _span(self, headers: Headers) -> Span | None:
-        """Of a request that a sampled span of the hop before has sent."""
+        """Return the span of a request, or None unless the previous hop sent it with a sampled span."""
         if self._tracer is None:
             return None
         span = self._tracer.follow(f"POST {self._path}", headers.get("traceparent"))
@@ -77,21 +76,21 @@ class InferPath:
 
 
 def invalid(error: InvalidInput) -> JSONResponse:
-    """400 in the protocol's shape; no error of this server, so none of the span."""
+    """Return a 400 in the protocol's format. The client is at fault, so the span does not fail."""
     if (span := current()) is not None:
         span.set(error__type="invalid-input")
     return JSONResponse({"error": str(error)}, 400)
 
 
 def unavailable(error: Unavailable, request_id: str | None) -> JSONResponse:
-    """The error's own status in the protocol's shape, logged."""
+    """Log the error and return its status in the protocol's format."""
     log.warning("unavailable", extra={"reason": str(error), **_named(request_id)})
     _fail("unavailable", str(error))
     return JSONResponse({"error": str(error)}, error.status)
 
 
 def _named(request_id: str | None) -> dict[str, str | None]:
-    """By what a log line can be found: the request's id, and its trace where it has one."""
+    """Return fields that identify the request in a log line: its id, and its trace if it has one."""
     span = current()
     return {"request_id": request_id} | ({} if span is None else {"trace_id": span.trace_id})
 
@@ -102,10 +101,10 @@ def _fail(kind: str, detail: str) -> None:
 
 
 def decode(body: bytes, model_name: str) -> InferRequest:
-    """Read a request whose tensors are all JSON.
+    """Return a request whose tensors are all JSON.
 
     Raises:
-        InvalidInput: It is none.
+        InvalidInput: The body is not such a request.
     """
     try:
         request = InferRequest.from_bytes(body, len(body), model_name)
@@ -117,7 +116,7 @@ def decode(body: bytes, model_name: str) -> InferRequest:
 
 
 def _check_types(request: InferRequest) -> None:
-    """Refuse what the SDK takes as it comes, and models would stumble over."""
+    """Refuse values that the SDK accepts unchecked and that would break models."""
     if not isinstance(request.parameters, dict | None):
         raise InvalidInput(f"'parameters' is a {type(request.parameters).__name__}; expected an object")
     if not isinstance(request.id, str | None):
@@ -131,7 +130,7 @@ def _check_types(request: InferRequest) -> None:
 
 
 def encode(response: InferResponse) -> bytes:
-    """Write a response whose tensors are lists."""
+    """Encode a response whose tensors are lists."""
     answer: dict[str, Any] = {
         "model_name": response.model_name,
         "model_version": response.model_version,
@@ -148,7 +147,10 @@ def _tensor(output: InferOutput) -> dict[str, Any]:
 
 
 def _is_plain(headers: Headers) -> bool:
-    """JSON by its type or without one, as Triton's client sends it; or nothing but JSON in the binary framing."""
+    """Return whether the body is pure JSON.
+
+    It is by its type, without a type, as Triton's client sends it, or with all of it JSON in the binary framing.
+    """
     if "ce-specversion" in headers:
         return False
     json_length = headers.get(JSON_LENGTH)
@@ -158,7 +160,7 @@ def _is_plain(headers: Headers) -> bool:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """The body; None when the client has gone."""
+    """Return the body, or None if the client has gone."""
     chunks: list[bytes] = []
     while True:
         message = await receive()

@@ -1,4 +1,4 @@
-"""The log of a model server: that of our other servers, with fewer lines of KServe's and uvicorn's."""
+"""Logging of a model server: as in the other servers, with fewer lines from KServe and uvicorn."""
 
 import logging
 import warnings
@@ -8,7 +8,7 @@ from kserve.errors import InvalidInput, ModelNotFound, ModelNotReady, ServerNotR
 
 import runtime
 
-# What the SDK raises for a request that it cannot serve; the client is told, and may send as many as it likes.
+# Raised by the SDK for requests that it cannot serve. The client gets an answer and may send any number of them.
 REFUSALS = (InvalidInput, ModelNotFound, ModelNotReady, ServerNotReady, NotImplementedError)
 LEVELS = {
     "httpx": "WARNING",
@@ -20,10 +20,10 @@ LEVELS = {
 
 
 class NoRefusals(logging.Filter):
-    """Leaves out the traceback that the SDK logs for each request it refuses and each probe that comes early."""
+    """Filter that drops the traceback which the SDK logs for each refused request and each early probe."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to keep the record."""
+        """Return whether to keep the record."""
         return not (record.exc_info and isinstance(record.exc_info[1], REFUSALS))
 
 
@@ -31,14 +31,14 @@ NO_REFUSALS = NoRefusals()
 
 
 def configure_logging() -> None:
-    """Log one JSON object a line on stdout, whatever handlers KServe and uvicorn have set up."""
+    """Log one JSON object a line on stdout, whatever handlers KServe and uvicorn have installed."""
     runtime.configure_logging().addFilter(NO_REFUSALS)
     for name, level in LEVELS.items():
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.setLevel(level)
         logger.propagate = True
-    # uvicorn would format an access line for a logger that has any handler above it.
+    # uvicorn would format an access line if any logger above it has a handler.
     logging.getLogger("uvicorn.access").propagate = False
-    # The SDK's use of FastAPI, at its first request; nothing that we could fix.
+    # The SDK triggers this warning at its first request; it cannot be fixed here.
     warnings.filterwarnings("ignore", category=FastAPIDeprecationWarning)

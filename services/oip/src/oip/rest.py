@@ -23,26 +23,26 @@ ROUTES = frozenset(
         "/v2/models/{model_name}",
         "/v2/models/{model_name}/ready",
         "/v2/models/{model_name}/infer",
-        # Answered that versions are not supported, which says more than that there is nothing.
+        # These answer that versions are not supported, which says more than a 404.
         "/v2/models/{model_name}/versions/{model_version}",
         "/v2/models/{model_name}/versions/{model_version}/ready",
         "/v2/models/{model_name}/versions/{model_version}/infer",
     }
 )
-"""What the protocol has, and metrics.
+"""Routes that a model server keeps: those of the protocol, and metrics.
 
-Of the SDK's others, `/v2/repository/…` lets any client take the model away, `:explain` and `/` do nothing here, and
+Among the SDK's others, `/v2/repository/…` lets any client unload the model, `:explain` and `/` do nothing here, and
 `/openapi.json` describes them all.
 """
 
 
 def rest_server(host: str, max_body_bytes: int) -> type[RESTServer]:
-    """Return the class of REST servers that listen at this host and refuse larger bodies."""
+    """Return a REST server class that listens on this host and refuses larger bodies."""
 
     class Server(RESTServer):  # type: ignore[misc]
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
-            # Read by uvicorn when it starts.
+            # uvicorn reads these when it starts.
             self.config.host = host
             self.config.http = connections(max_body_bytes)
             self.config.ws = "none"
@@ -50,7 +50,7 @@ def rest_server(host: str, max_body_bytes: int) -> type[RESTServer]:
             self.config.proxy_headers = False
 
         def _register_endpoints(self, app: FastAPI) -> None:
-            # FastAPI's own: the description of the API, and its pages.
+            # Removes FastAPI's own routes: the API description and its pages.
             app.router.routes.clear()
             super()._register_endpoints(Kept(app))
             app.add_exception_handler(HTTPException, _http_error)
@@ -59,13 +59,13 @@ def rest_server(host: str, max_body_bytes: int) -> type[RESTServer]:
 
 
 class Kept:
-    """Takes the place of an application to which the SDK adds its routes; only those in `ROUTES` reach it."""
+    """Stand-in for the application to which the SDK adds its routes; it passes on only those in `ROUTES`."""
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
 
     def include_router(self, router: APIRouter) -> None:
-        """Add the router's routes."""
+        """Add the router's routes that are kept."""
         router.routes[:] = [route for route in router.routes if getattr(route, "path", "") in ROUTES]
         self._app.include_router(router)
 

@@ -1,4 +1,4 @@
-"""The KServe model server as our services run it."""
+"""KServe model server, configured as this project runs it."""
 
 import gc
 from typing import Protocol
@@ -20,19 +20,19 @@ from tracing import Tracer
 
 
 class ServerSettings(Protocol):
-    """The settings that every model server has."""
+    """Settings that every model server has."""
 
     @property
     def http_host(self) -> str:
-        """Address to listen at."""
+        """Return the address to listen on."""
 
     @property
     def http_port(self) -> int:
-        """TCP port to listen at."""
+        """Return the TCP port to listen on."""
 
     @property
     def max_body_bytes(self) -> int:
-        """Bytes of the largest body."""
+        """Return the bytes of the largest body."""
 
 
 async def _always() -> bool:
@@ -40,16 +40,16 @@ async def _always() -> bool:
 
 
 def serve(model: Model, settings: ServerSettings, is_ready: IsReady = _always, tracer: Tracer | None = None) -> None:
-    """Serve one model over REST until SIGTERM or SIGINT; requests in flight are finished.
+    """Serve one model over REST until SIGTERM or SIGINT; finish requests in flight.
 
-    One worker, no gRPC, no latency log lines: the SDK loses its predictor settings in further
-    workers, and its four lines a request cost a third of a request.
+    It runs one worker, without gRPC and latency log lines. The SDK loses its predictor settings in further workers, and
+    its four lines for each request cost a third of a request.
 
     Args:
         model: A model that is ready.
-        settings: Where to listen, and how much to read.
-        is_ready: Whether what the model needs beside itself is ready, such as a transformer's predictor.
-        tracer: Records the requests that a sampled span of the hop before has sent.
+        settings: Address, port and body limit.
+        is_ready: Returns whether the model's dependencies are ready, such as a transformer's predictor.
+        tracer: Records requests that the previous hop sent with a sampled span.
     """
     server = ModelServer(
         http_port=settings.http_port,
@@ -58,9 +58,9 @@ def serve(model: Model, settings: ServerSettings, is_ready: IsReady = _always, t
         enable_latency_logging=False,
     )
     server.dataplane = ProbedDataPlane(server.registered_models, is_ready)
-    # The server makes its own from here when it starts; it has no option for host, limits or routes.
+    # The server creates its REST server from this name; it has no option for host, limits or routes.
     kserve.model_server.RESTServer = rest_server(settings.http_host, settings.max_body_bytes)
-    # Once more, since the server has just put its own configuration in place.
+    # Repeated, since the server has just installed its own configuration.
     configure_logging()
     add_error_handlers()
     _put_first(InferPath, model, tracer)
@@ -69,10 +69,10 @@ def serve(model: Model, settings: ServerSettings, is_ready: IsReady = _always, t
 
 
 def add_error_handlers() -> None:
-    """Answer errors as the protocol says: `{"error": …}`, and 400 for what cannot be read.
+    """Answer errors as the protocol defines: `{"error": …}`, and 400 for unreadable requests.
 
-    Left alone, the SDK answers unreadable requests with FastAPI's 422 and logs a traceback for
-    each of its own input errors; ours are classes of their own for that reason.
+    By default the SDK answers unreadable requests with FastAPI's 422 and logs a traceback for each of its own input
+    errors. That is why this project has its own error classes.
     """
     app.add_exception_handler(InvalidInput, _invalid)
     app.add_exception_handler(Unavailable, _unavailable)
@@ -81,10 +81,10 @@ def add_error_handlers() -> None:
 
 
 def _spare_the_collector() -> None:
-    """Leave what is loaded by now out of garbage collection, and collect less often.
+    """Exclude all objects loaded so far from garbage collection, and collect less often.
 
-    The libraries hold some hundred thousand objects; a full collection that looks through them
-    stops the process for longer than a batch takes. It costs no CPU worth naming, but the tail.
+    The libraries hold some hundred thousand objects. A full collection through them stops the process for longer than a
+    batch takes. The CPU it costs is negligible, but the tail latency is not.
     """
     gc.collect()
     gc.freeze()
@@ -92,7 +92,7 @@ def _spare_the_collector() -> None:
 
 
 def _put_first(middleware: type[InferPath], model: Model, tracer: Tracer | None) -> None:
-    """Put a middleware around all others: the SDK adds its own later, when it starts."""
+    """Wrap a middleware around all others, including those that the SDK adds when it starts."""
     build = app.build_middleware_stack
     app.build_middleware_stack = lambda: middleware(build(), model, tracer)
 
@@ -103,7 +103,7 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _gone(_: Request, __: Exception) -> Response:
-    # Nobody gets this answer: the client has gone, or the connection has refused its body.
+    # Nobody reads this answer: the client has gone, or the connection has refused its body.
     return Response(status_code=499)
 
 

@@ -1,4 +1,4 @@
-"""Settings from the environment of the process."""
+"""Settings of a model server, read from environment variables."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ Settings = TypeVar("Settings", bound=BaseModel)
 
 
 def read_settings(read: Callable[[], Settings]) -> Settings:
-    """The settings; a wrong one ends the process with one line that names the variable."""
+    """Return the settings. An invalid one ends the process with one line that names the variable."""
     try:
         return read()
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Checked access to the input tensors of a request."""
+"""Checked access to a request's input tensors."""
 
 from collections.abc import Iterable
 from itertools import chain
@@ -10,10 +10,10 @@ from oip.errors import InvalidInput
 
 
 def tensor(request: InferRequest, name: str) -> InferInput:
-    """The one input of this name.
+    """Return the only input of this name.
 
     Raises:
-        InvalidInput: There is none, or more than one.
+        InvalidInput: There is no such input, or more than one.
     """
     found = [tensor for tensor in request.inputs if tensor.name == name]
     if len(found) != 1:
@@ -22,13 +22,13 @@ def tensor(request: InferRequest, name: str) -> InferInput:
 
 
 def rows(tensor: InferInput) -> list[Any]:
-    """The values of a column, one a row.
+    """Return the values of a column, one a row.
 
     Args:
-        tensor: Shape [n] or [n, 1], data flat or nested.
+        tensor: Input of shape [n] or [n, 1], with flat or nested data.
 
     Raises:
-        InvalidInput: The shape is another, or the data do not fill it.
+        InvalidInput: The input has another shape, or its data do not fill the shape.
     """
     shape, data = tensor.shape, tensor.data
     if not (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)):
@@ -41,10 +41,10 @@ def rows(tensor: InferInput) -> list[Any]:
 
 
 def strings(tensor: InferInput) -> list[str]:
-    """The texts of a BYTES column, one a row; bytes are read as UTF-8.
+    """Return the texts of a BYTES column, one a row; bytes are decoded as UTF-8.
 
     Raises:
-        InvalidInput: The datatype is another, or a value is no text.
+        InvalidInput: The datatype is not BYTES, or a value is not text.
     """
     if tensor.datatype != "BYTES":
         raise InvalidInput(f"input '{tensor.name}' has datatype {tensor.datatype}; expected BYTES")
@@ -52,29 +52,29 @@ def strings(tensor: InferInput) -> list[str]:
 
 
 def numbers(tensor: InferInput) -> list[float]:
-    """The values of an FP64 column, one a row.
+    """Return the values of an FP64 column, one a row.
 
     Raises:
-        InvalidInput: The datatype is another, or a value is no number.
+        InvalidInput: The datatype is not FP64, or a value is not a number.
     """
     if tensor.datatype != "FP64":
         raise InvalidInput(f"input '{tensor.name}' has datatype {tensor.datatype}; expected FP64")
-    # bool is an int to Python, and no number.
+    # Python's bool is an int, but not a number here.
     return [float(_of_type(tensor.name, value, (int, float), "number")) for value in rows(tensor)]
 
 
 def integers(tensor: InferInput) -> list[int]:
-    """The values of an INT32 column, one a row; raises as `numbers`."""
+    """Return the values of an INT32 column, one a row; raises as `numbers`."""
     if tensor.datatype != "INT32":
         raise InvalidInput(f"input '{tensor.name}' has datatype {tensor.datatype}; expected INT32")
     return [int(_of_type(tensor.name, value, (int,), "whole number")) for value in rows(tensor)]
 
 
 def flag(request: InferRequest, name: str) -> bool:
-    """A request parameter that is on or off; off where it is missing.
+    """Return a boolean request parameter, or False if it is missing.
 
     Raises:
-        InvalidInput: It is neither true nor false.
+        InvalidInput: The parameter is neither true nor false.
     """
     value = (request.parameters or {}).get(name, False)
     if not isinstance(value, bool):
