@@ -1,13 +1,13 @@
-"""Spreads requests over the replicas behind a name.
+"""Replicas: client-side load balancing over the pods behind a name.
 
-Kept-alive connections stay with the pod that they were opened to, so a Service with one virtual address
-sends all batches of a client to one or two replicas. A headless Service gives the addresses of all; whom to
-ask is then decided here, for each request: whoever has the fewest of ours under way.
+Kept-alive connections stay with the pod that they were opened to, so a Service with one virtual address sends all of a
+client's batches to one or two replicas. A headless Service returns the addresses of all replicas. This package then
+chooses for each request the one with the fewest of its own requests under way.
 
-One that hangs or fails is left for another within the request's deadline, found out about by one request at a
-time, and taken back by and by; retries are a share of the requests.
+If a replica hangs or fails, another one is tried within the request's deadline. One request at a time probes whether it
+has recovered, and its load then grows gradually. Retries are limited to a share of the requests.
 
-Pure standard library, so that the gateway can hold it without the KServe SDK.
+The package needs only the standard library, so the gateway can use it without the KServe SDK.
 """
 
 from replicas.budget import RetryBudget

@@ -1,13 +1,13 @@
-"""A bound on retries: a share of the requests, so that an upstream in trouble is not asked ever more."""
+"""Retry budget: a share of the requests, so that an upstream in trouble does not get ever more of them."""
 
 RETRY_SHARE = 0.2
-"""Retries for each request, over time."""
+"""Retries earned by each request, over time."""
 RESERVE = 20.0
-"""Retries that may be made at once: what a replica that is killed had under way finds its way to another."""
+"""Retries that may be made at once, so that the requests of a killed replica can move to another."""
 
 
 class RetryBudget:
-    """A bucket of tokens: each request puts `RETRY_SHARE` of one in, each retry takes one out; `RESERVE` at most."""
+    """Token bucket of retries. Each request adds `RETRY_SHARE` of a token, up to `RESERVE`; each retry takes one."""
 
     def __init__(self, share: float = RETRY_SHARE, reserve: float = RESERVE) -> None:
         self._share = share
@@ -19,11 +19,11 @@ class RetryBudget:
         self._tokens = min(self._tokens + self._share, self._reserve)
 
     def has(self, retries: int = 1) -> bool:
-        """Whether so many retries may be made."""
+        """Return whether so many retries may be made."""
         return self._tokens >= retries
 
     def take(self, retries: int = 1) -> bool:
-        """Whether so many retries may be made; if so, they are counted."""
+        """Take so many retries if they may be made; return whether they may."""
         if not self.has(retries):
             return False
         self._tokens -= retries

@@ -1,4 +1,4 @@
-"""A costly look that all who ask at about the same time share."""
+"""Shared result of a costly call, kept for a while."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,12 +9,12 @@ T = TypeVar("T")
 
 
 class Kept(Generic[T]):
-    """Runs one look at a time and keeps its result for a while, however many ask.
+    """Runs one call at a time and keeps its result for a while, however many callers there are.
 
     Args:
-        look: Finds the result; what it raises is raised to all who wait for it, and is not kept.
-        seconds: How long a result is kept once it has been found.
-        clock: Seconds that never go back.
+        look: Finds the result. An exception goes to all who wait for it, and is not kept.
+        seconds: Seconds that a result is kept.
+        clock: Returns seconds that never go back.
     """
 
     def __init__(
@@ -27,16 +27,16 @@ class Kept(Generic[T]):
         self._looking: asyncio.Task[T] | None = None
 
     async def __call__(self) -> T:
-        """Return the result that is kept, or that of the look under way, or that of a new one."""
+        """Return the kept result, or wait for the call under way or a new one."""
         if self._looking is None or self._looking.done():
             if self._found is not None and self._clock() - self._found[0] < self._seconds:
                 return self._found[1]
             self._looking = asyncio.create_task(self._look_once())
-        # Shielded: whoever goes away must not end the look for the others.
+        # Shielded: one caller's cancellation must not end the call for the others.
         return await asyncio.shield(self._looking)
 
     def cancel(self) -> None:
-        """End the look that is under way, if any."""
+        """Cancel the call under way, if any."""
         if self._looking is not None:
             self._looking.cancel()
 

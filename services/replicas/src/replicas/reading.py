@@ -1,13 +1,13 @@
-"""Answers of a size that cannot hurt."""
+"""Bounded reading of answers."""
 
 from collections.abc import AsyncIterable
 
 
 async def read_bounded(chunks: AsyncIterable[bytes], limit: int) -> bytes:
-    """All bytes of an answer.
+    """Return all bytes of an answer.
 
     Raises:
-        ValueError: They are more than `limit`; no more than one chunk beyond it is read.
+        ValueError: The answer exceeds `limit`; at most one chunk beyond it is read.
     """
     read: list[bytes] = []
     size = 0

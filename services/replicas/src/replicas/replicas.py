@@ -1,4 +1,4 @@
-"""The replicas of one service."""
+"""Replicas of one service: addresses, choice, retries and hang detection."""
 
 import asyncio
 import contextlib
@@ -18,71 +18,83 @@ from replicas.budget import RetryBudget
 log = logging.getLogger("replicas")
 
 REFRESH_SECONDS = 5.0
-"""How old the addresses may be: what a name server for pods lets them live."""
+"""Seconds after which addresses are resolved again: the lifetime that a cluster's name server gives them."""
 WAIT_SECONDS = 1.0
-"""How long a request waits for the name server when the addresses are twice as old: after a pause, the replicas may be
-others altogether, and a connection to an address that nobody has any more is not refused, it hangs."""
+"""Seconds that a request waits for the name server if the addresses are twice `REFRESH_SECONDS` old.
+
+After a pause all replicas may have changed, and a connection to an unused address hangs instead of being refused.
+"""
 AVOID_SECONDS = (1.0, 30.0)
-"""How long a replica is asked only when there is no other, after a request to it has failed; twice as long after each
-failure more, up to the second figure."""
+"""Seconds that a failed replica is used only if there is no other: the first and the longest time.
+
+The time doubles after each further failure.
+"""
 
 RESOLVE_SECONDS = 10.0
-"""How long the name server may take; then it is asked again."""
+"""Seconds that the name server may take before it is asked again."""
 
 PROBE_SECONDS = 5.0
-"""How long at most a replica that hangs is not asked at all. Then one request finds out: a copy that nobody waits for
-while another replica answers; with no other, a client's own, and the rest are refused instead of waiting in vain."""
+"""Longest time in seconds without any request to a hanging replica.
+
+Then one request probes it. While another replica answers, that is a copy whose answer is discarded. With no other, it
+is a client's own request, and the rest are refused instead of waiting in vain.
+"""
 HANG_SHARE = 0.2
-"""A replica that gave no answer in this share of a request's deadline hangs; in less, nothing is known of it."""
+"""Share of a request's deadline without an answer after which a replica hangs; a shorter wait proves nothing."""
 OWN_PAUSE_SECONDS = 0.5
-"""Lateness of a timer that shows that this process stood still, stopped or without a CPU. No answer in time then says
-nothing about the replica: the answer may have come meanwhile."""
+"""Seconds of a timer's delay that show that this process stood still, stopped or without a CPU.
+
+A missing answer then says nothing about the replica, since the answer may have arrived meanwhile.
+"""
 FULL_SPEED = 32
-"""A replica that hung has one more request under way after each answer, so twice as many each round, up to these."""
+"""Requests under way up to which a recovered replica is limited.
+
+Each answer allows one more, so the limit doubles each round.
+"""
 RETRIES = 2
-"""Of one request; the `RetryBudget` bounds those of all of them."""
+"""Retries of one request; the `RetryBudget` limits those of all requests."""
 RETRY_PAUSE_SECONDS = 0.02
-"""Before a replica is asked again whose connection failed, when there is no other."""
+"""Seconds to wait before retrying a replica whose connection failed, if there is no other."""
 
 Resolve = Callable[[str], Awaitable[list[str]]]
-"""Host name -> addresses; raises OSError."""
+"""Maps a host name to addresses; raises OSError."""
 T = TypeVar("T")
 Send = Callable[["Replica", float], Awaitable[T]]
-"""Sends a request to a replica, which has so many seconds to answer."""
+"""Sends a request to a replica, which has this many seconds to answer."""
 
 
 class Unreachable(Exception):
-    """None of the replicas may be asked now; the message says why."""
+    """No replica may be tried now; the message says why."""
 
 
 class _TooShort(TimeoutError):
-    """No answer, in too short a time to say anything of the replica."""
+    """No answer, within too short a time to judge the replica."""
 
 
 class _Paused(_TooShort):
-    """No answer in a time in which this process stood still."""
+    """No answer, while this process stood still."""
 
 
 class _Slow(TimeoutError):
-    """No answer to this request, while others had theirs: it does not hang."""
+    """No answer to this request, but to others meanwhile: the replica does not hang."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """What of a client's exceptions may be mended by a retry."""
+    """A client's exceptions after which a retry may succeed."""
 
     anywhere: tuple[type[Exception], ...]
-    """By any replica, the same one if there is no other: no answer had begun."""
+    """Exceptions after which any replica may be tried, even the same one, because no answer had begun."""
     elsewhere: tuple[type[Exception], ...]
-    """By another replica only, as no answer in time is."""
+    """Exceptions after which only another replica may be tried, as after a timeout."""
 
     def all(self) -> tuple[type[Exception], ...]:
-        """Both of them, and no answer in time."""
+        """Return both kinds, and the timeout."""
         return (TimeoutError, *self.anywhere, *self.elsewhere)
 
 
 class Replica:
-    """One replica, and how many requests to it are under way: a context manager around each."""
+    """One replica and its requests under way; each request enters it as a context manager."""
 
     __slots__ = (
         "_answered_at",
@@ -99,11 +111,11 @@ class Replica:
 
     def __init__(self, url: str, host: str, ended: Callable[[], None] = lambda: None) -> None:
         self.url = url
-        """Base URL, without a slash at its end."""
+        """Base URL without a trailing slash."""
         self.headers = {"Host": host}
-        """To be sent with each request: the name that was asked for, not the address."""
+        """Headers for each request: Host is the service's name, not the address."""
         self.hangs = False
-        """Whether it made no connection or gave no answer in time."""
+        """Whether the replica failed to connect or answer in time."""
         self._ended = ended
         self._under_way = 0
         self._limit = math.inf
@@ -113,12 +125,15 @@ class Replica:
         self._probe_at = 0.0
 
     def __enter__(self) -> "Replica":
-        """Count a request that begins."""
+        """Count a request that starts."""
         self._under_way += 1
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """Count its end; one that failed sends the next ones elsewhere, and all of them after a `TimeoutError`."""
+        """Count a request's end.
+
+        A failure makes the next requests avoid this replica; a `TimeoutError` marks it as hanging.
+        """
         self._under_way -= 1
         if kind is None:
             self._answered()
@@ -127,22 +142,22 @@ class Replica:
         self._ended()
 
     def may_be_asked(self, now: float) -> bool:
-        """Whether it answers in time, as far as is known; one request at a time finds out anew."""
+        """Return whether a request may be sent to it. A hanging replica gets one probe at a time."""
         if self.hangs:
             return self._under_way == 0 and now >= self._probe_at
         return self._under_way < self._limit
 
     def answered_since(self, moment: float) -> bool:
-        """Whether any request has had its answer since then."""
+        """Return whether any request was answered since this moment."""
         return self._answered_at >= moment
 
     def rank(self, now: float) -> tuple[bool, int, float]:
-        """Less is better: not failed just now, then few requests under way, then chance."""
+        """Return a sort key, lower is better: no recent failure, few requests under way, then chance."""
         return now < self._avoid_until, self._under_way, random.random()
 
     def _answered(self) -> None:
         if self.hangs:
-            # Those that wait must not all come at once.
+            # Waiting requests must not all arrive at once.
             self._limit = 1
         self.hangs = False
         self._failures = 0
@@ -161,16 +176,16 @@ class Replica:
 
 
 async def resolve(host: str) -> list[str]:
-    """The IPv4 and IPv6 addresses of a name."""
+    """Return the IPv4 and IPv6 addresses of a name."""
     found = await asyncio.get_running_loop().getaddrinfo(host, None)
     return sorted({str(address[0]) for *_, address in found})
 
 
 class Replicas:
-    """The replicas behind a base URL, and the retries of what is asked of them.
+    """The replicas behind a base URL, with retries of the requests to them.
 
-    Names are resolved anew while requests go on; when that fails, the addresses that are known stay. Over
-    HTTPS, and for an address instead of a name, the URL is its own only replica.
+    Names are resolved again in the background; if that fails, the known addresses stay. With HTTPS, or an address
+    instead of a name, the URL itself is the only replica.
     """
 
     def __init__(self, url: str, resolve: Resolve = resolve, refresh_seconds: float = REFRESH_SECONDS) -> None:
@@ -190,10 +205,10 @@ class Replicas:
         self._ended = asyncio.Event()
         self._probes: set[asyncio.Task[None]] = set()
         self.budget = RetryBudget()
-        """Of all requests that are asked here."""
+        """Retry budget of all requests sent through this object."""
 
     def __len__(self) -> int:
-        """How many replicas there are, as far as is known; 1 at least."""
+        """Return how many replicas are known; at least 1."""
         return max(1, len(self._by_address))
 
     async def ask(
@@ -201,19 +216,19 @@ class Replicas:
     ) -> T:
         """Send a request to one replica, and after a failure to another, within its deadline.
 
-        An attempt is granted half of what is left while another replica could be asked. One that hung is sent a copy
-        of a request that another answers. So only for requests that do no harm twice.
+        An attempt gets half of the remaining time while another replica could be tried. A hanging replica gets a copy
+        of a request that another one answers. So use this only for requests that may be repeated.
 
         Args:
-            send: Sends it once.
-            seconds: The deadline, from now.
-            failures: Which of its exceptions a retry may mend.
+            send: Sends the request once.
+            seconds: Seconds from now to the deadline.
+            failures: Exceptions of `send` after which a retry may succeed.
             retried: Called before each retry.
 
         Raises:
-            Unreachable: No replica may be asked, or none is known in time.
-            TimeoutError: No answer in time.
-            Exception: What `send` raises, in its last attempt.
+            Unreachable: No replica may be tried, or none is known in time.
+            TimeoutError: There was no answer in time.
+            Exception: The last attempt of `send` raised it.
         """
         self.budget.add()
         end = monotonic() + seconds
@@ -236,13 +251,13 @@ class Replicas:
         raise AssertionError("unreachable")
 
     async def pick(self, tried: Collection[Replica] = ()) -> Replica:
-        """The replica to send the next request to, another than those that it has tried if there is one.
+        """Return the replica for the next request, preferably one that it has not tried.
 
-        Waits for the name server the first time, and after a pause; and for the end of another request while all
-        replicas have as many as they may after a hang.
+        This waits for the name server the first time, and after a pause. It also waits for another request to end while
+        all recovering replicas are at their limits.
 
         Raises:
-            Unreachable: All of them hang, as far as is known.
+            Unreachable: All replicas are known to hang.
         """
         await self._resolve_in_time()
         while not (candidates := self._others(tried) or self._others(())):
@@ -253,9 +268,9 @@ class Replicas:
         return min(candidates, key=lambda replica: replica.rank(now))
 
     async def ranked(self) -> list[Replica]:
-        """The replicas that a probe may ask, the most promising first.
+        """Return the replicas that a probe may use, the most promising first.
 
-        A probe takes no place of a request's and waits for none, so it is answered however many requests wait.
+        A probe does not count as a request and does not wait for one, so it is answered however many requests wait.
         """
         await self._resolve_in_time()
         now = monotonic()
@@ -300,10 +315,10 @@ class Replicas:
                 probe.add_done_callback(self._probes.discard)
 
     async def _probe(self, replica: Replica, send: Send[T], seconds: float) -> None:
-        # Another request may have been quicker to ask it.
+        # Another request may have started to probe it first.
         if not replica.may_be_asked(monotonic()) or not self.budget.take():
             return
-        # What becomes of it is noted by the replica, and is nobody's answer.
+        # The replica records the outcome; the answer itself is discarded.
         with contextlib.suppress(Exception):
             await self._attempt(replica, send, seconds / 2, seconds)
 
@@ -311,7 +326,7 @@ class Replicas:
         return self._by_address.values() or (self._whole,)
 
     def _others(self, tried: Collection[Replica]) -> list[Replica]:
-        """Those that answer in time, as far as is known; without any, one that hung and is due to be asked."""
+        """Return the replicas not tried yet that answer in time, or else a hanging one that is due for a probe."""
         now = monotonic()
         others = [replica for replica in self._known() if replica not in tried and replica.may_be_asked(now)]
         return [replica for replica in others if not replica.hangs] or others
@@ -330,7 +345,7 @@ class Replicas:
         if not self._by_address:
             await asyncio.shield(refreshing)
         elif age_seconds > 2 * self._refresh_seconds:
-            # From when it was asked: where it has not answered for longer, requests go to whom is known.
+            # Counted from the start of the lookup: if it takes longer, requests use the known addresses.
             left = self._refresh_began + WAIT_SECONDS - monotonic()
             await asyncio.wait({refreshing}, timeout=max(left, 0))
 
@@ -347,14 +362,14 @@ class Replicas:
             if not addresses:
                 raise OSError("the name has no addresses")
         except OSError as error:
-            # Whoever asks the whole name now gets the same error, said in the words of the client.
+            # Requests to the whole name now fail with the same error, which the client reports.
             log.warning(
                 "name could not be resolved", extra={"host": self._host, "reason": str(error) or "no answer in time"}
             )
             addresses = list(self._by_address)
         if set(addresses) != set(self._by_address):
             log.info("replicas changed", extra={"host": self._host, "addresses": addresses})
-        # The counts of those that stay are kept.
+        # Replicas that stay keep their counts.
         self._by_address = {address: self._by_address.get(address) or self._replica(address) for address in addresses}
         self._resolved_at = monotonic()
 
