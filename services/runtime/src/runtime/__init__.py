@@ -1,4 +1,4 @@
-"""Parts that every process shares: so far its log."""
+"""Runtime shared by all processes: logging, and masking of API keys."""
 
 from runtime.batch import configure_batch_logging, print_result
 from runtime.lines import Lines

@@ -1,7 +1,7 @@
-"""The log of a program that does one thing and ends, and may wait for whoever reads it.
+"""Logging of a batch program, which does one thing and ends, and may wait for its reader.
 
-What it has done is in its files and its exit code. A reader that has gone, or a disk that is full, costs lines of the
-log and nothing else; standard error says so once.
+Its results are in its files and its exit code. If the reader is gone or the disk is full, only log lines are lost, and
+standard error reports this once.
 """
 
 import atexit
@@ -15,7 +15,7 @@ from runtime.logs import FORMATTER
 
 
 class BatchHandler(logging.Handler):
-    """Writes records to a standard stream as JSON, by `say`.
+    """Handler that writes records to a standard stream as JSON, by `say`.
 
     Args:
         name: "stdout" or "stderr".
@@ -35,7 +35,7 @@ class BatchHandler(logging.Handler):
 
 
 def configure_batch_logging(name: str = "stdout") -> None:
-    """Log one JSON object a line to this standard stream, warnings of libraries too."""
+    """Log one JSON object a line to this standard stream, library warnings included."""
     root = logging.getLogger()
     root.handlers[:] = [BatchHandler(name)]
     root.setLevel(logging.INFO)
@@ -48,8 +48,11 @@ def print_result(text: str) -> None:
 
 
 def say(name: str, text: str) -> None:
-    """Write a line to a standard stream; one that cannot be written is counted, and said when the program ends."""
-    # Looked up each time, since a test's capture replaces it.
+    """Write a line to a standard stream.
+
+    Lines that cannot be written are counted and reported when the program ends.
+    """
+    # Looked up each time, since a test's capture replaces the stream.
     stream: TextIO | None = getattr(sys, name)
     if stream is None:
         return
@@ -61,7 +64,7 @@ def say(name: str, text: str) -> None:
 
 
 _lost: Counter[tuple[str, str]] = Counter()
-"""Stream and reason -> lines that could not be written."""
+"""Maps stream and reason to the number of lines that could not be written."""
 
 
 def _lose(name: str, error: OSError) -> None:
@@ -71,7 +74,7 @@ def _lose(name: str, error: OSError) -> None:
 
 
 def _end() -> None:
-    """Say what was lost, and leave nothing that Python would try to write once more when it exits."""
+    """Report the lost lines, and discard buffered output that Python would try to write again at exit."""
     lost = [f"{lines} lines could not be written to {name}: {reason}" for (name, reason), lines in _lost.items()]
     for name, _ in _lost:
         _discard(getattr(sys, name))

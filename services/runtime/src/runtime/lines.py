@@ -1,8 +1,8 @@
-"""A bounded queue of log lines, written by a thread of its own.
+"""Bounded queue of log lines, written by its own thread.
 
-Whoever logs never waits for whoever reads. While nobody reads, `QUEUED_BYTES` of lines wait; what comes after that is
-dropped, and so is what an error keeps from being written. The lines that were dropped are counted, and once lines can
-be written again, one of them says how many are missing at its place.
+A caller never waits for the reader of the log. Without a reader, `QUEUED_BYTES` of lines wait and later ones are
+dropped, and so are lines that an error keeps from being written. Dropped lines are counted. Once lines can be written
+again, one line in their place says how many are missing.
 """
 
 import errno
@@ -15,23 +15,23 @@ from runtime.secrets import masked
 from runtime.sink import Sink
 
 QUEUED_BYTES = 2 * 1024 * 1024
-"""Memory for lines that wait: about 5,000 lines of requests."""
+"""Bytes of memory for waiting lines: about 5,000 lines of requests."""
 LINE_BYTES = 80
-"""Memory that a waiting line takes besides its text."""
+"""Bytes of memory that a waiting line takes besides its text."""
 GATHER_SECONDS = 0.1
-"""How long lines gather to be written together: a system call for each would cost as much as the line itself."""
+"""Seconds that lines gather to be written together; a system call for each would cost as much as the line itself."""
 RETRY_SECONDS = 0.5
-"""Pause after an error before lines are written again."""
+"""Seconds to wait after an error before writing again."""
 GAP = None
-"""Stands in the queue where lines were dropped."""
+"""Marks the place in the queue where lines were dropped."""
 
 
 class Lines:
-    """Log lines on their way to one file descriptor; its methods may be called from any thread.
+    """Log lines on their way to a file descriptor; its methods may be called from any thread.
 
     Args:
-        fd: Where lines go. It is duplicated.
-        tell: Makes the line that says how many were dropped.
+        fd: File descriptor to write to; it is duplicated.
+        tell: Returns the line that says how many were dropped.
     """
 
     def __init__(self, fd: int, tell: Callable[[int], bytes]) -> None:
@@ -40,15 +40,15 @@ class Lines:
         self.dropped = 0
         """Lines dropped since the start."""
         self.error: OSError | None = None
-        """The last error in writing."""
+        """The last write error."""
         self._untold = 0
         self._rest = b""
         self._begin()
         os.register_at_fork(after_in_child=self._begin)
 
     def _begin(self) -> None:
-        """Start with nothing; after a fork, the queue and the thread are the parent's."""
-        # Reentrant, since a signal handler or a finalizer may log in the middle of `add`.
+        """Start empty; after a fork, the queue and the thread belong to the parent."""
+        # Reentrant: a signal handler or a finalizer may log in the middle of `add`.
         self._changed = threading.Condition(threading.RLock())
         self._hurry = threading.Event()
         self._queue: deque[bytes | None] = deque()
@@ -63,14 +63,14 @@ class Lines:
             if self._full or self._bytes > QUEUED_BYTES:
                 self._overflow()
                 return
-            # A copy: what a JSON encoder returns may keep a buffer of 4 kB.
+            # Copied: a JSON encoder's result may keep a buffer of 4 kB.
             self._queue.append(bytes(memoryview(line)))
             self._bytes += len(line) + LINE_BYTES
             if not self._busy:
                 self._wake()
 
     def flush(self, seconds: float | None = None) -> bool:
-        """Try to write all lines, for at most so long; return whether none waits any more."""
+        """Try to write all lines within this many seconds; return whether none waits any more."""
         with self._changed:
             self._failing = False
             self._hurry.set()
@@ -87,11 +87,11 @@ class Lines:
             self._busy = True
             self._changed.notify_all()
         except RuntimeError:
-            # No thread can be started now. The next line tries again.
+            # No thread can start now; the next line tries again.
             self._drop_all(0)
 
     def _overflow(self) -> None:
-        """Drop this line, and all that follow until the queue is written: one gap rather than many."""
+        """Drop this line and all that follow until the queue is written: one gap instead of many."""
         if not self._full:
             self._full = True
             self._queue.append(GAP)
@@ -102,7 +102,7 @@ class Lines:
         self._untold += lines
 
     def _drop_all(self, more: int) -> None:
-        """Drop what waits, and `more` lines that no longer do."""
+        """Drop all waiting lines, and count `more` lines that have left the queue."""
         self._count(more + sum(line is not GAP for line in self._queue))
         self._queue.clear()
         self._queue.append(GAP)
@@ -118,7 +118,7 @@ class Lines:
                 pass
 
     def _write_some(self) -> bool:
-        """Write as many lines as there is room for; return whether to go on."""
+        """Write as many lines as there is room for; return whether to continue."""
         with self._changed:
             least = len(self._queue[0] or b"") if self._queue else 0
         room = self._sink.room(len(self._rest) + least + 1)
@@ -134,7 +134,7 @@ class Lines:
         return self._write(self._rest + b"\n".join([*lines, b""]), told)
 
     def _take(self, room: int) -> list[bytes]:
-        """Take lines that fit, or one that does not; a gap is taken alone and has no lines."""
+        """Take the lines that fit, or one that does not. A gap is taken alone and has no lines."""
         if self._queue and self._queue[0] is GAP:
             self._queue.popleft()
             self._full = GAP in self._queue
@@ -150,7 +150,7 @@ class Lines:
         return lines
 
     def _write(self, data: bytes, told: int) -> bool:
-        """Write whole lines; `told` is how many dropped ones the last of them tells of."""
+        """Write whole lines; `told` is the number of dropped lines that the last of them reports."""
         view, done = memoryview(data), 0
         try:
             while done < len(data):
@@ -167,16 +167,16 @@ class Lines:
         return True
 
     def _fail(self, data: bytes, done: int, told: int, error: OSError) -> None:
-        """Drop what is not written and what waits, but for the end of a line whose beginning is written."""
+        """Drop unwritten and waiting lines, except for the rest of a line that was partly written."""
         self.error = error
         whole, total = data.count(b"\n", 0, done), data.count(b"\n")
         within = done < len(self._rest) or (done > 0 and data[done - 1] != ord("\n"))
-        # The next reader must not begin with the end of a line.
+        # The next reader must not start in the middle of a line.
         begun = within and error.errno != errno.EPIPE
         self._rest = data[done : data.index(b"\n", done) + 1] if begun else b""
         lost = total - whole - begun
         if told and lost:
-            # The last line is the one that tells; it is made anew.
+            # The last line is the report; it will be made again.
             lost -= 1
         else:
             self._untold -= told

@@ -1,7 +1,7 @@
-"""The log of a server: one JSON object a line on standard output.
+"""Logging of a server: one JSON object a line on standard output.
 
-Everything that Python writes goes this way: our loggers and those of libraries, warnings, tracebacks, and what a
-library prints.
+All output of Python goes this way: this project's loggers and those of libraries, warnings, tracebacks, and printed
+text.
 """
 
 import io
@@ -23,7 +23,7 @@ from runtime.lines import Lines
 
 STDOUT = 1
 FLUSH_SECONDS = 1.0
-"""How long the last lines may take when the process ends, if nobody reads them."""
+"""Seconds at exit to write the last lines if nobody reads them."""
 
 FORMATTER = JsonFormatter(
     "{asctime}{levelname}{name}{message}",
@@ -36,10 +36,10 @@ log = logging.getLogger("runtime")
 
 
 class LinesHandler(logging.Handler):
-    """Hands records to `Lines`, as JSON.
+    """Handler that passes records to `Lines` as JSON.
 
     Args:
-        lines: Where they go.
+        lines: Queue for the records.
     """
 
     def __init__(self, lines: Lines) -> None:
@@ -55,12 +55,12 @@ class LinesHandler(logging.Handler):
             self.handleError(record)
 
     def flush(self) -> None:
-        """Write what waits; `logging` calls it when the process ends."""
+        """Write waiting lines; `logging` calls this when the process ends."""
         self._lines.flush(FLUSH_SECONDS)
 
 
 class Printed(io.TextIOBase):
-    """Takes the place of a standard stream: what is printed becomes a record for each line."""
+    """Stand-in for a standard stream: each printed line becomes a record."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -68,11 +68,11 @@ class Printed(io.TextIOBase):
         self._begun = ""
 
     def writable(self) -> bool:
-        """Whether it can be written to."""
+        """Return whether the stream can be written to."""
         return True
 
     def write(self, text: str) -> int:
-        """Log the lines that are complete."""
+        """Log the completed lines."""
         *lines, self._begun = (self._begun + text).split("\n")
         for line in lines:
             if line.strip():
@@ -81,20 +81,20 @@ class Printed(io.TextIOBase):
 
 
 class Dropped(Collector):
-    """The metric `log_lines_dropped_total` of a process."""
+    """Collector of a process's metric `log_lines_dropped_total`."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
 
     def collect(self) -> list[CounterMetricFamily]:
-        """Return the one series."""
+        """Return its only series."""
         text = "Log lines dropped because nobody read them, or because they could not be written."
         return [CounterMetricFamily("log_lines_dropped", text, value=self._lines.dropped)]
 
 
 @cache
 def stdout() -> Lines:
-    """Return the lines of standard output, whose drops the process's metrics count."""
+    """Return the queue of standard output, whose drops the process's metrics count."""
     lines = Lines(STDOUT, _told)
     REGISTRY.register(Dropped(lines))
     return lines
@@ -103,7 +103,7 @@ def stdout() -> Lines:
 def configure_logging() -> logging.Handler:
     """Log to standard output for as long as this process serves, and return the handler.
 
-    A reader that is slow or gone never stops the process. May be called again after a library's own configuration.
+    A slow or missing reader never stops the process. Call this again after a library has configured logging.
     """
     handler = _handler()
     root = logging.getLogger()
@@ -122,7 +122,7 @@ def _handler() -> LinesHandler:
 
 
 def end_at_sigterm() -> None:
-    """Have SIGTERM write the last lines before it ends the process, as uvicorn's server does by raising it again."""
+    """Make SIGTERM write the last lines before it ends the process; uvicorn's server raises the signal again."""
     signal.signal(signal.SIGTERM, _flush_and_end)
 
 

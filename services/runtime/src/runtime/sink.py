@@ -1,4 +1,4 @@
-"""The file that log lines go to: a pipe, a file, a terminal, or nothing at all."""
+"""Sink for log lines: a pipe, a file, a terminal, or a closed descriptor."""
 
 import array
 import errno
@@ -10,19 +10,19 @@ import termios
 import time
 
 PIECE_BYTES = 64 * 1024
-"""Largest write to anything but a pipe; the default capacity of a pipe."""
+"""Bytes of the largest write to anything but a pipe; the default capacity of a pipe."""
 PIPE_BUF = select.PIPE_BUF
-"""Bytes that a pipe takes as a whole or not at all."""
+"""Bytes that a pipe accepts as a whole or not at all."""
 PAGE_BYTES = 4096
-"""Size of a slot of a pipe, as far as its room is estimated."""
+"""Bytes of a pipe's slot, for the estimate of its free room."""
 POLL_SECONDS = 0.01
 
 
 class Sink:
-    """A file descriptor of our own that takes whole lines.
+    """A private file descriptor that takes whole lines.
 
-    Writing may block for as long as nobody reads; it is for a thread of its own. A pipe gets no more than it has room
-    for, so that a process that ends while nobody reads leaves no half line behind.
+    Writing may block for as long as nobody reads, so it needs its own thread. A pipe gets no more than it has room for.
+    So a process that ends while nobody reads leaves no partial line behind.
     """
 
     def __init__(self, fd: int) -> None:
@@ -30,7 +30,7 @@ class Sink:
         self._is_pipe = self._fd is not None and stat.S_ISFIFO(os.fstat(self._fd).st_mode)
 
     def room(self, least: int) -> int:
-        """Wait until a line of `least` bytes fits, and return how many bytes do."""
+        """Wait until a line of `least` bytes fits; return how many bytes fit."""
         if self._fd is None or not self._is_pipe:
             return PIECE_BYTES
         capacity = fcntl.fcntl(self._fd, fcntl.F_GETPIPE_SZ)
@@ -45,14 +45,14 @@ class Sink:
         """Write once; return how many bytes were taken.
 
         Raises:
-            OSError: Nothing can be written now: no space, no reader, no file.
+            OSError: Nothing can be written now, for lack of space, a reader or a file.
         """
         if self._fd is None:
             raise OSError(errno.EBADF, "standard output is closed")
         try:
             return os.write(self._fd, data)
         except BlockingIOError:
-            # Somebody else who has this pipe has made it non-blocking.
+            # Another process that shares this pipe has made it non-blocking.
             self._wait_for_page()
             return 0
 
@@ -60,22 +60,22 @@ class Sink:
         assert self._fd is not None
         unread = array.array("i", [0])
         fcntl.ioctl(self._fd, termios.FIONREAD, unread)
-        # Two neighbouring slots of a pipe may be half empty each, and so may be the one that is being read.
+        # Two adjacent slots of a pipe may each be half empty, and so may the one that is being read.
         return capacity if not unread[0] else capacity - 2 * unread[0] - 2 * PAGE_BYTES
 
     def _wait_for_page(self) -> None:
         assert self._fd is not None
         poll = select.poll()
         poll.register(self._fd, select.POLLOUT)
-        # An error counts as room: the write will tell which one it is.
+        # An error counts as room: the write will report it.
         poll.poll()
 
 
 def _own(fd: int) -> int | None:
-    """Duplicate a descriptor, so that nobody closes it; None if it is closed already.
+    """Duplicate a descriptor, so that nobody closes it; return None if it is closed already.
 
-    The number of a closed one is taken by the null device: the next socket that is opened would have it, and whatever
-    a library prints would go to a client.
+    A closed descriptor's number is given to the null device. Otherwise the next socket would get it, and whatever a
+    library prints would go to a client.
     """
     try:
         return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
