@@ -1,7 +1,7 @@
-"""Traces of the requests that are sampled: OpenTelemetry spans, sent over OTLP/HTTP.
+"""Tracing of sampled requests: OpenTelemetry spans, sent over OTLP/HTTP.
 
-Off unless OTEL_EXPORTER_OTLP_ENDPOINT is set; then OpenTelemetry's SDK is not even imported. Nothing here is
-OpenTelemetry's global provider: FastAPI would take that for its own spans of every request.
+Tracing is off unless OTEL_EXPORTER_OTLP_ENDPOINT is set; then OpenTelemetry's SDK is not even imported. No global
+OpenTelemetry provider is set: FastAPI would use it for its own spans of every request.
 """
 
 from tracing.settings import Settings

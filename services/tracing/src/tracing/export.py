@@ -1,7 +1,7 @@
-"""Spans on their way to a collector; the only module that imports OpenTelemetry's SDK.
+"""Export of spans to a collector; the only module that imports OpenTelemetry's SDK.
 
-Export happens in a thread of its own, from a bounded queue: serving never waits for a collector. What does not fit is
-dropped, with a line in the log.
+A separate thread exports from a bounded queue, so serving never waits for a collector. Spans that do not fit are
+dropped, and a log line says so.
 """
 
 import logging
@@ -19,19 +19,19 @@ from tracing.settings import Settings
 from tracing.spans import Tracer
 
 QUIET_SECONDS = 60.0
-"""Between two lines about the same collector that is away."""
+"""Seconds between two log lines about an unreachable collector."""
 LOGGERS = ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.sdk._shared_internal")
 
 
 class Seldom(logging.Filter):
-    """Lets one record through in `QUIET_SECONDS`."""
+    """Filter that passes one record every `QUIET_SECONDS`."""
 
     def __init__(self) -> None:
         super().__init__()
         self._next = 0.0
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to keep the record."""
+        """Return whether to keep the record."""
         now = time.monotonic()
         if now < self._next:
             return False
@@ -40,10 +40,10 @@ class Seldom(logging.Filter):
 
 
 class ExportingTracer(Tracer):
-    """A tracer whose spans go to the settings' endpoint."""
+    """A tracer that exports its spans to the settings' endpoint."""
 
     def __init__(self, settings: Settings, service: str, environment: str) -> None:
-        # Not at exit by itself: `close` does it, and does not wait for a collector that is away.
+        # Not shut down at exit: `close` does that, and does not wait for an unreachable collector.
         self._provider = TracerProvider(ALWAYS_ON, _resource(service, environment), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.endpoint)))
         super().__init__(self._provider.get_tracer("model-serving"), settings)
@@ -52,8 +52,8 @@ class ExportingTracer(Tracer):
             logging.getLogger(name).addFilter(seldom)
 
     def close(self, seconds: float) -> None:
-        """Send what waits; gives up after so long."""
-        # In a thread that may be left behind: the SDK's own limits do not hold while a connection is being made.
+        """Send waiting spans; give up after this many seconds."""
+        # Run in a thread that may be abandoned: the SDK's own limits do not apply while it connects.
         closing = Thread(target=self._provider.shutdown, name="tracing-close", daemon=True)
         closing.start()
         closing.join(seconds)
@@ -63,7 +63,7 @@ def _resource(service: str, environment: str) -> Resource:
     defaults = {"service.name": service, "service.instance.id": socket.gethostname()}
     if environment:
         defaults["deployment.environment.name"] = environment
-    # As OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say; where they say nothing, the SDK makes a name up.
+    # From OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES; without them, the SDK invents a name.
     named = {
         key: value
         for key, value in Resource.create().attributes.items()

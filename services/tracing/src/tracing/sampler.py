@@ -1,4 +1,4 @@
-"""Which requests are sampled."""
+"""Sampler: decides which requests are traced."""
 
 import random
 from collections.abc import Callable
@@ -8,13 +8,14 @@ from time import monotonic
 RUN = 16
 """Requests sampled in a row.
 
-Requests share batches, and a batch with one sampled request is recorded on its whole way. Of batches of thirty, one
-request in a hundred sampled each by itself would be in a quarter; sixteen in a row are in one or two.
+Requests share batches, and a batch with one sampled request is recorded on its whole way. If one request in a hundred
+were sampled individually, a quarter of all batches of thirty would contain one. Sixteen in a row fall into one or two
+batches.
 """
 
 
 class Runs:
-    """Samples `RUN` requests in a row after gaps drawn at random, so that the share comes out right."""
+    """Samples `RUN` requests in a row after random gaps, so that the share is right on average."""
 
     def __init__(self, ratio: float) -> None:
         self._mean_gap = RUN * (1 - ratio) / ratio if ratio else inf
@@ -22,7 +23,7 @@ class Runs:
         self._gap = self._draw()
 
     def __call__(self) -> bool:
-        """Whether the next request is sampled; the path of those that are not is one comparison and one count."""
+        """Return whether the next request is sampled; for most requests this costs one comparison and one count."""
         if self._gap > 0:
             self._gap -= 1
             return False
@@ -34,16 +35,16 @@ class Runs:
     def _draw(self) -> float:
         if not 0 < self._mean_gap < inf:
             return self._mean_gap
-        # Uniform, not fixed: clients that come in a rhythm of their own must not always be in the run, or never.
+        # Random, not fixed: clients with a rhythm of their own must not always hit the run, or always miss it.
         return random.randint(0, round(2 * self._mean_gap))
 
 
 class Allowance:
-    """A token bucket: so many a second, and as many as a run at once.
+    """Token bucket: a limit a second, with bursts of one run.
 
     Args:
-        per_second: 0 for none ever.
-        clock: Seconds.
+        per_second: Tokens a second; 0 for none ever.
+        clock: Returns seconds that never go back.
     """
 
     def __init__(self, per_second: float, clock: Callable[[], float] = monotonic) -> None:
@@ -54,7 +55,7 @@ class Allowance:
         self._seen = clock()
 
     def __call__(self) -> bool:
-        """Whether there is room for one more, which takes it."""
+        """Take a token if there is one; return whether there was."""
         now = self._clock()
         self._left = min(self._most, self._left + (now - self._seen) * self._per_second)
         self._seen = now

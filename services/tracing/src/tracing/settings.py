@@ -1,4 +1,4 @@
-"""What the environment of the process sets."""
+"""Settings of tracing, read from environment variables."""
 
 from typing import Annotated, Literal, Self
 
@@ -19,7 +19,7 @@ _URL = TypeAdapter(HttpUrl)
 
 
 class Settings(BaseSettings):
-    """OpenTelemetry's own variables, and one more; each field is an environment variable of its name in capitals.
+    """OpenTelemetry's own variables and one more; each field is an environment variable of the same name in capitals.
 
     https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/. The SDK reads further ones
     itself: OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_CERTIFICATE, OTEL_BSP_* and so on.
@@ -29,16 +29,19 @@ class Settings(BaseSettings):
     otel_exporter_otlp_endpoint: str = ""
     """Base URL of a collector, such as `http://collector:4318`; empty for no tracing."""
     otel_exporter_otlp_traces_endpoint: str = ""
-    """The whole URL where spans are posted, if it is not `/v1/traces` below that."""
+    """Full URL to which spans are posted, if it is not `/v1/traces` below the base URL."""
     otel_exporter_otlp_protocol: Literal["http/protobuf"] = "http/protobuf"
     otel_exporter_otlp_traces_protocol: Literal["http/protobuf"] = "http/protobuf"
     otel_traces_sampler: Sampler | None = None
-    """`parentbased_traceidratio` where it is not set."""
+    """Sampler by OpenTelemetry's name; default: `parentbased_traceidratio`."""
     otel_traces_sampler_arg: Annotated[float, Field(ge=0, le=1)] | None = None
-    """The share of requests that are sampled, by the two samplers that take one."""
+    """Share of requests that the two ratio samplers sample."""
     otel_service_name: Annotated[str, Field(min_length=1)] | None = None
     tracing_parents_per_second: Annotated[float, Field(ge=0)] = 10.0
-    """How many requests a second are sampled because their client says so: it is not the client who pays."""
+    """Requests a second that are sampled because their client says so.
+
+    The limit exists because clients do not pay for traces.
+    """
 
     @field_validator("otel_exporter_otlp_endpoint", "otel_exporter_otlp_traces_endpoint")
     @classmethod
@@ -69,29 +72,29 @@ class Settings(BaseSettings):
 
     @property
     def endpoint(self) -> str:
-        """The whole URL where spans are posted; empty for no tracing."""
+        """Return the full URL to which spans are posted, or "" for no tracing."""
         if self.otel_exporter_otlp_traces_endpoint or not self.otel_exporter_otlp_endpoint:
             return self.otel_exporter_otlp_traces_endpoint
         return self.otel_exporter_otlp_endpoint.rstrip("/") + "/v1/traces"
 
     @property
     def sampler(self) -> Sampler:
-        """The sampler by its name."""
+        """Return the sampler's name."""
         return self.otel_traces_sampler or "parentbased_traceidratio"
 
     @property
     def on(self) -> bool:
-        """Whether any span can ever be made."""
+        """Return whether any span can ever be made."""
         return bool(self.endpoint) and not self.otel_sdk_disabled and self.sampler != "always_off"
 
     @property
     def ratio(self) -> float:
-        """The share of requests that come without a parent and are sampled."""
+        """Return the share of requests without a parent that are sampled."""
         if self.sampler.endswith("traceidratio"):
             return DEFAULT_RATIO if self.otel_traces_sampler_arg is None else self.otel_traces_sampler_arg
         return float(self.sampler.endswith("always_on"))
 
     @property
     def follows_parents(self) -> bool:
-        """Whether a client's sampled flag decides."""
+        """Return whether a client's sampled flag decides."""
         return self.sampler.startswith("parentbased")

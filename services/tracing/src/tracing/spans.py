@@ -1,4 +1,4 @@
-"""Spans, and which requests have them."""
+"""Spans of sampled requests, and the choice of requests that have them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from tracing.settings import Settings
 Value = str | int | float | bool
 
 SAMPLED = b"13579bdf"
-"""Last digits of a traceparent whose sampled flag, the lowest bit, is set."""
+"""Last digits of a traceparent with the sampled flag, which is the lowest bit, set."""
 LENGTH = 55
 FLAGS = slice(54, 55)
 
@@ -25,7 +25,7 @@ _CURRENT: ContextVar["Span | None"] = ContextVar("span", default=None)
 
 
 class Span:
-    """A span of a sampled request; what is not sampled has none."""
+    """A span of a sampled request; other requests have none."""
 
     __slots__ = ("_span", "_tracer")
 
@@ -35,24 +35,27 @@ class Span:
 
     @property
     def trace_id(self) -> str:
-        """32 hex digits."""
+        """Return the trace id as 32 hex digits."""
         return trace.format_trace_id(self._span.get_span_context().trace_id)
 
     @property
     def traceparent(self) -> str:
-        """The header that makes spans of the next hop this one's children (https://www.w3.org/TR/trace-context/)."""
+        """Return the header that makes the next hop's spans children of this one.
+
+        See https://www.w3.org/TR/trace-context/.
+        """
         carrier: dict[str, str] = {}
         _CONTEXT.inject(carrier, trace.set_span_in_context(self._span, _NO_CONTEXT))
         return carrier["traceparent"]
 
     def child(self, name: str, links: Sequence["Span"] = (), client: bool = False, since: int | None = None) -> "Span":
-        """Begin a part of this span.
+        """Begin a child of this span.
 
         Args:
-            name: What is done in it.
-            links: Other requests' spans that it works for.
+            name: Name of the work.
+            links: Spans of other requests that the work also serves.
             client: Whether another service does the work.
-            since: When it began, nanoseconds since 1970; None for now.
+            since: Start of the work in nanoseconds since 1970; None for now.
         """
         span = self._tracer.start_span(
             name,
@@ -64,29 +67,29 @@ class Span:
         return Span(self._tracer, span)
 
     def set(self, **attributes: Value) -> None:
-        """Set attributes; `http__route` is `http.route`."""
+        """Set attributes; the argument `http__route` sets `http.route`."""
         self._span.set_attributes({name.replace("__", "."): value for name, value in attributes.items()})
 
     def event(self, name: str) -> None:
-        """Note that something has happened now."""
+        """Record an event that has just happened."""
         self._span.add_event(name)
 
     def fail(self, kind: str, detail: str = "") -> None:
-        """Say that it has failed, and how."""
+        """Mark the span as failed, with the kind of failure."""
         self._span.set_attribute("error.type", kind)
         self._span.set_status(StatusCode.ERROR, f"{kind}: {detail}" if detail else kind)
 
     def end(self, at: int | None = None) -> None:
-        """End it; `at` in nanoseconds since 1970, None for now."""
+        """End the span; `at` is in nanoseconds since 1970, None for now."""
         self._span.end(at)
 
 
 class Tracer:
-    """Makes the first span of a sampled request in this process.
+    """Tracer: makes this process's first span of a sampled request.
 
     Args:
-        tracer: Of a provider that records whatever it is asked for: who is sampled is decided here, before there is a
-            span.
+        tracer: OpenTelemetry tracer of a provider that records every span: sampling is decided here, before there is
+            one.
         settings: Which requests are sampled.
     """
 
@@ -97,10 +100,10 @@ class Tracer:
         self._allowance = Allowance(settings.tracing_parents_per_second)
 
     def request(self, name: str, headers: Sequence[tuple[bytes, bytes]]) -> Span | None:
-        """The span of a client's request; None when it is not sampled.
+        """Return the span of a client's request, or None if it is not sampled.
 
-        A sampled traceparent is honoured within the allowance, one without the flag always; other clients' requests
-        are sampled by the ratio. tracestate is not carried on.
+        A request whose traceparent has the sampled flag is sampled within the allowance, and never without the flag.
+        Requests without a traceparent are sampled by the ratio. tracestate is not propagated.
         """
         traceparent = None
         for key, value in headers:
@@ -115,27 +118,27 @@ class Tracer:
         return self._server(name, parent) if wanted else None
 
     def follow(self, name: str, traceparent: str | None) -> Span | None:
-        """The span of a request from our own hop before; None unless that one has a span too."""
+        """Return the span of a request from the previous hop, or None unless that hop has a span."""
         if traceparent is None:
             return None
         parent = _read(traceparent.encode())
         return self._server(name, parent) if _is_sampled(parent) else None
 
     def close(self, seconds: float) -> None:
-        """Send what waits; gives up after so long."""
+        """Send waiting spans; give up after this many seconds."""
 
     def _server(self, name: str, parent: Context) -> Span:
         return Span(self._tracer, self._tracer.start_span(name, parent, SpanKind.SERVER))
 
 
 def current() -> Span | None:
-    """The span that `entered` has made current for this task, if its request is sampled."""
+    """Return the span that `entered` has made current for this task, or None if the request is not sampled."""
     return _CURRENT.get()
 
 
 @contextmanager
 def entered(span: Span | None) -> Iterator[Span | None]:
-    """Make a request's span the current one, and end it; nothing for None."""
+    """Make a request's span current, and end it on exit; do nothing for None."""
     if span is None:
         yield None
         return
@@ -149,7 +152,7 @@ def entered(span: Span | None) -> Iterator[Span | None]:
 
 @contextmanager
 def part(name: str, client: bool = False, **attributes: Value) -> Iterator[Span | None]:
-    """Time a part of the current span's work; it fails by what is raised. Nothing where nothing is sampled."""
+    """Time a part of the current span's work; an exception marks it as failed. Do nothing without a current span."""
     parent = _CURRENT.get()
     if parent is None:
         yield None
@@ -166,7 +169,7 @@ def part(name: str, client: bool = False, **attributes: Value) -> Iterator[Span 
 
 
 def _is_unsampled(traceparent: bytes) -> bool:
-    """Whether it is one of version 00 whose sampled flag is not set: seen in no time, since meshes send them always."""
+    """Return whether a traceparent of version 00 lacks the sampled flag. This must be fast: meshes always send one."""
     return len(traceparent) == LENGTH and traceparent[FLAGS] not in SAMPLED
 
 
@@ -175,7 +178,7 @@ def _is_sampled(context: Context) -> bool:
 
 
 def _read(traceparent: bytes | None) -> Context:
-    """The context that a traceparent names; the very `_NO_CONTEXT` where it names none."""
+    """Return the context that a traceparent names, or the object `_NO_CONTEXT` if it names none."""
     if traceparent is None:
         return _NO_CONTEXT
     context = _CONTEXT.extract({"traceparent": traceparent.decode("latin-1")}, _NO_CONTEXT)
