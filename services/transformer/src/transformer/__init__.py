@@ -1,1 +1,1 @@
-"""KServe transformer: mail in, features to the predictor, spam probability out."""
+"""KServe transformer: takes mail, sends features to the predictor, returns spam probabilities."""

@@ -1,4 +1,4 @@
-"""Command `transformer`."""
+"""Command `transformer`: serve mail for one environment."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ from transformer.predictor_client import PredictorClient
 from transformer.settings import Settings
 
 TRACES_SECONDS = 2.0
-"""How long the last spans may take at the end."""
+"""Seconds to wait at shutdown for the last spans to be sent."""
 
 
 def main() -> None:
@@ -34,10 +34,10 @@ def main() -> None:
 
 
 def close_logs(seconds: float, *logs: InferenceLog[Any]) -> None:
-    """Write the last rows of all logs in a time for them together, as the pod's grace period has it.
+    """Write the last rows of all logs within one common time limit, as the pod's grace period requires.
 
-    Where rows are left, a request to the store hangs, and Arrow's own end would wait for it for 20 s. So the process
-    ends here, after its last log lines, which say how many rows are lost.
+    If rows are left, a request to the store hangs, and Arrow's shutdown would wait 20 s for it. So the process ends
+    here, after its last log lines, which say how many rows are lost.
     """
     end = monotonic() + seconds
     lost = sum(each.close(max(end - monotonic(), 0)).waiting for each in logs)

@@ -1,6 +1,6 @@
-"""How long a request's sender waits: it says so, and whoever is asked next is granted less.
+"""Deadlines of requests: the sender says how long it waits, and the next hop gets less time.
 
-So the answer that names the slow hop is there before the sender gives up.
+So the answer that names the slow hop arrives before the sender gives up.
 """
 
 import math
@@ -9,21 +9,24 @@ from time import monotonic
 from oip import InvalidInput
 
 HEADER = "X-Deadline-Ms"
-"""Milliseconds from the request's arrival until its sender waits no more; without it, only settings bound a request."""
+"""Header with the milliseconds that the sender waits, counted from the request's arrival.
+
+Without it, only settings limit a request.
+"""
 MAX_MS = 3_600_000
 MARGIN_SHARE = 0.1
 MARGIN_SECONDS = 0.25
-"""What is kept of it for the way back: a tenth, at most so much."""
+"""Time reserved for the way back: this share of the deadline, and at most these seconds."""
 
 
 def read_deadline(headers: dict[str, str] | None) -> float:
-    """Until when the predictor's answer is of use, on the clock `time.monotonic`; infinite when nobody says.
+    """Return the time on the clock `time.monotonic` until which an answer is of use; infinite without the header.
 
     Args:
-        headers: Of the request, names in lower case.
+        headers: Headers of the request, with names in lower case.
 
     Raises:
-        InvalidInput: The header is no number of milliseconds.
+        InvalidInput: The header is not a valid number of milliseconds.
     """
     value = (headers or {}).get(HEADER.lower())
     if value is None:

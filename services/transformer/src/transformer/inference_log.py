@@ -1,4 +1,4 @@
-"""Where answered mails are recorded for the drift detector: features and scores, never text."""
+"""Inference log: records answered mails for the drift detector, with features and scores but never text."""
 
 from collections.abc import Iterator
 from typing import Any, Generic, Protocol, TypeVar
@@ -15,20 +15,20 @@ R_contra = TypeVar("R_contra", contravariant=True)
 
 
 class InferenceLog(Protocol[R_contra]):
-    """Takes rows without ever making a request wait or fail."""
+    """A log that takes rows and never makes a request wait or fail."""
 
     def append(self, rows: R_contra) -> None:
-        """Hand over the rows of one answered batch."""
+        """Append the rows of one answered batch."""
 
     def close(self, patience_seconds: float) -> Stats:
-        """Write what waits, and say what is lost; nothing may be appended any more."""
+        """Write waiting rows, and return how many are lost; append nothing afterwards."""
 
 
 class NoInferenceLog(Generic[R]):
-    """Keeps nothing: what runs while no log is configured."""
+    """An inference log that keeps nothing, used while none is configured."""
 
     def append(self, rows: R) -> None:
-        """Drop them."""
+        """Drop the rows."""
 
     def close(self, patience_seconds: float) -> Stats:
         """Do nothing; nothing is lost."""
@@ -36,14 +36,14 @@ class NoInferenceLog(Generic[R]):
 
 
 class WriterMetrics(Collector):
-    """The writer's counts, read when they are scraped."""
+    """Metrics of the writer, read when they are scraped."""
 
     def __init__(self, writer: Writer[Any], log: str = "inference_log") -> None:
         self._writer = writer
         self._log = log
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics as they stand."""
+        """Return the metrics as they stand."""
         stats = self._writer.stats
         name = f"{self._log}_rows"
         yield CounterMetricFamily(f"{name}_written", "Rows that are in the store.", stats.written)
@@ -53,7 +53,7 @@ class WriterMetrics(Collector):
 
 
 def open_inference_log(settings: Settings) -> InferenceLog[Rows]:
-    """The log that the settings name, with its metrics, or none."""
+    """Return the configured log and register its metrics, or return one that keeps nothing."""
     if not settings.inference_log_uri:
         return NoInferenceLog()
     limits = _limits(settings, settings.inference_log_buffer_rows)
@@ -63,9 +63,10 @@ def open_inference_log(settings: Settings) -> InferenceLog[Rows]:
 
 
 def open_shadow_log(settings: Settings) -> InferenceLog[ShadowRows]:
-    """Where shadowed mails are recorded, in a folder of the log; with metrics of its own, or none.
+    """Return the log of shadowed mails, in a folder of the inference log, or one that keeps nothing.
 
-    The least that may wait is enough: who sends shadowed mails drops some rather than wait.
+    It has its own metrics. The smallest buffer is enough, since the sender of shadowed mails drops some rather than
+    wait.
     """
     if not settings.inference_log_uri:
         return NoInferenceLog()

@@ -1,4 +1,4 @@
-"""The KServe model in transformer role."""
+"""KServe model in the transformer role."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from transformer.predictor_client import QUANTILES_OUTPUT, QUANTILES_SHAPE, Pred
 from transformer.shadow import Shadow, read_shadow_inputs, shadow_rows
 
 INLINE_CHARACTERS = 256_000
-"""Mails of more characters in all are parsed in a thread, so that probes are answered meanwhile."""
+"""Characters of all mails together above which they are parsed in a thread, so that probes are answered meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +30,31 @@ class Batch:
     request_ids: list[str]
     mails: list[Features]
     deadline: float
-    """Until when the predictor's answer is of use, on the clock `time.monotonic`."""
+    """Time on the clock `time.monotonic` until which the predictor's answer is of use."""
     explain: bool
     """Whether the answer shows the features."""
     began: float
-    """When its request began to be read, on the same clock."""
+    """Time on the same clock when reading of the request began."""
     shadow: Shadow | None
-    """What another environment answered, if these mails are sent to be compared only."""
+    """Another environment's answers, if these mails are only sent to be compared."""
     scores: Scores | None = None
 
 
 class FeatureTransformer(Model):  # type: ignore[misc]
-    """Mail in, spam probability out.
+    """Spam probabilities of mails, from features and a predictor.
 
-    Input `email_content` BYTES [n], optionally `request_id` BYTES [n], which names the client's
-    requests in the inference log. Outputs `spam_probability` FP64 [n] and `prediction` BYTES [n],
-    "spam" or "ham". The answer's parameters carry the model's `threshold` and `model_sha256`. The request parameter
-    `explain`, where it is true, adds what was seen: `features` FP64 [n, k], of these k numbers
-    `feature_names` and `feature_descriptions` BYTES [k], and, where the predictor knows it, what
-    they are in training mail, `feature_quantiles` FP64 [k, 3, 5] (all, ham, spam; 5, 25, 50, 75,
-    95 %). An explained mail is an answered mail: it is in the inference log like any other. A shadowed mail
-    (`transformer.shadow`) is not: it is recorded beside what production answered, and nowhere else.
+    Inputs are `email_content` BYTES [n] and, optionally, `request_id` BYTES [n], which names the client's requests in
+    the inference log. Outputs are `spam_probability` FP64 [n] and `prediction` BYTES [n], "spam" or "ham". The answer's
+    parameters carry the model's `threshold` and `model_sha256`.
+
+    If the request parameter `explain` is true, the answer also shows the features:
+
+    - `features` FP64 [n, k], and of these k numbers `feature_names` and `feature_descriptions` BYTES [k].
+    - `feature_quantiles` FP64 [k, 3, 5], if the predictor knows them: the numbers in training mail (all, ham, spam; 5,
+      25, 50, 75, 95 %).
+
+    An explained mail is in the inference log like any other. A shadowed mail (`transformer.shadow`) is not: it is
+    recorded beside production's answer, and nowhere else.
     """
 
     def __init__(
@@ -69,18 +73,18 @@ class FeatureTransformer(Model):  # type: ignore[misc]
         self.ready = True
 
     def get_input_types(self) -> list[dict[str, Any]]:
-        """The inputs as metadata tensors; -1 is the number of mails."""
+        """Return the inputs as metadata tensors; -1 is the number of mails."""
         return [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in ("email_content", "request_id")]
 
     def get_output_types(self) -> list[dict[str, Any]]:
-        """The outputs as metadata tensors; -1 is the number of mails."""
+        """Return the outputs as metadata tensors; -1 is the number of mails."""
         return [
             {"name": "spam_probability", "datatype": "FP64", "shape": [-1]},
             {"name": "prediction", "datatype": "BYTES", "shape": [-1]},
         ]
 
     async def preprocess(self, payload: InferRequest | dict[str, Any], headers: dict[str, str] | None = None) -> Batch:
-        """Turn the request's mails into features."""
+        """Return the request's mails as features."""
         if not isinstance(payload, InferRequest):
             raise InvalidInput("this model speaks protocol v2 only: POST /v2/models/{name}/infer")
         began, deadline = monotonic(), read_deadline(headers)
@@ -95,16 +99,16 @@ class FeatureTransformer(Model):  # type: ignore[misc]
             return Batch(batch_id, request_ids, await _extract(emails), deadline, explain, began, shadow)
 
     def validate(self, payload: Batch) -> Batch:
-        """Let the SDK pass on what `preprocess` made; its own check knows bodies of requests only."""
+        """Return the batch unchanged: the SDK's own check only knows request bodies."""
         return payload
 
     async def predict(self, payload: Batch, headers: dict[str, str] | None = None) -> Batch:
-        """Ask the predictor."""
+        """Return the batch with the predictor's scores."""
         scores = await self._predictor.score(payload.mails, payload.id, payload.deadline, payload.explain)
         return replace(payload, scores=scores)
 
     async def postprocess(self, result: Batch, headers: dict[str, str] | None = None) -> InferResponse:
-        """Record the batch and answer it."""
+        """Record the batch and return the answer."""
         assert result.scores is not None
         threshold = self._threshold(result.scores)
         spam = result.scores.spam
@@ -141,8 +145,8 @@ class FeatureTransformer(Model):  # type: ignore[misc]
 
 
 def _model(scores: Scores, threshold: float) -> dict[str, float | str]:
-    """Return what belongs to the model and not to a mail: its threshold and, where it is known, its digest."""
-    # Of one version there may be two files, and a release pins one of them.
+    """Return the parameters of the model: its threshold and, if known, its digest."""
+    # One version may have two files, and a release pins one of them.
     return {"threshold": threshold} | ({"model_sha256": scores.model_sha256} if scores.model_sha256 else {})
 
 

@@ -1,4 +1,4 @@
-"""The predictor, asked over the Open Inference Protocol v2."""
+"""Client of the predictor over the Open Inference Protocol v2."""
 
 import asyncio
 import math
@@ -19,35 +19,37 @@ from replicas import Failures, Kept, Replica, Replicas, Unreachable, read_bounde
 from tracing import part
 from transformer.schema_check import OtherSchema, SchemaCheck, check_schema
 
-# Scoring twice does no harm.
+# Retrying is safe: scoring a mail twice does no harm.
 FAILURES = Failures(
-    # A connection that could not be made, or was closed before an answer began, as a replica's are that goes away in a
-    # rollout.
+    # The connection failed, or was closed before an answer began, as happens when a replica goes away in a rollout.
     anywhere=(aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ConnectionTimeoutError),
     elsewhere=(aiohttp.ClientError, Unavailable),
 )
 CONNECT_SECONDS = 1.0
-"""For one connection: an address that no pod has any more does not refuse."""
+"""Seconds to make one connection; an address that no pod has any more does not refuse."""
 READY_SECONDS = 0.8
-"""Seconds that the predictor has to say whether it is ready; a gateway waits for a second."""
+"""Seconds that the predictor has to say whether it is ready; a gateway waits for one second."""
 PROBE_ID = "readiness"
 """Request id of the short mail that readiness sends to a predictor."""
 READY_KEPT_SECONDS = 1.0
-"""Seconds that the predictor's readiness answers whoever asks."""
+"""Seconds that the result of a readiness check is reused."""
 
 LONGEST_ID = 256
-"""More than a gateway's batch has: a request's own id, of 128 characters at most, behind a number."""
+"""Characters of the longest id in a header.
+
+A gateway's batch has fewer: an id of at most 128 characters behind a number.
+"""
 LONGEST_VERSION = 128
 ANSWER_BYTES = 65_536
 ANSWER_BYTES_PER_MAIL = 256
-"""What an answer to n mails may have; the predictor's own has about 45 a mail."""
+"""Bytes that an answer may have for each mail, besides `ANSWER_BYTES`; the predictor's own has about 45."""
 REASON_CHARACTERS = 400
 
 SHA256 = re.compile("[0-9a-f]{64}")
 
 QUANTILES_OUTPUT = "feature_quantiles"
 QUANTILES_SHAPE = [len(features.NAMES), 3, 5]
-"""Of each named number, over all, ham and spam of the training mail, the quantiles 5, 25, 50, 75 and 95 %."""
+"""Shape of the quantiles 5, 25, 50, 75 and 95 % of each named number, over all, ham and spam of the training mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,11 @@ class Scores:
     model_sha256: str
     threshold: float | None
     quantiles: list[float] | None = None
-    """What the model's training mail was like, `QUANTILES_SHAPE` row by row, where it was asked for and is known."""
+    """Quantiles of the model's training mail, `QUANTILES_SHAPE` row by row, if requested and known."""
 
 
 class PredictorClient:
-    """One predictor and the connections to it."""
+    """Client of one predictor, with its connections."""
 
     def __init__(self, url: str, model_name: str, timeout_seconds: float) -> None:
         self._replicas = Replicas(url)
@@ -77,16 +79,17 @@ class PredictorClient:
     async def score(
         self, mails: Sequence[Features], request_id: str, deadline: float = math.inf, explain: bool = False
     ) -> Scores:
-        """Ask for the spam probability of each mail.
+        """Return the spam probability of each mail.
 
         Args:
             mails: One or more.
-            request_id: Names the request; the answer must name the same.
-            deadline: Until when an answer is of use, on the clock `time.monotonic`.
-            explain: Whether to ask what the training mail was like, too; a predictor that is not ours says nothing.
+            request_id: Names the request; the answer must repeat it.
+            deadline: Time on the clock `time.monotonic` until which an answer is of use.
+            explain: Whether to request quantiles of the training mail too; other predictors than this project's send
+                none.
 
         Raises:
-            Unavailable: The predictor is down (503), too slow (504), or its answer makes no sense (502).
+            Unavailable: The predictor is down (503) or too slow (504), or its answer makes no sense (502).
         """
         body = infer_request(mails, request_id, explain)
         with part("ask the predictor", client=True, mails=len(mails)) as span:
@@ -117,12 +120,13 @@ class PredictorClient:
         return scores
 
     async def is_ready(self) -> bool:
-        """Whether a replica of the predictor says that its model is ready, found out `READY_KEPT_SECONDS` ago at most.
+        """Return whether a replica of the predictor says that its model is ready.
 
-        There is one look at a time, on a connection of its own, so that probes cannot exhaust what mail needs.
+        The result is at most `READY_KEPT_SECONDS` old. One check runs at a time, on a connection of its own, so probes
+        cannot exhaust what mail needs.
 
         Raises:
-            Unavailable: Those that are ready have a model of other features than this transformer makes.
+            Unavailable: The ready replicas have a model of other features than this transformer makes.
         """
         ready, fault = await self._ready()
         if fault:
@@ -130,7 +134,7 @@ class PredictorClient:
         return ready
 
     async def _look_ready(self) -> tuple[bool, str]:
-        """Whether a replica is ready and fits, and if none is, why one that is ready does not fit."""
+        """Return whether a replica is ready and fits, and otherwise why a ready one does not fit."""
         fault, ready = "", False
         try:
             async with asyncio.timeout(READY_SECONDS), open_session() as session:
@@ -162,17 +166,17 @@ class PredictorClient:
             return False
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close all connections."""
         if self._open_session is not None:
             await self._open_session.close()
 
     async def _post(
         self, replica: Replica, body: bytes, headers: dict[str, str], request_id: str, n: int
     ) -> Scores | Unavailable:
-        """Scores, or how the predictor refused these mails; raises what another replica may do better."""
+        """Return scores, or the predictor's refusal of these mails; raise errors that another replica may avoid."""
         url = replica.url + self._path
         async with self._session.post(url, data=body, headers=headers | replica.headers) as response:
-            # The answer repeats the id, in escapes of six bytes at worst.
+            # The answer repeats the id, in the worst case as escapes of six bytes each.
             limit = ANSWER_BYTES + ANSWER_BYTES_PER_MAIL * n + 6 * len(request_id)
             try:
                 answer = await read_bounded(response.content.iter_any(), limit)
@@ -196,28 +200,31 @@ class PredictorClient:
 
     @property
     def _session(self) -> aiohttp.ClientSession:
-        # Made at the first request, since the server's event loop does not run before.
+        # Created at the first request, since the event loop does not run before.
         if self._open_session is None:
             self._open_session = open_session()
         return self._open_session
 
 
 def open_session() -> aiohttp.ClientSession:
-    """Connections to the predictor: as many as are needed, each made in time."""
+    """Open connections to the predictor, without a limit on their number but each with a timeout."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout)
 
 
 def _headers(request_id: str) -> dict[str, str]:
     headers = {"Content-Type": "application/json"}
-    # The protocol's ids may be any text, the values of headers may not; the body has the id in any case.
+    # The protocol's ids may be any text but header values may not; the body always has the id.
     if len(request_id) <= LONGEST_ID and request_id.isascii() and request_id.isprintable():
         headers["X-Request-ID"] = request_id
     return headers
 
 
 def infer_request(mails: Sequence[Features], request_id: str, explain: bool = False) -> bytes:
-    """The v2 request for n mails: one input a column, so that any server of scikit-learn pipelines can answer it."""
+    """Return the v2 request for n mails.
+
+    It has one input a column, so any server of scikit-learn pipelines can answer it.
+    """
     n = len(mails)
     text = {
         "name": "text",
@@ -239,10 +246,10 @@ def infer_request(mails: Sequence[Features], request_id: str, explain: bool = Fa
 
 
 def read_response(body: bytes, n: int, request_id: str) -> Scores:
-    """Take the one output of shape [n, 2], whatever its name; its last column is spam.
+    """Return the scores in the one output of shape [n, 2], whatever its name; its last column is spam.
 
     Raises:
-        Unavailable: The body is no answer to this request of n mails (502).
+        Unavailable: The body is not an answer to this request of n mails (502).
     """
     try:
         answer = orjson.loads(body)
@@ -281,14 +288,14 @@ def _last_column(data: list[Any]) -> list[Any]:
 
 
 def _probability(value: object) -> float:
-    # bool is an int to Python, and no probability.
+    # Python's bool is an int, but not a probability.
     if type(value) not in (float, int) or not 0 <= value <= 1:  # type: ignore[operator]
         raise ValueError(f"a score is no probability: {str(value)[:50]!r}")
     return float(value)  # type: ignore[arg-type]
 
 
 def _text(name: str, value: object) -> str:
-    """It goes into answers, log lines and the inference log."""
+    """Return a valid text, which appears in answers, log lines and the inference log."""
     if not isinstance(value, str) or not len(value) <= LONGEST_VERSION or not value.isprintable():
         raise ValueError(f"{name} is no text of up to {LONGEST_VERSION} printable characters")
     return value

@@ -1,8 +1,9 @@
-"""Whether the predictor's model was trained on the features that this transformer makes.
+"""Feature schema check: compares the features a model was trained on with those that this transformer makes.
 
 A transformer and a model of two feature schemas can both be up, and no mail is answered. So readiness includes this
-check. What mail's own answers say is enough; a predictor that has answered none for a while is asked what columns its
-model takes, and is sent one short mail. A predictor that says neither columns nor schema, as servers of others, passes.
+check. The answers to mail are enough for it. If a predictor has answered none for a while, it is asked for its model's
+columns and gets one short mail. A predictor that states neither columns nor schema passes, as other projects' servers
+do.
 """
 
 import asyncio
@@ -22,12 +23,12 @@ from replicas import Replica, read_bounded
 log = logging.getLogger("transformer")
 
 TOLD_SECONDS = 10.0
-"""Seconds that a replica's last word on its schema counts."""
+"""Seconds that a replica's last statement about its schema counts."""
 CHECK_SECONDS = 0.4
-"""Seconds that a replica has to tell; one that is slower keeps its last word."""
+"""Seconds that a replica has to answer; if it is slower, its last statement stands."""
 METADATA_BYTES = 262_144
 REPLICAS = 256
-"""Replicas whose last word is kept; addresses of pods come and go."""
+"""Replicas whose last statement is kept; pod addresses come and go."""
 NAMED = 5
 """Columns that a message names."""
 
@@ -37,7 +38,7 @@ class OtherSchema(Unavailable):
 
 
 def check_schema(parameters: dict[str, Any]) -> None:
-    """Compare the schema that an answer names; columns of one name may mean something else in another schema.
+    """Check the schema that an answer names. Columns of one name may have another meaning in another schema.
 
     Raises:
         OtherSchema: The answer names another schema than this transformer's.
@@ -48,14 +49,14 @@ def check_schema(parameters: dict[str, Any]) -> None:
 
 
 def check_columns(metadata: Any) -> None:
-    """Compare the columns that a model's metadata names, if it names any.
+    """Check the columns that a model's metadata names, if it names any.
 
     Raises:
-        OtherSchema: They are not those that this transformer sends.
+        OtherSchema: They are not the columns that this transformer sends.
     """
     inputs = metadata.get("inputs") if isinstance(metadata, dict) else None
     names = [each.get("name") for each in inputs if isinstance(each, dict)] if isinstance(inputs, list) else []
-    # Servers of others name no inputs, or one for the whole table.
+    # Other projects' servers name no inputs, or one for the whole table.
     if "text" not in names or len(names) < 2:
         return
     ours = {"text", *features.NAMES}
@@ -86,16 +87,16 @@ class Score(Protocol):
     """Sends one short mail to a replica."""
 
     async def __call__(self, session: aiohttp.ClientSession, replica: Replica) -> None:
-        """Raise OtherSchema if its answer names another schema, and any Unavailable for other failures."""
+        """Raise OtherSchema if the answer names another schema, and Unavailable for other failures."""
 
 
 class SchemaCheck:
-    """Last words of a predictor's replicas on their model's features.
+    """Last statements of a predictor's replicas about their model's features.
 
     Args:
-        metadata_path: Of the model at each replica.
+        metadata_path: Path of the model's metadata at each replica.
         score: Sends one short mail.
-        clock: Seconds that never go back.
+        clock: Returns seconds that never go back.
     """
 
     def __init__(self, metadata_path: str, score: Score, clock: Callable[[], float] = monotonic) -> None:
@@ -106,15 +107,15 @@ class SchemaCheck:
         self._said = ""
 
     def note(self, replica: Replica, fault: str) -> None:
-        """Remember what a replica's answer to mail says: why it does not fit, or "" where it does."""
+        """Store what a replica's answer to mail says: why its model does not fit, or "" if it does."""
         if len(self._told) >= REPLICAS and replica.url not in self._told:
             self._told.clear()
         self._told[replica.url] = self._clock(), fault
 
     async def fault(self, session: aiohttp.ClientSession, replica: Replica) -> str:
-        """Return why a replica's model does not fit; "" where it does, or does not tell."""
+        """Return why a replica's model does not fit, or "" if it does or is unknown."""
         when, fault = self._told.get(replica.url, (-TOLD_SECONDS, ""))
-        # One that does not fit is asked each time: it may have been released anew.
+        # A replica that does not fit is checked each time, since it may have a new release.
         if not fault and self._clock() - when < TOLD_SECONDS:
             return ""
         try:
@@ -136,7 +137,7 @@ class SchemaCheck:
         await self._score(session, replica)
 
     def tell(self, fault: str) -> None:
-        """Log one line when it changes whether the predictor's model fits."""
+        """Log one line each time the predictor's model starts or stops fitting."""
         if fault == self._said:
             return
         self._said = fault

@@ -1,4 +1,4 @@
-"""What the environment of the process sets."""
+"""Settings of the transformer, read from environment variables."""
 
 from typing import Annotated, Self
 
@@ -12,29 +12,29 @@ DEFAULTS = Limits()
 
 
 class Settings(BaseSettings):
-    """Each field is an environment variable of the same name in capitals."""
+    """Settings of the transformer; each field is an environment variable of the same name in capitals."""
 
     model_name: str = "spam-detector"
     environment: Annotated[str, Field(pattern=f"^{ENVIRONMENT_PATTERN}$")]
-    """Name of the environment that this transformer serves, as it stands in the inference log."""
+    """Name of the environment that this transformer serves, as written to the inference log."""
     predictor_url: HttpUrl
     """Base URL of the predictor, such as `http://spam-detector-predictor.kserve`."""
     http_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
-    """Address to listen at; in a pod 0.0.0.0."""
+    """Address to listen on; 0.0.0.0 in a pod."""
     http_port: int = 8080
     max_body_bytes: Annotated[int, Field(gt=0)] = 33_554_432
-    """Bytes of the largest request: a gateway's largest batch, all of whose characters JSON has to escape."""
+    """Bytes of the largest request: a gateway's largest batch, with every character escaped in JSON."""
     predictor_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
     spam_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Only for a predictor that does not name its model's threshold, as KServe's and MLServer's own do not."""
+    """Spam threshold for a predictor that does not send its model's own, such as KServe's and MLServer's."""
     inference_log_uri: str = ""
-    """`file:///folder` or `s3://bucket/prefix`; empty for no log."""
+    """Store of the inference log: `file:///folder` or `s3://bucket/prefix`; empty for no log."""
     inference_log_flush_seconds: Annotated[float, Field(gt=0)] = DEFAULTS.flush_seconds
     inference_log_flush_rows: Annotated[int, Field(ge=1, le=FILE_ROWS // 2)] = DEFAULTS.flush_rows
     inference_log_buffer_rows: Annotated[int, Field(ge=2)] = DEFAULTS.buffer_rows
-    """What may wait while the store is away, about 0.4 kB a row; beyond it the oldest rows are dropped."""
+    """Rows that may wait while the store is away, about 0.4 kB each; beyond it the oldest are dropped."""
     inference_log_close_seconds: Annotated[float, Field(ge=0)] = 10.0
-    """How long the last rows may take at SIGTERM; part of the pod's grace period."""
+    """Seconds at SIGTERM to write the last rows; part of the pod's grace period."""
 
     @field_validator("inference_log_uri")
     @classmethod

@@ -1,9 +1,13 @@
-"""Shadowed mails: those that another environment has answered, sent here to be compared.
+"""Shadowed mails: mails that another environment has answered, sent here to be compared.
 
-The request brings what was answered there, one value a mail, as the inputs `position` INT32, `production_version`,
-`production_sha256` and `production_prediction` BYTES, `production_probability` and `production_seconds` FP64, and
-`production_batch_mails` INT32, which a gateway of before does not send. Their rows lie apart: the drift detector of
-this environment never sees them.
+The request carries the other environment's answers, one value a mail, in these inputs:
+
+- `position` INT32.
+- `production_version`, `production_sha256` and `production_prediction` BYTES.
+- `production_probability` and `production_seconds` FP64.
+- `production_batch_mails` INT32, which an older gateway does not send.
+
+Their rows are stored apart, so this environment's drift detector never sees them.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +28,7 @@ INPUTS = {
     "production_prediction": "BYTES",
     "production_seconds": "FP64",
 }
-"""Those that make a request a shadow's: all of them or none."""
+"""Inputs that make a request a shadow's, with their types; a request has all of them or none."""
 BATCH_MAILS = "production_batch_mails"
 READERS: dict[str, Callable[[InferInput], Sequence[Any]]] = {"BYTES": strings, "INT32": integers, "FP64": numbers}
 LARGEST = 2**31 - 1
@@ -32,18 +36,18 @@ LARGEST = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Shadow:
-    """What production answered for n mails."""
+    """Production's answers for n mails."""
 
     positions: list[int]
-    """Of each mail within its request."""
+    """Position of each mail within its request."""
     production: list[Answer]
 
 
 def read_shadow_inputs(request: InferRequest, n: int) -> Shadow | None:
-    """What production answered for the n mails of a request; None for one that is no shadow's.
+    """Return production's answers for the n mails of a request, or None if the request is not a shadow's.
 
     Raises:
-        InvalidInput: Some of the inputs are missing, or one is not what `INPUTS` says.
+        InvalidInput: Some of the inputs are missing, or one does not match `INPUTS`.
     """
     named = INPUTS.keys() & {each.name for each in request.inputs}
     if not named:
@@ -65,7 +69,7 @@ def shadow_rows(
     predictions: list[str],
     seconds: float,
 ) -> ShadowRows:
-    """The rows of a batch, once this environment's model has answered it in so many seconds."""
+    """Return the rows of a batch that this environment's model has answered in so many seconds."""
     return ShadowRows(
         request_ids=request_ids,
         positions=shadow.positions,
