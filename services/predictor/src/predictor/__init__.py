@@ -1,1 +1,1 @@
-"""KServe predictor: the spam model of a verified bundle, over the Open Inference Protocol."""
+"""KServe predictor: serves the spam model of a verified bundle over the Open Inference Protocol."""

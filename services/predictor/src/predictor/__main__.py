@@ -12,11 +12,11 @@ from predictor.settings import Settings
 log = logging.getLogger("predictor")
 
 TRACES_SECONDS = 2.0
-"""How long the last spans may take at the end."""
+"""Seconds to wait at shutdown for the last spans to be sent."""
 
 
 def main() -> None:
-    """Serve until SIGTERM; exit 1 with one line that says why when the bundle cannot be trusted."""
+    """Serve until SIGTERM. If the bundle cannot be trusted, exit 1 with one line that says why."""
     configure_logging()
     settings, traced = read_settings(Settings), read_settings(tracing.Settings)
     try:

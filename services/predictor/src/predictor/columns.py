@@ -1,4 +1,4 @@
-"""A request's input tensors as the columns that the model was trained on."""
+"""Conversion of a request's input tensors to the columns that the model was trained on."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +14,14 @@ NUMERIC = frozenset({"FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8",
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns of one request: `texts` of n mails and `values` of shape [n, named features]."""
+    """Columns of one request: `texts` of n mails, and `values` of shape [n, named features]."""
 
     texts: list[str]
     values: npt.NDArray[np.float64]
 
 
 def from_tensors(request: InferRequest, columns: tuple[str, ...], max_rows: int) -> Table:
-    """Read a v2 request: one input a column, `text` and each named feature.
+    """Return the table of a v2 request, which has one input a column: `text` and each named feature.
 
     Args:
         request: Inputs of shape [n, 1] or [n], in any order.
@@ -29,8 +29,8 @@ def from_tensors(request: InferRequest, columns: tuple[str, ...], max_rows: int)
         max_rows: Largest n.
 
     Raises:
-        InvalidInput: A column is missing, unknown or there twice, of another shape, length or
-            type, or holds a number that is not finite.
+        InvalidInput: A column is missing, unknown or repeated, has a wrong shape, length or type, or holds a number
+            that is not finite.
     """
     inputs = {tensor.name: tensor for tensor in request.inputs}
     _check_names(list(inputs), columns)
@@ -42,7 +42,7 @@ def from_tensors(request: InferRequest, columns: tuple[str, ...], max_rows: int)
 
 
 def from_instances(instances: object, columns: tuple[str, ...], max_rows: int) -> Table:
-    """Read a v1 request: a list of objects, each with one value a column.
+    """Return the table of a v1 request, a list of objects, each with one value a column.
 
     Raises:
         InvalidInput: As `from_tensors`.
@@ -80,7 +80,7 @@ def _numeric(tensor: InferInput, n: int) -> list[Any]:
 
 
 def _numbers(data: list[list[Any]], names: tuple[str, ...]) -> npt.NDArray[np.float64]:
-    """Shape [n, columns], from one list a column."""
+    """Return an array of shape [n, columns] from one list for each column."""
     try:
         values = np.array(data)
     except ValueError:

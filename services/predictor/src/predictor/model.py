@@ -1,4 +1,4 @@
-"""The KServe model."""
+"""KServe model that scores mails with a bundle."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -19,15 +19,15 @@ QUANTILES_OUTPUT = "feature_quantiles"
 
 
 class SpamModel(Model):  # type: ignore[misc]
-    """Spam probabilities by the model of one bundle.
+    """Spam probabilities from the model of one bundle.
 
-    Protocol v2: one input a column (`text` BYTES [n, 1], each named feature FP32 [n, 1]); the
-    output `predict_proba` FP64 [n, 2], last column spam. The answer's parameters carry what
-    belongs to the model and not to the mail: threshold, feature schema version, and the bundle's digest, by which
-    a release pins it. The request
-    parameter `explain`, where it is true, adds the output `feature_quantiles` FP64 [k, 3, 5]: of
-    each of the k numbers, over all, ham and spam of the training mail, the quantiles 5, 25, 50, 75
-    and 95 %. A bundle without them adds nothing.
+    Protocol v2 takes one input a column: `text` BYTES [n, 1], and each named feature FP32 [n, 1]. The output is
+    `predict_proba` FP64 [n, 2], last column spam. The answer's parameters describe the model, not the mail: threshold,
+    feature schema version, and the bundle's digest, by which a release pins it.
+
+    If the request parameter `explain` is true, the answer has another output `feature_quantiles` FP64 [k, 3, 5]. It
+    holds, for each of the k numbers, over all, ham and spam of the training mail, the quantiles 5, 25, 50, 75 and 95 %.
+    A bundle without them adds nothing.
 
     Protocol v1: `{"instances": [{"text": …, "<feature>": …}]}` -> `{"predictions": [p, …]}`.
     """
@@ -36,7 +36,7 @@ class SpamModel(Model):  # type: ignore[misc]
         super().__init__(name)
         self._bundle = bundle
         self._max_rows = max_rows
-        # Scoring holds the interpreter lock for most of its time: a second thread would only add switching.
+        # Scoring holds the interpreter lock most of the time, so a second thread would only add switching.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="score")
         manifest = bundle.manifest
         self._parameters = {
@@ -48,19 +48,19 @@ class SpamModel(Model):  # type: ignore[misc]
         self.ready = True
 
     def get_input_types(self) -> list[dict[str, Any]]:
-        """The columns as metadata tensors; -1 is the number of mails."""
+        """Return the columns as metadata tensors; -1 is the number of mails."""
         text, *numeric = self._bundle.columns
         tensors = [{"name": text, "datatype": "BYTES", "shape": [-1, 1]}]
         return tensors + [{"name": name, "datatype": "FP32", "shape": [-1, 1]} for name in numeric]
 
     def get_output_types(self) -> list[dict[str, Any]]:
-        """The probabilities of ham and spam as a metadata tensor."""
+        """Return the probabilities of ham and spam as a metadata tensor."""
         return [{"name": OUTPUT, "datatype": "FP64", "shape": [-1, 2]}]
 
     async def predict(
         self, payload: InferRequest | dict[str, Any], headers: dict[str, str] | None = None
     ) -> InferResponse | dict[str, Any]:
-        """Score one request, off the event loop, so that probes are answered meanwhile."""
+        """Score one request off the event loop, so that probes are answered meanwhile."""
         if isinstance(payload, InferRequest):
             _check_outputs(payload)
             table = from_tensors(payload, self._bundle.columns, self._max_rows)
@@ -97,7 +97,7 @@ def _check_outputs(request: InferRequest) -> None:
 
 
 def _quantiles(bundle: Bundle) -> list[InferOutput]:
-    """The one output that says what training mail is like; none where the bundle does not say it."""
+    """Return the output with the training mail's quantiles, or nothing if the bundle has none."""
     found, names = bundle.manifest.feature_quantiles, bundle.columns[1:]
     if found is None:
         return []
