@@ -1,4 +1,4 @@
-"""Bodies that cost a JSON parser much and their sender nothing, by what they are made of."""
+"""Bombs: bodies that cost a JSON parser much and their sender nothing."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ MIB = 1024 * 1024
 
 
 def filled(head: bytes, unit: bytes, tail: bytes, size: int) -> bytes:
-    """A unit again and again between head and tail, to about this size."""
+    """Return a body of about this size: a unit repeated between head and tail."""
     return head + unit * ((size - len(head) - len(tail)) // len(unit)) + tail
 
 
@@ -14,7 +14,7 @@ Bomb = Callable[[int], bytes]
 
 
 def bomb(head: bytes, unit: bytes, tail: bytes) -> Bomb:
-    """A bomb of any size."""
+    """Return a bomb of any size."""
     return lambda size: filled(head, unit, tail, size)
 
 

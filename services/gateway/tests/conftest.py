@@ -1,4 +1,4 @@
-"""A transformer of our own making, since the real one cannot be told to hang, lie or break off."""
+"""Fake transformer and fixtures: the real one cannot be made to hang, lie or break off."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +19,7 @@ from replicas import Replicas
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """The loop that the command runs on: its transports differ from asyncio's."""
+    """Return the event loop that the command uses: its transports differ from asyncio's."""
     return {"uvloop": uvloop.new_event_loop}
 
 
@@ -28,7 +28,7 @@ Fault = Callable[[web.Request, list[str]], Awaitable[web.StreamResponse | None]]
 
 @dataclass
 class FakeTransformer:
-    """Answers each mail with the number that it consists of; `fault` may answer in its place."""
+    """Fake transformer that answers each mail with the number in its text; `fault` may answer in its place."""
 
     batches: list[list[str]] = field(default_factory=list)
     connections: int = 0
@@ -69,7 +69,7 @@ THRESHOLD = 0.5
 
 
 def explanation(mails: list[str], quantiles: list[float] | None) -> list[dict[str, object]]:
-    """Two features of each mail, its length and a one."""
+    """Return two features of each mail, its length and a one."""
     outputs: list[dict[str, object]] = [
         {"name": "features", "data": [value for mail in mails for value in (len(mail), 1)]},
         {"name": "feature_names", "data": ["text_length", "parts"]},

@@ -1,4 +1,4 @@
-"""The real server with the real connections, and clients that speak HTTP by hand."""
+"""Real server with real connections, and clients that speak HTTP by hand."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from gateway.server import Server
 
 
 class Client:
-    """One connection that a client keeps."""
+    """Client with one kept-alive connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
@@ -26,7 +26,7 @@ class Client:
         self.writer.write(b"".join(parts))
 
     async def answer(self) -> tuple[int, dict[str, str], Any]:
-        """Status, headers in lower case and body of the next answer."""
+        """Return status, headers in lower case and body of the next answer."""
         async with asyncio.timeout(10):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
             status, *lines = head.split("\r\n")
@@ -35,7 +35,7 @@ class Client:
         return int(status.split()[1]), headers, orjson.loads(body) if "json" in headers["content-type"] else body
 
     async def is_closed(self) -> bool:
-        """Whether the server closes, in time, and says nothing more."""
+        """Return whether the server closes in time without sending more."""
         try:
             async with asyncio.timeout(10):
                 return await self.reader.read() == b""
@@ -45,7 +45,7 @@ class Client:
 
 @asynccontextmanager
 async def client_of(port: int) -> AsyncIterator[Client]:
-    """A new connection."""
+    """Open a new connection."""
     client = Client(*await asyncio.open_connection("127.0.0.1", port))
     try:
         yield client
@@ -55,7 +55,7 @@ async def client_of(port: int) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def serving(app: ASGIApp, limits: ConnectionLimits, lifespan: str = "on") -> AsyncIterator[int]:
-    """The application on a port of its own."""
+    """Serve an application on a port of its own."""
     config = uvicorn.Config(
         app,
         port=0,
@@ -76,12 +76,12 @@ async def serving(app: ASGIApp, limits: ConnectionLimits, lifespan: str = "on") 
 
 
 def head(path: str, *lines: str, length: int | None = None) -> bytes:
-    """The head of a POST."""
+    """Return the head of a POST."""
     more = [f"Content-Length: {length}"] if length is not None else []
     return "\r\n".join([f"POST {path} HTTP/1.1", "Host: gateway", *lines, *more, "", ""]).encode()
 
 
 def post(path: str, body: object, *lines: str) -> bytes:
-    """A whole POST of JSON."""
+    """Return a whole POST of JSON."""
     content = orjson.dumps(body)
     return head(path, *lines, length=len(content)) + content

@@ -1,4 +1,4 @@
-"""Keys at the application: who is let in, and what everybody else is told."""
+"""API keys at the application: which requests are admitted, and what the others are told."""
 
 import asyncio
 import hmac
@@ -29,7 +29,7 @@ ENTRIES = {
 
 
 def put(path: Path, **entries: dict[str, Any]) -> None:
-    """In place of what is there, as the kubelet does."""
+    """Replace the file, as the kubelet does."""
     new = path.with_suffix(".new")
     new.write_text(json.dumps({"keys": [{"name": name, **entry} for name, entry in entries.items()]}))
     new.rename(path)
@@ -169,7 +169,7 @@ async def test_a_batch_costs_as_many_mails_as_it_has(transformer: FakeTransforme
         assert (await ask(http, BATCH, 13, **bearer(SHOP))).status_code == 200
         response = await ask(http, PREDICT, **bearer(SHOP))
         assert response.status_code == 429
-        # Ten in debt, and one to take, at one in ten seconds.
+        # The key is ten mails in debt and needs one more, at one in ten seconds.
         assert 100 < int(response.headers["retry-after"]) <= 110
 
 
@@ -192,7 +192,7 @@ async def test_a_large_body_costs_as_many_mails_as_it_is_large_also_when_it_is_r
         assert answer.status_code == status
         response = await ask(http, PREDICT, **bearer(SHOP))
         assert response.status_code == 429
-        # Ten are taken of three, and there must be one: eight at one in ten seconds.
+        # The body takes ten mails of a burst of three, and one must be left: eight more, at one in ten seconds.
         assert 70 < int(response.headers["retry-after"]) <= 80
 
 
@@ -337,7 +337,7 @@ def test_a_secret_that_is_swapped_as_the_kubelet_does_is_seen(tmp_path: Path) ->
     for version, name in (("..v1", "shop"), ("..v2", "mill")):
         (tmp_path / version).mkdir()
         put(tmp_path / version / "keys.json", **{name: ENTRIES["mill"]})
-        # As long and, for a file system, as old: only the file is another.
+        # Same size and, for the file system, same age: only the inode differs.
         os.utime(tmp_path / version / "keys.json", (1, 1))
     (tmp_path / "..data").symlink_to("..v1")
     (tmp_path / "keys.json").symlink_to("..data/keys.json")

@@ -21,7 +21,7 @@ def parsed(*entries: dict[str, Any]) -> Any:
 def test_a_key_has_256_random_bits_and_is_never_the_same() -> None:
     keys = {new_key() for _ in range(1000)}
     assert len(keys) == 1000
-    # Six bits a character in base64: 43 hold 256.
+    # base64 holds six bits a character, so 43 characters hold 256 bits.
     assert {(key[:4], len(key)) for key in keys} == {("msk_", 4 + 43)}
 
 

@@ -1,4 +1,4 @@
-"""What a client is told whose body is not what the API describes."""
+"""Hints for clients whose body does not match the API."""
 
 import gzip
 import json

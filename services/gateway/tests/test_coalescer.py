@@ -203,7 +203,7 @@ async def test_each_replica_has_its_batches_under_way(transformer: FakeTransform
 async def lingering(
     client: TransformerClient, transformer: FakeTransformer, seconds: float
 ) -> tuple[Coalescer, asyncio.Event, asyncio.Future[Answer]]:
-    """A coalescer that lingers: mail 0.0 is under way until the event is set, and another has just returned."""
+    """Return a lingering coalescer: mail 0.0 is under way until the event is set, and another has just returned."""
     coalescer = make_coalescer(client, transformer, max_batches_in_flight=2, linger_seconds=seconds)
     release = asyncio.Event()
 
@@ -319,7 +319,7 @@ async def test_deadlines_hold_in_the_queue_and_under_way(
     outcomes = await asyncio.gather(*answers, return_exceptions=True)
     problems = [outcome for outcome in outcomes if isinstance(outcome, Problem)]
     statuses = [problem.status for problem in problems]
-    # The last two wait behind the batch that hangs: they expire with it, or are told that nobody is asked now.
+    # The last two wait behind the hanging batch: they expire with it, or fail since no replica may be tried.
     assert statuses[:4] == [504] * 4 and set(statuses[4:]) <= {504, 503} and len(statuses) == 6
     assert all("the transformer" in problem.detail for problem in problems)
     transformer.gate.set()

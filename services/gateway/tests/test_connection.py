@@ -1,4 +1,4 @@
-"""Requests over real sockets to the real server: framing, ends and memory, whichever way a request takes."""
+"""Requests over real sockets to the real server: framing, ends and memory, on every path."""
 
 import asyncio
 import os
@@ -42,7 +42,7 @@ def gateway(transformer: FakeTransformer, **settings: object) -> GatewayApp:
     return create_app(Settings(environments=environments, **settings))  # type: ignore[arg-type]
 
 
-# Offers of other protocols
+# Upgrades
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -62,11 +62,11 @@ async def test_a_client_that_offers_http_2_is_answered(port: int, path: str, chu
 
 @pytest.mark.parametrize("path", [*BODIES, "/nowhere"])
 async def test_a_body_is_never_a_request(port: int, transformer: FakeTransformer, path: str) -> None:
-    """Whatever is offered, and whenever the body comes: one request, one answer, and then the next one's."""
+    """Each request gets one answer, whatever protocol it offers and whenever its body arrives."""
     inner = post(PREDICT, {"email_content": "0.125"}, "X-Request-ID: smuggled")
     async with client_of(port) as client:
         client.send(head(path, *H2C, length=len(inner)))
-        # The rest in a packet of its own, once the server has taken the head: another connection has been answered.
+        # The body comes in a packet of its own: another answer shows that the server has read the head.
         async with client_of(port) as other:
             other.send(GET)
             assert (await other.answer())[0] == 200
@@ -102,7 +102,7 @@ async def test_a_refusal_at_once_leaves_no_body_behind(transformer: FakeTransfor
     assert transformer.batches == [["0.5"]]
 
 
-# What is refused
+# Refusals
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ async def test_an_escape_that_nobody_needs_makes_another_path_too(port: int, pat
 
 
 async def test_who_sends_much_more_than_is_taken_still_reads_why(port: int) -> None:
-    """Closed at once, the connection would be reset, and what the client has not read yet would be lost."""
+    """Closing at once would reset the connection and lose the unread answer."""
     loop = asyncio.get_running_loop()
     with socket.socket() as client:
         client.setblocking(False)
@@ -271,7 +271,7 @@ async def queued(mails: int) -> None:
 
 
 async def waiting(size: int) -> None:
-    """Until at least so many bytes wait, over all connections."""
+    """Wait until at least this many bytes wait, over all connections."""
     async with asyncio.timeout(10):
         while (REGISTRY.get_sample_value("gateway_waiting_bytes") or 0) < size:
             await asyncio.sleep(0.001)
@@ -316,7 +316,7 @@ async def test_what_waits_has_a_limit_over_all_connections_and_gives_its_room_ba
                 await transformer.wait_for_batches(batches + n)
                 client.send(TINY * 400)
                 await waiting(12_400)
-            # A head waits likewise.
+            # A head counts as well.
             late = await stack.enter_async_context(client_of(port))
             late.send(b"GET /health HTTP/1.1\r\nX: " + b"a" * 15_000)
             status, headers, problem = await late.answer()
@@ -341,7 +341,7 @@ async def test_many_requests_in_one_packet_are_answered_in_their_order(port: int
 
 
 async def test_nothing_more_is_read_while_requests_wait(port: int, transformer: FakeTransformer) -> None:
-    """The application asks for a body that is there already, which must not open the tap."""
+    """The application asks for a body that has arrived already; this must not resume reading."""
     transformer.gate.clear()
     async with client_of(port) as client:
         client.writer.transport.set_write_buffer_limits(high=0)

@@ -1,4 +1,4 @@
-"""The API's page as a client gets it; tests/test_docs.py has a browser open it."""
+"""API documentation page as a client gets it; tests/test_docs.py opens it in a browser."""
 
 import asyncio
 import re

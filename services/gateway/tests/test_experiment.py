@@ -1,5 +1,7 @@
-"""Shadow and canary as clients of the gateway see them: production says 0.25 or 0.75 of each mail, staging what is in
-it."""
+"""Shadow and canary as clients of the gateway see them.
+
+Production answers 0.25 or 0.75 for each mail, staging the number in the mail.
+"""
 
 import asyncio
 import json
@@ -36,7 +38,7 @@ async def serving(fake: FakeTransformer) -> AsyncIterator[str]:
 
 
 class Gateway:
-    """A gateway, and what is behind it."""
+    """Gateway and the fake environments behind it."""
 
     def __init__(self, http: httpx.AsyncClient, staging: FakeTransformer, production: FakeTransformer) -> None:
         self.http, self.staging, self.production = http, staging, production
@@ -167,7 +169,7 @@ async def test_what_the_candidate_does_not_answer_production_does(open_gateway: 
 async def test_a_candidate_that_hangs_leaves_production_time(open_gateway: Open) -> None:
     gateway = await open_gateway(**CANARY, deadline_seconds=2)
     gateway.staging.gate.clear()
-    # Past the deadline it would be 504.
+    # After the deadline the status would be 504.
     answer = await gateway.predict()
     assert (answer.status_code, answer.json()["environment"]) == (200, "production")
 
@@ -197,7 +199,7 @@ async def test_it_stops_by_itself_once_its_errors_are_too_many(open_gateway: Ope
         assert (await gateway.predict()).json()["environment"] == "staging"
     gateway.staging.fault = fail
     stopped = metrics.CANARY_STOPPED.labels("errors")._value
-    # Two of 18 are more than a tenth, but 18 say nothing yet; so do 19. The 20th request stops it.
+    # Two errors in 18 requests exceed a tenth, but 18 and 19 are too few to judge. The 20th stops the canary.
     for n in range(4):
         assert (stopped.get(), metrics.CANARY_SHARE._value.get()) == (0, 1), n
         assert (await gateway.predict()).status_code == 200
@@ -284,7 +286,7 @@ def test_an_environment_alone_needs_no_other() -> None:
 
 
 async def test_a_key_may_be_kept_from_the_canary(open_gateway: Open, tmp_path: Path) -> None:
-    """Both keys may ask production alone; the operator's canary answers the one, and not the other."""
+    """Both keys may only use production; the operator lets the canary answer one of them."""
     tried, kept = new_key(), new_key()
     entries = [
         {"name": name, "sha256": digest_of(key).hex(), "environments": ["production"], **more}

@@ -1,4 +1,4 @@
-"""Requests cut out of bytes, however the bytes arrive; no sockets."""
+"""Framing of requests, however their bytes arrive; without sockets."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 IN_CHUNKS = b"5\r\nGET /\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(LIKE_A_REQUEST) - 5, LIKE_A_REQUEST[5:])
 
 Request = tuple[bytes, bytes, bytes]
-"""Method, target and body."""
+"""Method, target and body of a request."""
 
 
 @dataclass
 class Seen:
-    """What a stream has told."""
+    """Events that a stream has reported."""
 
     requests: list[Request] = field(default_factory=list)
     heads: list[Head] = field(default_factory=list)
@@ -68,7 +68,7 @@ CUTS: list[Cut] = [whole, by_bytes, by_sevens]
 
 
 def told(data: bytes, cut: Cut = whole, limits: HeadLimits = HeadLimits()) -> tuple[list[Request], int | None]:  # noqa: B008
-    """What the bytes were taken for, and the status of a refusal."""
+    """Return the requests found in the bytes, and the status of a refusal."""
     seen = Seen()
     stream = RequestStream(seen, limits)
     try:

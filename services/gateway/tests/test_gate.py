@@ -1,4 +1,4 @@
-"""What is refused while a queue is full, over real sockets."""
+"""Refusals while a queue is full, over real sockets."""
 
 import asyncio
 import gc
@@ -21,13 +21,13 @@ from gateway.settings import Settings
 
 PREDICT, BATCH = "/api/v1/predict", "/api/v1/batch-predict"
 ROOM = 2
-"""Mails."""
+"""Mails that the queue has room for."""
 MAIL = post(PREDICT, {"email_content": "0.5"})
 
 
 @dataclass
 class Full:
-    """A gateway whose staging has no room."""
+    """Gateway whose staging environment has no room."""
 
     port: int
     transformer: FakeTransformer
@@ -73,7 +73,7 @@ async def test_refused_before_the_body_is_there_and_the_connection_stays_usable(
 
 
 async def test_short_and_ordinary_way_say_the_same(full: Full) -> None:
-    """The first refusal has a line in the log, so it goes the ordinary way; the next ones go the short way."""
+    """The first refusal is logged and so goes through the application; the connection answers the next ones."""
     answers = []
     for _ in range(3):
         async with client_of(full.port) as client:
@@ -154,7 +154,7 @@ async def test_of_refusals_in_one_turn_one_has_a_line(full: Full, capsys: pytest
     await asyncio.sleep(0.15)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     refused = [line for line in lines if line.get("problem") == "overloaded"]
-    # Ten a second, however slow the machine.
+    # Ten lines a second, however slow the machine.
     assert 1 <= len(refused) < 20
 
 
@@ -162,12 +162,12 @@ async def test_of_requests_in_one_turn_those_without_room_are_not_even_parsed(tr
     settings = Settings(environments={"staging": transformer.url}, max_queued_mails=ROOM)  # type: ignore[dict-item]
     async with serving(create_app(settings), ConnectionLimits(60)) as port:
         statuses = await at_once(port, [post(PREDICT, {"no": "mail"})] * 10)
-    # The first without room goes to the application for its line in the log, which then finds room.
+    # The first request without room goes to the application to be logged, which may then find room.
     assert 10 - ROOM - 1 <= statuses.count(503) <= 10 - ROOM
 
 
 async def at_once(port: int, requests: list[bytes]) -> list[int]:
-    """Send each over a connection of its own, all in one turn of the event loop; their statuses."""
+    """Send each over its own connection, all in one turn of the event loop; return their statuses."""
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(client_of(port)) for _ in requests]
         for client, request in zip(clients, requests, strict=True):
@@ -176,7 +176,7 @@ async def at_once(port: int, requests: list[bytes]) -> list[int]:
 
 
 async def test_a_failed_request_leaves_no_cycle_of_garbage(transformer: FakeTransformer) -> None:
-    """Thousands whose clients have gone at once would stop all others for as long as they are collected."""
+    """Collecting the cycles of thousands of disconnected clients would stop all other requests."""
     settings = Settings(environments={"staging": transformer.url})  # type: ignore[dict-item]
     async with serving(create_app(settings), ConnectionLimits(60)) as port, filled(port, transformer):
         async with AsyncExitStack() as stack:
@@ -210,7 +210,7 @@ async def test_mail_of_clients_that_have_gone_is_not_sent_and_makes_room(transfo
             for path, body in ((PREDICT, {"email_content": "0.1"}), (BATCH, {"emails": ["0.2", "0.3"]})):
                 client = await stack.enter_async_context(client_of(port))
                 client.send(post(path, body))
-                # A connection that only ends may be one whose client waits for its answer.
+                # Reset it: a connection that is only half-closed may belong to a client that waits for its answer.
                 client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             await asyncio.sleep(0.1)
         await asyncio.sleep(0.1)

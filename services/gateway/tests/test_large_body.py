@@ -1,4 +1,4 @@
-"""What is read in pieces is what the parser reads in one go, and no piece is large."""
+"""Large bodies: reading in pieces gives the same mails as the parser, and no piece is large."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ TEXTS = [
 
 
 def whole(body: bytes, name: str, largest: int = MIB) -> Mails:
-    """In one go, by the parser."""
+    """Return the mails as the parser reads them in one go."""
     model, most = MODELS[name]
     read = requests.parse(model, body)
     contents = [read.email_content] if isinstance(read, PredictRequest) else read.emails
@@ -48,7 +48,7 @@ def whole(body: bytes, name: str, largest: int = MIB) -> Mails:
 
 
 def pieced(body: bytes, name: str, largest: int = MIB) -> Mails:
-    """In pieces."""
+    """Return the mails as read in pieces."""
     pieces = large_body.read(body, name, largest, MODELS[name][1])
     while True:
         try:
@@ -66,7 +66,7 @@ def outcome(read: object, body: bytes, name: str) -> object:
 
 
 def body_of(chance: random.Random, name: str) -> bytes:
-    """A right body, written in one of many ways."""
+    """Return a valid body, written in one of many ways."""
 
     def text() -> str:
         return "".join(chance.choices(TEXTS, k=chance.randrange(6)))
@@ -79,7 +79,7 @@ def body_of(chance: random.Random, name: str) -> bytes:
 
 @pytest.fixture(params=[1, 2, 3, 7, 64, PIECE_BYTES])
 def piece_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Also pieces so small that every place of a body is an end of one."""
+    """Set the piece size, also so small that a piece ends at every place of a body."""
     monkeypatch.setattr(large_body, "PIECE_BYTES", max(request.param, 12))
     return int(request.param)
 
@@ -208,6 +208,6 @@ async def test_pieces_of_a_large_body_arrive_in_turns() -> None:
     reading = asyncio.create_task(requests.read_body(request, settings, requests.Arriving("staging", 2**30), turns))
     for _ in range(50):
         await asyncio.sleep(0)
-    # The first two without a turn, one with it, and the next waits.
+    # The first two pieces need no turn, one gets a turn, and the next waits.
     assert received == 3
     reading.cancel()

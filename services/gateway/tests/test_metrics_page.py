@@ -8,7 +8,7 @@ from gateway.metrics_page import TEXTS_AT_ONCE, MetricsPage
 
 
 class Counting(CollectorRegistry):
-    """Counts the texts that are made of it."""
+    """Registry that counts the texts made from it."""
 
     made = 0
 

@@ -1,4 +1,4 @@
-"""The API's description as generators of clients read it."""
+"""OpenAPI document as client generators read it."""
 
 import json
 from collections.abc import Iterator

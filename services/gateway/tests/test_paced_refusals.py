@@ -1,4 +1,4 @@
-"""Refusals that the connections give themselves; sockets and server are real where order matters."""
+"""Refusals written by connections; sockets and server are real where order matters."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -17,7 +17,7 @@ from gateway.server import Server
 
 
 class Transport(asyncio.Transport):
-    """What was written, and whether it is about to end."""
+    """Transport that keeps what was written, and whether it is about to end."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Transport(asyncio.Transport):
 
 
 def written(transports: Sequence[Transport]) -> list[int]:
-    """Which have been written to."""
+    """Return the positions of the transports that were written to."""
     return [n for n, transport in enumerate(transports) if transport.written]
 
 
@@ -66,7 +66,7 @@ async def test_who_has_gone_meanwhile_is_not_written_to(monkeypatch: pytest.Monk
 
 @pytest.fixture
 async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
-    """Refuses what begins with /refused, but writes it only when it must; for two connections."""
+    """Serve two connections and refuse targets below /refused, but write refusals only when forced."""
     monkeypatch.setattr(paced_refusals, "REFUSED_IN_A_TURN", 0)
     protocol = connections(ConnectionLimits(60, connections=2), lambda method, target, headers: refusal(target))
     server = Server(uvicorn.Config(PlainTextResponse("ok"), port=0, http=protocol, lifespan="off", log_config=None), 0)
@@ -80,7 +80,7 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
 
 @asynccontextmanager
 async def refused(server: Server) -> AsyncIterator[Client]:
-    """A client whose refusal waits."""
+    """Open a client whose refusal waits."""
     async with client_of(port(server)) as client:
         client.send(head("/refused/1", length=0))
         await asyncio.sleep(0.05)
@@ -120,7 +120,7 @@ async def test_who_makes_room_is_told_the_refusal_before(server: Server) -> None
 
 
 def refusal(target: bytes) -> bytes | None:
-    """Header lines and body of a refusal that says what it refuses."""
+    """Return header lines and body of a refusal that names the refused target."""
     if not target.startswith(b"/refused/"):
         return None
     return b"content-type: text/plain\r\ncontent-length: %d\r\n\r\n%b" % (len(target), target)

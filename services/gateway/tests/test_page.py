@@ -1,4 +1,4 @@
-"""The page's files as a client gets them; tests/test_page.py has a browser open it."""
+"""Page files as a client gets them; tests/test_page.py opens the page in a browser."""
 
 import html
 import json

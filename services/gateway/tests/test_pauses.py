@@ -1,4 +1,4 @@
-"""When this process is taken to have stood still."""
+"""Detection of pauses of this process."""
 
 from collections.abc import AsyncIterator
 
@@ -8,7 +8,7 @@ from gateway.pauses import LATE_SECONDS, TICK_SECONDS, Pauses
 
 
 class Clock:
-    """Time that the test moves."""
+    """Clock that the test moves."""
 
     now = 100.0
 

@@ -24,7 +24,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 class Client(TransformerClient):
-    """A transformer whose readiness is as it is told."""
+    """Client of a transformer whose readiness the test sets."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -66,7 +66,7 @@ async def test_asking_for_readiness_is_seen_at_once(
 
 
 async def test_a_flood_of_questions_is_one_look_behind_the_gateway(transformer: FakeTransformer) -> None:
-    """Each went through a transformer to its predictor, and a few thousand took both environments down."""
+    """Each probe once went through a transformer to its predictor, and a few thousand took both environments down."""
     app = create_app(Settings(environments={"flooded": transformer.url}, default_environment="flooded"))  # type: ignore[dict-item]
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://gw") as client:
@@ -91,7 +91,7 @@ async def test_who_goes_away_does_not_take_the_look_from_the_others() -> None:
 async def test_mail_that_hangs_makes_no_environment_unready(
     client: TransformerClient, transformer: FakeTransformer
 ) -> None:
-    """Readiness was judged by the limits of mail, and wrong for as long as they held."""
+    """The limits of mail once applied to readiness, which was wrong while mail was held up."""
     transformer.gate.clear()
     with pytest.raises(Problem):
         await client.infer([mail(0.5)], "batch", 0.05)

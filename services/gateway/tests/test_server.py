@@ -1,4 +1,4 @@
-"""How connections end; the server is the real one, with an application that says "ok"."""
+"""Ends of connections; the server is real, its application says "ok"."""
 
 import asyncio
 import socket
@@ -19,7 +19,7 @@ from gateway.server import ACCEPTED_AT_ONCE, SWEPT_IN_A_TURN, Server
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n"
 OLD = 0.2
-"""Seconds."""
+"""Age of a connection in seconds."""
 
 
 async def ok(scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,20 +31,20 @@ async def never(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class Client:
-    """One connection that a client keeps."""
+    """Client with one kept-alive connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
 
     async def ask(self) -> str:
-        """The head of the answer to one request."""
+        """Return the head of the answer to one request."""
         self._writer.write(REQUEST)
         head = await self._reader.readuntil(b"\r\n\r\n")
         assert await self._reader.readexactly(2) == b"ok"
         return head.decode().lower()
 
     async def is_closed(self) -> bool:
-        """Whether the server has closed."""
+        """Return whether the server has closed."""
         return await self._reader.read() == b""
 
     def close(self) -> None:
@@ -126,7 +126,7 @@ async def test_one_server_drains_and_another_does_not() -> None:
 
 
 def test_a_crowd_is_accepted_in_a_few_turns() -> None:
-    """By uvloop, as in production: it takes one connection a turn for each listening socket."""
+    """The loop is uvloop, as in production: it accepts one connection a turn for each listening socket."""
 
     async def accepted(turns: int) -> int:
         async with serving(60) as (server, port):
@@ -151,7 +151,7 @@ async def test_a_host_of_several_addresses_is_served_on_each() -> None:
 
 
 def test_what_a_client_sends_with_its_connection_is_taken_with_it() -> None:
-    """A second request waits for the first, and nothing more is read meanwhile, though uvloop was about to."""
+    """A second request waits for the first, and reading pauses although uvloop was about to read."""
 
     async def taken() -> None:
         async with serving(60, app=never) as (server, port):
@@ -171,7 +171,7 @@ def test_what_a_client_sends_with_its_connection_is_taken_with_it() -> None:
 
 
 def noted(protocol: Any) -> list[tuple[Connection, int]]:
-    """Each connection, with how many bytes wait for the answer before as soon as it is made."""
+    """Collect each new connection with the bytes that it holds back at once."""
     made: list[tuple[Connection, int]] = []
     original = protocol.connection_made
 
@@ -224,7 +224,7 @@ async def test_a_server_that_stood_still_reads_before_it_ends_slow_clients(monke
 
 
 async def answer_to(port: int, *pieces: bytes) -> str:
-    """All that the server says, in small letters, until it closes."""
+    """Return everything that the server sends until it closes, in lower case."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for piece in pieces:
         writer.write(piece)

@@ -15,26 +15,26 @@ from gateway.transformer_client import Answer, Mail, TransformerClient
 from replicas import Replicas
 
 VERSIONS = ("6", "7")
-"""Of production's answers here, and of the fake transformer's."""
+"""Model versions of production's answers and of the fake transformer's."""
 
 
 @dataclass
 class Busy:
-    """Production, with room for a batch or none."""
+    """Fake production queue, busy or not."""
 
     busy: bool = False
 
 
 @dataclass
 class Shadowing:
-    """A shadow, whose candidate says of each mail the number that it consists of."""
+    """Shadow whose candidate answers each mail with the number in its text."""
 
     shadow: Shadow
     comparison: Comparison
     production: Busy
 
     def offer(self, *said: tuple[float, float], request_id: str = "r", batch_mails: int = 0) -> None:
-        """Mails of one request, each with production's probability and the candidate's; production's batch had more."""
+        """Offer the mails of one request, each with production's and the candidate's probability."""
         mails = [Mail(str(candidate), request_id) for _, candidate in said]
         ours = [production for production, _ in said]
         labels = ["spam" if p >= 0.5 else "ham" for p in ours]
@@ -42,7 +42,7 @@ class Shadowing:
 
     @property
     def table(self) -> dict[tuple[str, str], int]:
-        """Verdicts of both, and how many mails had them."""
+        """Count mails by the verdicts of both."""
         pair = self.comparison.pairs.get(VERSIONS)
         return {said: n for said, n in pair.predictions.items() if n} if pair else {}
 
@@ -52,7 +52,7 @@ Make = Callable[..., Shadowing]
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is gathered for long, and a failed batch is soon sent again."""
+    """Shorten all waits: batches leave early, and a failed one is soon sent again."""
     monkeypatch.setattr(shadow, "GATHER_SECONDS", 0.001)
     monkeypatch.setattr(shadow, "RETRY_SECONDS", (0.01, 0.02))
 
@@ -89,7 +89,7 @@ def outcomes() -> dict[str, float]:
 
 @pytest.fixture
 def counted() -> Callable[[], dict[str, float]]:
-    """What became of mails since the test began; nothing of what became of none."""
+    """Return the outcomes of mails counted since the test began, without zeros."""
     before = outcomes()
     return lambda: {name: n - before[name] for name, n in outcomes().items() if n != before[name]}
 
@@ -115,7 +115,7 @@ async def test_both_answers_are_counted_for_each_mail(make: Make, counted: Count
         for sample in metric.samples
         if sample.labels["production_version"] == VERSIONS[0]
     }
-    # Differences: -0.1, 0.7, -0.8, 0 and -0.1.
+    # The differences are -0.1, 0.7, -0.8, 0 and -0.1.
     expected = {"-0.5": 1, "-0.25": 1, "-0.05": 3, "0.001": 4, "0.5": 4, "1.0": 5, "+Inf": 5}
     assert {le: samples["gateway_shadow_difference_bucket", None, le] for le in expected} == expected
     assert samples["gateway_shadow_seconds_count", "production", None] == 5

@@ -39,14 +39,14 @@ async def http(app: GatewayApp) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture(autouse=True)
 def no_bug(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Nothing failed unseen, once its answer was sent."""
+    """Check that nothing failed after its answer was sent."""
     yield
     assert not [record.message for record in caplog.records if record.levelname == "ERROR"]
 
 
 @pytest.fixture
 def entered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Paths of the requests that the framework has been given."""
+    """Collect the paths of requests that reach the framework."""
     found: list[str] = []
     framework: Callable[..., Awaitable[None]] = FastAPI.__call__
 

@@ -1,4 +1,4 @@
-"""Clients that are slow, or too many: the server is the real one, so are the sockets."""
+"""Slow clients, and too many of them; server and sockets are real."""
 
 import asyncio
 import socket
@@ -21,10 +21,10 @@ from gateway.settings import Settings
 PREDICT = "/api/v1/predict"
 GET = b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n"
 SHORT, LONG = 0.5, 60.0
-"""Seconds."""
+"""Time limits in seconds."""
 LIMITS = ConnectionLimits(LONG, idle=LONG, head=LONG, body=LONG, write=LONG)
 HUGE = b"x" * 2**26
-"""More than any socket's buffers hold."""
+"""Bytes that exceed any socket's buffers."""
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def _swept_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def page(scope: Scope, receive: Receive, send: Send) -> None:
-    """Says "ok", or much; reads no body."""
+    """Answer "ok", or with a huge body; read no request body."""
     await PlainTextResponse(HUGE if scope["path"] == "/huge" else "ok")(scope, receive, send)
 
 
@@ -43,7 +43,7 @@ def gateway(transformer: FakeTransformer, **settings: object) -> GatewayApp:
 
 @pytest.fixture
 def ended() -> Callable[[str], float]:
-    """How many connections the gateway has ended for a reason since the test began."""
+    """Return how many connections the gateway has ended for a reason since the test began."""
 
     def count(reason: str) -> float:
         return REGISTRY.get_sample_value("gateway_connections_ended_total", {"reason": reason}) or 0.0
@@ -53,7 +53,7 @@ def ended() -> Callable[[str], float]:
 
 
 async def trickle(client: Client, byte: bytes) -> None:
-    """Send something again and again, as who would keep the server waiting does."""
+    """Send a byte again and again, like a client that keeps the server waiting."""
     while True:
         client.send(byte)
         await asyncio.sleep(SHORT / 10)
@@ -105,7 +105,7 @@ async def test_a_head_without_end_is_431(ended: Callable[[str], float]) -> None:
     async with serving(page, LIMITS, "off") as port, client_of(port) as client:
         client.send(b"GET / HTTP/1.1\r\n")
         await asyncio.sleep(0.1)
-        # No more than is too much: what comes after the answer would reset the connection.
+        # Just over the limit: what arrives after the answer would reset the connection.
         client.send((b"X-More: " + b"a" * 990 + b"\r\n") * (HEAD_BYTES // 1000 + 1))
         status, _, problem = await client.answer()
         assert (status, problem["limit_bytes"]) == (431, HEAD_BYTES)

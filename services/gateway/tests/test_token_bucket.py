@@ -4,7 +4,7 @@ from gateway.token_bucket import TokenBucket
 
 
 class Clock:
-    """Stands still unless told otherwise."""
+    """Clock that only the test moves."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -45,7 +45,7 @@ def test_a_large_request_is_taken_and_paid_for_by_waiting(clock: Clock) -> None:
     bucket = TokenBucket(10, 5, clock)
     assert bucket.take() == 0
     assert bucket.take(99, more=True) == 0
-    # 95 mails in debt, and one to take.
+    # The bucket is 95 mails in debt and needs one more.
     assert bucket.take() == pytest.approx(9.6)
     clock.now += 9.5
     assert bucket.take() == pytest.approx(0.1)

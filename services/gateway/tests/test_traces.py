@@ -1,4 +1,4 @@
-"""What a transformer is told of traces, and what is said of batches; whole traces are in tests/test_tracing.py."""
+"""Traces sent to transformers and spans of batches; tests/test_tracing.py covers whole traces."""
 
 import asyncio
 from http import HTTPStatus
@@ -17,7 +17,7 @@ from tracing import Settings, Span, Tracer
 
 
 class Recorder:
-    """Sampled spans of requests, and what has become of them."""
+    """Recorder of sampled request spans."""
 
     def __init__(self) -> None:
         self._exporter = InMemorySpanExporter()
@@ -42,7 +42,7 @@ def recorder() -> Recorder:
 
 @pytest.fixture
 def parents(transformer: FakeTransformer) -> list[str | None]:
-    """The traceparent of each batch that arrives."""
+    """Return the traceparent of each batch that arrives."""
     seen: list[str | None] = []
 
     async def note(request: web.Request, _: list[str]) -> None:

@@ -22,7 +22,7 @@ from replicas.budget import RESERVE, RETRY_SHARE
 
 @contextmanager
 def hanging(port: int) -> Iterator[int]:
-    """A port of ::1 to which connections are not refused and not made: its queue of them is full."""
+    """Open a port of ::1 that neither refuses nor accepts connections, since its backlog is full."""
     with socket.socket(socket.AF_INET6) as listener:
         listener.bind(("::1", port))
         listener.listen(0)
@@ -37,7 +37,7 @@ def hanging(port: int) -> Iterator[int]:
 
 
 class GaveUp(Replicas):
-    """Replicas that hang, as far as is known: a request is not let wait for its whole deadline."""
+    """Replicas that are known to hang, so a request fails before its deadline."""
 
     async def ask(self, *_: object, **__: object) -> NoReturn:
         raise TimeoutError
@@ -194,7 +194,7 @@ async def test_half_an_answer_is_503(client: TransformerClient, transformer: Fak
 async def test_an_address_that_nobody_has_is_left_for_another_one(
     transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As after a pod has gone: the connection is not refused, it hangs."""
+    """The address behaves like that of a removed pod: a connection to it hangs instead of being refused."""
     monkeypatch.setattr("gateway.transformer_client.CONNECT_SECONDS", 0.5)
     port = urlsplit(transformer.url).port
 
@@ -224,7 +224,7 @@ async def test_a_failed_replica_is_left_for_another_one(transformer: FakeTransfo
     port = urlsplit(transformer.url).port
 
     async def resolve(_: str) -> list[str]:
-        return ["127.0.0.1", "::1"]  # nobody listens on the second
+        return ["127.0.0.1", "::1"]  # nothing listens on the second
 
     async with aiohttp.ClientSession() as session:
         client = TransformerClient("staging", Replicas(f"http://spam.test:{port}", resolve), "spam-detector", session)
@@ -240,7 +240,7 @@ PAIR = ["127.0.0.1", "127.0.0.2"]
 
 
 def of_two(transformer: FakeTransformer, session: aiohttp.ClientSession) -> TransformerClient:
-    """A client of two replicas, which the fault tells apart by the address that a connection came to."""
+    """Return a client of two replicas; `on_first` tells them apart by local address."""
 
     async def resolve(_: str) -> list[str]:
         return PAIR

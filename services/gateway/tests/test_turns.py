@@ -6,7 +6,7 @@ from gateway.turns import Turns
 
 
 class Work:
-    """What has gone on, by kind, in order."""
+    """Record of the work done, by kind, in order."""
 
     def __init__(self, each_turn: int) -> None:
         self.turns = Turns(each_turn)
@@ -17,7 +17,7 @@ class Work:
         self.done.append(kind)
 
     async def turn(self) -> int:
-        """How much goes on in the next turn of the loop."""
+        """Run one turn of the loop; return how much work it did."""
         before = len(self.done)
         await asyncio.sleep(0)
         return len(self.done) - before

@@ -1,4 +1,4 @@
-"""The gateway as a process whose standard output nobody reads, or that is full, closed or gone."""
+"""Gateway process whose standard output nobody reads, or is full, closed or gone."""
 
 import http.client
 import json
@@ -15,11 +15,11 @@ import pytest
 
 SECONDS = 60
 REQUESTS = 6_000
-"""Their lines are more than may wait."""
+"""Requests whose log lines exceed what may wait."""
 PIPELINED = 50
 BODY = b'{"email_content": "x"}'
 HEAD = b"POST /api/v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nX-Request-ID: " % len(BODY)
-"""Of a request whose transformer is away: of such answers each has a line."""
+"""Head of a request whose transformer is away; each such answer is logged."""
 MEBIBYTE = 1024 * 1024
 
 
@@ -71,7 +71,7 @@ def wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def send(client: http.client.HTTPConnection, requests: int = REQUESTS) -> None:
-    """Send requests whose ids are numbers, and have them all answered."""
+    """Send requests with numbers as ids, and wait for all answers."""
     with socket.create_connection((client.host, client.port), SECONDS) as connection:
         for begin in range(0, requests, PIPELINED):
             numbers = range(begin, begin + PIPELINED)
