@@ -1,6 +1,6 @@
-"""A model for tests, and a server of it in a process of its own: `python echo_server.py PORT FILE`.
+"""Echo model for tests, served in a process of its own: `python echo_server.py PORT FILE`.
 
-What the model needs beside itself is ready while there is that file.
+The model's dependency is ready while FILE exists.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ FAILURES: dict[str, Exception] = {
 
 
 class Echo(Model):  # type: ignore[misc]
-    """Answers the first input with itself; some values make it fail, one makes it slow."""
+    """Model that answers the first input with itself; some values make it fail, one makes it slow."""
 
     def __init__(self) -> None:
         super().__init__("echo")

@@ -1,4 +1,4 @@
-"""What a client may send to a model server's socket: limits, other protocols, and routes that do not exist."""
+"""Limits of a model server's connections, other protocols, and routes that do not exist."""
 
 import json
 import socket
@@ -26,7 +26,7 @@ class Answer:
 
 
 class Client:
-    """One connection, and its answers in order."""
+    """Client with one connection that reads answers in order."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), SECONDS)
@@ -40,7 +40,7 @@ class Client:
         self.socket.sendall(data)
 
     def answer(self) -> Answer | None:
-        """The next answer; None at the end of the connection."""
+        """Return the next answer, or None at the end of the connection."""
         line = self._file.readline()
         if not line:
             return None
@@ -53,7 +53,7 @@ class Client:
         return Answer(int(line.split()[1]), headers, json.loads(text) if is_json else text)
 
     def rest(self) -> list[int]:
-        """The statuses of all answers to come."""
+        """Return the statuses of all remaining answers."""
         statuses = []
         while found := self.answer():
             statuses.append(found.status)

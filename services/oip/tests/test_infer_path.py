@@ -17,7 +17,7 @@ PATH = "/v2/models/echo/infer"
 
 
 class Framework:
-    """Stands for the SDK's application: says that a request was passed on."""
+    """Stand-in for the SDK's application: it says that a request was passed on."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 299, "headers": []})
@@ -61,7 +61,7 @@ async def test_binary_framing_around_json_is_answered(http: httpx.AsyncClient) -
 
 
 async def test_json_without_a_type_is_answered(http: httpx.AsyncClient) -> None:
-    """As Triton's client sends it."""
+    """Triton's client sends JSON this way."""
     assert (await http.post(PATH, content=json.dumps(request("a", "b")))).json() == ANSWER
 
 

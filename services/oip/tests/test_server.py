@@ -1,4 +1,4 @@
-"""The real model server in a process of its own: its answers, its log, its end."""
+"""Real model server in its own process: answers, log and end."""
 
 import json
 import signal
@@ -23,23 +23,23 @@ SECONDS = 30
 
 @dataclass
 class Server:
-    """The process, its client and what it has written."""
+    """Server process, its client and its output."""
 
     process: subprocess.Popen[bytes]
     http: httpx.Client
     output: Path
     is_ready: Path
-    """What the model needs beside itself is ready while there is this file."""
+    """File whose existence makes the model's dependency ready."""
 
     def ask(self, value: str, **options: Any) -> httpx.Response:
         return self.http.post(INFER, **({"json": body(value)} | options))
 
     def lines(self) -> list[dict[str, Any]]:
-        """The log; fails when a line is not one JSON object."""
+        """Return the log; fail if a line is not one JSON object."""
         return [json.loads(line) for line in self.output.read_text().splitlines()]
 
     def count(self) -> int:
-        """How many lines there are, once all that were logged so far have been written."""
+        """Return the number of log lines, once all earlier ones have been written."""
         marker = str(uuid4())
         self.ask(marker)
         self.wait_for("asked", value=marker)
@@ -58,13 +58,13 @@ class Server:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that no test may harm."""
+    """Server shared by tests that do it no harm."""
     yield from started(tmp_path_factory.mktemp("shared"))
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Server]:
-    """A server of the test's own."""
+    """Server of one test alone."""
     yield from started(tmp_path)
 
 
@@ -151,7 +151,7 @@ def test_what_a_hop_behind_fails_with_is_logged_with_its_request(shared: Server)
 
 
 def test_requests_leave_no_lines(shared: Server) -> None:
-    """The SDK and uvicorn write five a request, which cost a third of it."""
+    """The SDK and uvicorn write five lines a request by default, which cost a third of it."""
     before = shared.count()
     for _ in range(3):
         assert shared.ask("quiet").status_code == 200

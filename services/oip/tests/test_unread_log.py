@@ -1,4 +1,4 @@
-"""A model server whose standard output nobody reads for a while."""
+"""Model server whose standard output nobody reads for a while."""
 
 import json
 import os
