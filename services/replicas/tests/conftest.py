@@ -1,4 +1,4 @@
-"""Which event loop a test has."""
+"""Event loops of the tests."""
 
 import asyncio
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""A name server of the tests' own, and a clock that only the event loop moves."""
+"""Fake name server, and an event loop with a clock that only the loop moves."""
 
 import asyncio
 import selectors
@@ -7,7 +7,7 @@ ADDRESSES = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
 
 
 class Names:
-    """A name server with one name."""
+    """Fake name server with one name."""
 
     def __init__(self, addresses: list[str]) -> None:
         self.addresses: list[str] | None = addresses
@@ -25,7 +25,7 @@ class Names:
 
 
 class Skipping(selectors.DefaultSelector):
-    """A selector that skips the time it would wait: the clock jumps to the next timer at once."""
+    """Selector that skips waiting: the clock jumps to the next timer at once."""
 
     now = 0.0
 
@@ -35,7 +35,7 @@ class Skipping(selectors.DefaultSelector):
 
 
 class SkippingLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time passes only while everything waits, so that no test depends on the machine's speed."""
+    """Event loop whose time passes only while everything waits, so no test depends on the machine's speed."""
 
     def __init__(self) -> None:
         self.selector = Skipping()

@@ -1,4 +1,7 @@
-"""Deadlines, hangs and retries, on a clock that only the event loop moves: no test depends on the machine's speed."""
+"""Deadlines, hangs and retries on a clock that only the event loop moves.
+
+So no test depends on the machine's speed.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -142,14 +145,14 @@ async def test_a_request_that_came_late_makes_no_hang() -> None:
 
 
 def stand_still(seconds: float) -> None:
-    """Let time pass as for a process that is stopped: all that was due meanwhile is late."""
+    """Let time pass as for a stopped process: everything due meanwhile is late."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SkippingLoop)
     loop.selector.now += seconds
 
 
 def stopped_once(asked: list[Replica]) -> Callable[[Replica, float], Awaitable[str]]:
-    """Return what sends a request; this process is stopped while it sends the first one."""
+    """Return a send function during whose first call this process is stopped."""
 
     async def send(replica: Replica, _: float) -> str:
         asked.append(replica)

@@ -6,7 +6,7 @@ from replicas import Kept
 
 
 class Look:
-    """Counts itself; ends when told to, with the number of its call or an error."""
+    """Call that counts itself; the test ends it, with its number or an error."""
 
     def __init__(self) -> None:
         self.begun = 0

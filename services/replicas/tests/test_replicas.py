@@ -1,4 +1,4 @@
-"""Requests to real servers on several loopback addresses; only the name server is ours, since tests cannot have one."""
+"""Requests to real servers on several loopback addresses; only the name server is fake."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from replicas import Replicas, Unreachable, read_bounded
 
 
 class Servers:
-    """A server on each address, all on one port."""
+    """Servers on several addresses, all on one port."""
 
     def __init__(self) -> None:
         self.port = unused_port()
@@ -98,7 +98,7 @@ async def test_a_lone_client_visits_all_of_them(servers: Servers, session: aioht
 async def test_a_slow_one_gets_less(servers: Servers, session: aiohttp.ClientSession) -> None:
     servers.slow = {"127.0.0.2"}
     replicas = named(servers, Names(ADDRESSES))
-    # Four of six clients end, and two wait for the slow one.
+    # Four of six clients finish, and two wait for the slow server.
     clients = [asyncio.create_task(load(session, replicas, 50, at_a_time=1)) for _ in range(6)]
     async with asyncio.timeout(60):
         while sum(client.done() for client in clients) < 4:
@@ -120,7 +120,7 @@ async def test_new_ones_are_found_and_old_ones_left(servers: Servers, session: a
     assert servers.served.keys() == set(ADDRESSES[:2])
     names.addresses = ADDRESSES[1:]
     await asyncio.sleep(0.02)
-    await ask(session, replicas)  # still whom it knows; finds out meanwhile
+    await ask(session, replicas)  # uses the known addresses and resolves in the background
     await asyncio.sleep(0.02)
     servers.served.clear()
     await load(session, replicas, 60)
