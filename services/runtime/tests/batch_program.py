@@ -1,4 +1,4 @@
-"""A batch program: it writes a file, logs that it has, and prints where. `python batch_program.py FILE`."""
+"""Batch program that writes a file, logs that, and prints the file's path: `python batch_program.py FILE`."""
 
 import logging
 import sys

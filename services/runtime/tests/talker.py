@@ -1,6 +1,6 @@
-"""A process that logs as it is told on its standard input, and says on a socket what it has done.
+"""Process that logs on command and reports on a socket what it has done.
 
-`python talker.py PORT`: connects to PORT and obeys one command a line, answered by one line each.
+`python talker.py PORT` connects to PORT, reads one command a line and answers each with one line.
 """
 
 import logging

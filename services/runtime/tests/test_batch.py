@@ -1,4 +1,4 @@
-"""Batch programs whose standard output cannot be written, or only slowly."""
+"""Batch programs whose standard output fails or is slow."""
 
 import os
 import subprocess

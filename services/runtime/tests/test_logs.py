@@ -1,4 +1,4 @@
-"""Processes whose standard output is full, closed, or read by nobody."""
+"""Server logs of processes whose standard output is full, closed, or read by nobody."""
 
 import json
 import os
@@ -18,12 +18,12 @@ import pytest
 TALKER = Path(__file__).parent / "talker.py"
 SECONDS = 30
 MANY = 20_000
-"""Lines: several times as many as may wait."""
+"""Lines to log, several times as many as may wait."""
 Open = Callable[[int], AbstractContextManager["Talker"]]
 
 
 class Talker:
-    """The process and the connection by which it is commanded."""
+    """Process under test, and the connection that commands it."""
 
     def __init__(self, process: subprocess.Popen[bytes], control: TextIO) -> None:
         self.process = process
@@ -57,7 +57,7 @@ def talker(stdout: int | None, **options: Any) -> Iterator[Talker]:
 
 @contextmanager
 def piped(blocking: bool = True) -> Iterator[tuple[Talker, int]]:
-    """A process that writes to a pipe, and the pipe's other end."""
+    """Start a process that writes to a pipe; return it and the pipe's other end."""
     reader, writer = os.pipe()
     os.set_blocking(writer, blocking)
     with talker(writer) as one:
@@ -149,7 +149,7 @@ def test_a_full_disk_drops_lines_and_goes_on() -> None:
 
 
 def test_a_disk_that_has_room_again_gets_lines_again(tmp_path: Path) -> None:
-    """The limit of a file's size is a disk that is full: a write is cut short, and the next one fails."""
+    """A limit of the file's size stands for a full disk: one write is cut short, and the next fails."""
     file = tmp_path / "log"
 
     def small() -> None:

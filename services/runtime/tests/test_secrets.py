@@ -1,4 +1,4 @@
-"""API keys in what is logged."""
+"""Masking of API keys in logs."""
 
 import os
 
