@@ -1,4 +1,4 @@
-"""Who is sampled."""
+"""Sampling of requests."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def test_the_share_comes_out_right_in_runs_of_sixteen(ratio: float) -> None:
     assert sum(drawn) / len(drawn) == pytest.approx(ratio, rel=0.15)
     text = "".join("x" if sampled else " " for sampled in drawn)
     whole = text[: text.rindex(" ")].split()
-    # Two runs may meet, when the gap between them is drawn as none.
+    # Two runs may touch if the gap drawn between them is zero.
     assert all(len(run) % RUN == 0 for run in whole)
 
 

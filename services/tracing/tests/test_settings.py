@@ -1,4 +1,4 @@
-"""What is refused, and when tracing is on."""
+"""Tracing settings: invalid ones, and when tracing is on."""
 
 import pytest
 from pydantic import ValidationError

@@ -1,4 +1,4 @@
-"""Spans as the SDK ends them."""
+"""Spans as the SDK records them."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Recorded:
-    """A tracer, and what it has recorded."""
+    """Tracer and the spans that it has recorded."""
 
     def __init__(self, **settings: Any) -> None:
         self._exporter = InMemorySpanExporter()
@@ -67,7 +67,7 @@ def test_clients_cannot_have_more_than_the_allowance() -> None:
     tracer = Recorded(otel_traces_sampler="parentbased_always_off", tracing_parents_per_second=0.001).tracer
     sampled = [tracer.request("GET", with_parent(SAMPLED)) for _ in range(RUN * 3)]
     assert sum(span is not None for span in sampled) == RUN
-    # Between our own hops there is none: what the gateway has taken is recorded to its end.
+    # No allowance applies between hops: a request that the gateway samples is recorded to its end.
     assert all(tracer.follow("POST", SAMPLED) for _ in range(RUN * 3))
 
 
