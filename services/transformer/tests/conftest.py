@@ -1,4 +1,4 @@
-"""A predictor of our own making, since the real one cannot be told to hang, lie or break off."""
+"""Fake predictor and fixtures: the real one cannot be made to hang, lie or break off."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ PARAMETERS = {"threshold": 0.9, "feature_schema_version": features.SCHEMA_VERSIO
 
 @dataclass
 class FakePredictor:
-    """Says 0.95 for mails with the word "money", else 0.05; `fault` may answer in its place."""
+    """Fake predictor that answers 0.95 for mails with the word "money", else 0.05; `fault` may answer in its place."""
 
     bodies: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -64,7 +64,7 @@ def scores(body: dict[str, Any]) -> list[float]:
 
 @dataclass
 class LogOnDisk:
-    """The real log, and a look at what is in it."""
+    """Real inference log on disk, and readers of its rows."""
 
     writer: Writer[Rows]
     shadow_writer: Writer[ShadowRows]

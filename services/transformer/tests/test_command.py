@@ -44,11 +44,11 @@ input()
 close_logs(0.5, writer)
 """
 END_SECONDS = 12
-"""Arrow alone would end after 15 to 20 s."""
+"""Seconds within which the process must end; with Arrow's own shutdown it would take 15 to 20."""
 
 
 def test_a_store_that_hangs_does_not_hold_up_the_end() -> None:
-    """An S3 that takes connections and never answers."""
+    """The store is an S3 that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as hanging:
         environ = {
             **os.environ,

@@ -20,7 +20,7 @@ OTHER_SAID = f"the model was trained on feature schema 0, this transformer makes
 
 @pytest.fixture(autouse=True)
 def told(predictor: FakePredictor, client: PredictorClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No look is kept, and no last word counts: each probe asks."""
+    """Disable caching, so that each probe asks the predictor."""
     predictor.may_say.set()
     monkeypatch.setattr(client._ready, "_seconds", 0.0)
     monkeypatch.setattr("transformer.schema_check.TOLD_SECONDS", 0.0)
@@ -60,7 +60,7 @@ async def test_a_model_of_another_schema_is_not_ready_and_says_which(
 async def test_a_model_of_other_columns_is_not_ready_and_gets_no_mail(
     client: PredictorClient, predictor: FakePredictor, names: tuple[str, ...], why: str
 ) -> None:
-    """Such a predictor refuses each mail, so its answers tell no schema."""
+    """Such a predictor refuses every mail, so its answers show no schema."""
     predictor.metadata = metadata(*names)
     with pytest.raises(Unavailable, match=why):
         await client.is_ready()

@@ -25,7 +25,7 @@ COLUMNS: dict[str, tuple[str, list[Any]]] = {
 
 
 def request(**other: tuple[str, list[Any]] | None) -> InferRequest:
-    """A shadowed request, with some of its inputs others or, for None, left out."""
+    """Return a shadowed request, with some inputs replaced or, for None, left out."""
     columns = {name: each for name, each in (COLUMNS | other).items() if each is not None}
     inputs = [InferInput(name, [len(data)], datatype, data=data) for name, (datatype, data) in columns.items()]
     return InferRequest("spam-detector", inputs, request_id="batch")

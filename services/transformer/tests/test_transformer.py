@@ -268,7 +268,7 @@ async def test_half_an_answer_is_503(model: FeatureTransformer, predictor: FakeP
 
 
 async def test_a_closed_connection_is_tried_again(model: FeatureTransformer, predictor: FakePredictor) -> None:
-    """As when a replica goes away between two requests."""
+    """A connection closes like this when a replica goes away between two requests."""
 
     async def first_one_only(request: web.Request) -> web.StreamResponse | None:
         if len(predictor.bodies) == 1:
@@ -391,7 +391,7 @@ async def test_a_predictor_that_hangs_is_asked_by_one_request_at_a_time(
 
 
 async def test_answers_of_two_requests_are_never_swapped(model: FeatureTransformer, predictor: FakePredictor) -> None:
-    """A predictor, or what stands before it, that gives each the other's answer."""
+    """The predictor, or a proxy before it, gives each request the other's answer."""
     waiting: list[tuple[asyncio.Future[Any], Any]] = []
 
     async def swap(_: web.Request) -> web.Response:
