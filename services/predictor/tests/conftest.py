@@ -1,4 +1,4 @@
-"""A small real bundle: two numbers and a text."""
+"""Small real bundle: a text and two numbers."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The command in a process of its own: what it refuses to serve, and what it serves."""
+"""Command in a process of its own: what it refuses to serve, and what it serves."""
 
 import json
 import os
@@ -22,7 +22,7 @@ COMMAND = [sys.executable, "-m", "predictor"]
 
 
 def refusal(status: int, **settings: object) -> str:
-    """Why the process ended, from its one line of log."""
+    """Return why the process ended, from its one line of log."""
     environ = os.environ | {name: str(value) for name, value in settings.items()}
     done = subprocess.run(COMMAND, env=environ, capture_output=True, text=True, timeout=SECONDS)
     assert (done.returncode, done.stderr) == (status, "")

@@ -110,7 +110,7 @@ async def test_what_the_model_cannot_score_is_the_requests_fault(model: SpamMode
 
 
 async def test_v1_must_be_json(model: SpamModel) -> None:
-    """The SDK hands on what came with another Content-Type as bytes."""
+    """The SDK passes on a body with another Content-Type as bytes."""
     with pytest.raises(InvalidInput, match="needs Content-Type application/json"):
         await model.predict(b'{"instances": []}')  # type: ignore[arg-type]
 
