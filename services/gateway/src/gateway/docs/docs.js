@@ -5,7 +5,7 @@ SwaggerUIBundle({
   dom_id: "#swagger-ui",
   deepLinking: true,
   displayRequestDuration: true,
-  // No host of anybody else is asked whether the description is valid, and a key is forgotten with the page.
+  // The document is not sent to a foreign validator, and keys are forgotten when the page closes.
   validatorUrl: null,
   persistAuthorization: false,
 });

@@ -1,10 +1,10 @@
-// What a file is before it is judged: a mail, several, or nothing that could be. Nothing here touches the page.
+// File recognition before judging: one mail, several, or none. This script does not touch the page.
 "use strict";
 
 const MAILBOX_LIMIT = 64 * 1024 * 1024;
 const LOOKED_AT = 4096;
 
-/** How files begin that are no mail, and what they are. */
+/** First bytes of files that are not mail, and what they are. */
 const FORMATS = [
   ["\x89PNG", "a PNG image"],
   ["\xff\xd8\xff", "a JPEG image"],
@@ -19,7 +19,7 @@ const FORMATS = [
   ["\x7fELF", "a program"],
   ["MZ\x90", "a program"],
 ];
-/** Likewise, where another step makes a mail of it. */
+/** The same for files that contain mail, with the step that extracts it. */
 const CONTAINERS = [
   ["PK\x03\x04", "a ZIP archive", "Unpack it and open a mail of it."],
   ["PK\x05\x06", "an empty ZIP archive", "Unpack it and open a mail of it."],
@@ -41,7 +41,7 @@ const latin1 = (bytes) => {
   return text;
 };
 
-/** Why a file cannot be a mail, as a sentence; empty if it can be one. */
+/** Return a sentence that says why a file cannot be a mail, or "" if it can. */
 function unfit(bytes, name) {
   const head = latin1(bytes.subarray(0, LOOKED_AT));
   if (head.startsWith(OFFICE)) {
@@ -56,13 +56,13 @@ function unfit(bytes, name) {
   return isText(bytes) ? "" : `${name} is not text, so it is no mail. ${SAVE}`;
 }
 
-/** Text has next to no control characters, neither in its first lines nor in all; one alone says nothing. */
+/** Return whether bytes are text: hardly any control characters at the beginning or in all; a single one is allowed. */
 function isText(bytes) {
   if (utf16(bytes)) return true;
   let controls = 0;
   for (let i = 0; i < bytes.length; i++) {
     const byte = bytes[i];
-    // Tab, line ends, form feed; and shifts and escapes, by which Japanese mail changes its characters.
+    // Allowed: tab, line ends, form feed, and the shifts and escapes by which Japanese mail switches character sets.
     if (byte < 9 || (byte > 13 && byte < 32 && byte !== 14 && byte !== 15 && byte !== 27) || byte === 11) controls++;
     if (i === 511 && controls > 10) return false;
   }
@@ -71,7 +71,7 @@ function isText(bytes) {
 
 const utf16 = ([first, second]) => (first === 0xff && second === 0xfe ? "utf-16le" : first === 0xfe && second === 0xff ? "utf-16be" : "");
 
-/** Bytes as UTF-8, else each byte as one character, as the trainer reads its mails. The decoder's "latin1" is another. */
+/** Decode bytes as UTF-8, else each byte as one character, as the trainer does. The decoder's "latin1" is a different one. */
 function textOf(bytes) {
   if (utf16(bytes)) return new TextDecoder(utf16(bytes)).decode(bytes);
   try {
@@ -81,7 +81,7 @@ function textOf(bytes) {
   }
 }
 
-/** Apple Mail puts a number of bytes before a mail, and its own notes behind. */
+/** Return a mail without Apple Mail's additions: a byte count before it and notes behind it. */
 function withoutNotes(bytes, name) {
   const size = name.toLowerCase().endsWith(".emlx") && /^\s*(\d+)\s*?\n/.exec(latin1(bytes.subarray(0, 64)));
   return size ? bytes.subarray(size[0].length, size[0].length + Number(size[1])) : bytes;
@@ -89,21 +89,21 @@ function withoutNotes(bytes, name) {
 
 const SEPARATOR = /(^|\r?\n\r?\n)From \S.{0,200}?\b\d{4}\b[^\r\n]{0,50}\r?\n(?=>?[!-9;-~]+:)/g;
 
-/** The mails of a mailbox in the format mbox; one for any other text. */
+/** Return the mails of a mailbox in mbox format; any other text is one mail. */
 function mailsOf(text) {
   if (!text.startsWith("From ")) return [text];
   const starts = [...text.matchAll(SEPARATOR)].map((found) => found.index + found[1].length);
   return starts.length < 2 ? [text] : starts.map((start, i) => text.slice(start, starts[i + 1]));
 }
 
-/** A header's value as it stands there. */
+/** Return a header's value without decoding it. */
 function header(text, name) {
   const head = text.slice(0, 16384).split(/\r?\n\r?\n/, 1)[0].replace(/\r?\n[ \t]+/g, " ");
   const found = new RegExp(`^${name}:[ \\t]*(.*)$`, "im").exec(head);
   return found ? found[1].trim().slice(0, 200) : "";
 }
 
-/** What to know of a text that is judged although it is no mail; empty for a mail. */
+/** Return a note about a text that is judged although it is not a mail; "" for a mail. */
 function oddity(text) {
   const head = text.slice(0, LOOKED_AT).trimStart();
   if (/^BEGIN:V(CALENDAR|CARD)/i.test(head)) return "It is a calendar entry or a contact, not a mail: it is judged as plain text.";

@@ -1,4 +1,4 @@
-// The page's one script. Whatever comes from a mail or an answer goes into the page as text, never as markup.
+// Script of the page. Content of mails and answers enters the page as text, never as markup.
 "use strict";
 
 const ENVIRONMENTS = JSON.parse(document.documentElement.dataset.environments);
@@ -49,7 +49,7 @@ Content-Type: text/html; charset=us-ascii
 const $ = (id) => document.getElementById(id);
 const mail = $("mail");
 
-/** A file's text, which is what is judged as long as nobody edits it: a text area changes line ends. */
+/** A file's text, which is judged until somebody edits it: a text area would change its line ends. */
 let exact = null;
 let asked = null;
 let judged = null;
@@ -75,7 +75,7 @@ function drawn(name, attributes, ...children) {
 
 const count = (n) => n.toLocaleString("en");
 
-/** Never rounded to a certainty that no model has. */
+/** Format a probability in percent; never round it to 0 or 100 %, which no model can claim. */
 function percent(p) {
   if (p > 0 && p < 0.001) return "under 0.1 %";
   if (p < 1 && p > 0.999) return "over 99.9 %";
@@ -98,7 +98,7 @@ function refuse(why) {
   $("refused").textContent = why;
 }
 
-/** Says what was opened, to all. */
+/** Show what was opened, and announce it to screen readers. */
 function tell(what) {
   $("opened").textContent = what;
   $("opened").hidden = !what;
@@ -138,17 +138,17 @@ async function open(file) {
   }
 }
 
-/** What can be said of a file before all of it is read. */
+/** Return why a file is refused, from its beginning alone; "" if it is not. */
 async function refusal(file) {
   if (file.size === 0) return `${file.name} is empty.`;
   const head = new Uint8Array(await file.slice(0, LOOKED_AT).arrayBuffer());
   const no = unfit(head, file.name);
   const most = textOf(head).startsWith("From ") ? MAILBOX_LIMIT : LIMIT;
-  // No text is smaller in UTF-8 than the bytes that it was read from: a film need not be read to be refused.
+  // Text in UTF-8 is never smaller than the file's bytes, so a huge file is refused without reading all of it.
   return no || (file.size > most ? tooLarge(file.size, file.name, most) : "");
 }
 
-/** One mail is judged at a time: of several, a person chooses. */
+/** Open one mail; of several, let the user choose. */
 function openAll(files, folders) {
   const [folder] = folders;
   refuse("");
@@ -161,7 +161,7 @@ function openAll(files, folders) {
   choose(`${count(files.length)} files, and one mail is judged at a time. Choose one:`, choices);
 }
 
-/** Whether a text is a mailbox, whose mails are then offered. */
+/** Offer the mails of a mailbox; return whether the text is one. */
 function offerMails(text, what) {
   const found = mailsOf(text);
   if (found.length < 2) return false;
@@ -188,12 +188,12 @@ function choose(title, choices) {
   $("choices").replaceChildren(...items);
   $("choice-title").textContent = title;
   $("choice").hidden = !title;
-  // Read out, and the next Tab is on the first of them.
+  // Focused so that screen readers announce it, and the next Tab reaches the first mail.
   if (title) $("choice-title").focus();
 }
 
 // ---------------------------------------------------------------------------------------------
-// Asking.
+// Requests.
 
 async function judge() {
   const text = content();
@@ -254,7 +254,7 @@ function spoken([environment, answer]) {
 }
 
 // ---------------------------------------------------------------------------------------------
-// Showing answers.
+// Answers.
 
 function show() {
   $("verdicts").hidden = false;
@@ -281,7 +281,7 @@ function card(environment, answer, i) {
   return made;
 }
 
-/** A probability and a threshold, with as many digits as tell one from the other. */
+/** Format a probability and a threshold with enough digits to tell them apart. */
 function percents(p, threshold) {
   const shown = [percent(p), percent(threshold)];
   for (let digits = 2; shown[0] === shown[1] && p !== threshold && digits < 10; digits++) {
@@ -292,7 +292,7 @@ function percents(p, threshold) {
 
 const isSpam = ({ prediction }) => prediction === "spam";
 
-/** Why a mail is called what it is; older transformers do not say it. */
+/** Return the reason of a verdict; older transformers do not send the threshold. */
 function reason(found) {
   const { spam_probability: p, threshold } = found;
   if (typeof threshold !== "number") return "from which probability on this model calls a mail spam, it does not say";
@@ -351,7 +351,7 @@ function facts(pairs) {
 
 const answered = () => ENVIRONMENTS.filter((name) => answers.get(name)?.ok);
 
-/** What two verdicts side by side do not say by themselves. */
+/** Explain how the verdicts of all environments compare. */
 function showComparison() {
   const names = answered();
   const note = $("compared");
@@ -370,12 +370,12 @@ function showComparison() {
 }
 
 // ---------------------------------------------------------------------------------------------
-// Features beside the mail of the training.
+// Features compared with the training mail.
 
-// Counts span five decades, so that distances are those of the logarithm, as for the model.
+// Logarithmic, as in the model: counts span five decades.
 const scale = (value) => Math.log1p(Math.max(value, 0));
 
-/** How far a number is from the middle of all mails: 0 within their middle half, 1 at the edge of nine in ten. */
+/** Return how unusual a number is: 0 within the middle half of all mails, 1 at the edge of the middle 90 %. */
 function unusual({ value, baseline }) {
   if (!baseline) return 0;
   const { p05, p25, p75, p95 } = baseline.all;
@@ -402,7 +402,7 @@ function leaning({ value, baseline: { ham, spam } }) {
   return within(value, ham) ? "ham" : "spam";
 }
 
-/** Environments that saw the same and compare with the same share a column. */
+/** Return the columns; environments with the same features and baseline share one. */
 function columns() {
   const found = new Map();
   for (const name of answered()) {
@@ -448,7 +448,7 @@ function row(name, shown, differs) {
   return element("tr", { role: "row" }, head, ...cells);
 }
 
-/** Shares are shown in percent. */
+/** Return a feature's description without its range if it is a share, which is shown in percent. */
 const description = ({ name, description: text }) => (name.endsWith("_share") ? text.replace(/, 0 to 1$/, "") : text);
 
 function measured(feature) {
@@ -474,7 +474,7 @@ function range({ p05, p95 }, name) {
 function strip({ name, value, baseline: { ham, spam } }) {
   const least = scale(Math.min(value, ham.p05, spam.p05));
   const most = scale(Math.max(value, ham.p95, spam.p95));
-  // Where all mails are the same there is no distance to show: a hair's breadth must not fill the strip.
+  // A minimum span: if all mails are alike, a tiny difference must not fill the strip.
   const span = Math.max(most - least, scale(name.endsWith("_share") ? 0.01 : 1));
   const at = (x) => (96 * (scale(x) - least)) / span + 2;
   const made = drawn("svg", { class: "strip", "aria-hidden": "true" });
@@ -490,7 +490,7 @@ function strip({ name, value, baseline: { ham, spam } }) {
 }
 
 // ---------------------------------------------------------------------------------------------
-// What a person does.
+// User actions.
 
 mail.addEventListener("input", () => {
   exact = null;
@@ -532,7 +532,7 @@ for (const [name, text] of Object.entries(EXAMPLES)) {
   $("examples").append(button);
 }
 
-// Anywhere on the page: whoever misses the field would otherwise see the browser open the mail.
+// Dropping works anywhere on the page: beside the field, the browser would open the mail instead.
 const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
 document.addEventListener("dragover", (event) => {
   if (!hasFiles(event)) return;
