@@ -47,7 +47,7 @@ from tracing import Tracer
 
 CLIENT_CLOSED_REQUEST = 499
 SIDE_REQUESTS_IN_A_TURN = 8
-"""Requests other than mail, or refused, that one turn of the event loop answers: less than a millisecond of work."""
+"""Requests other than mail, and refusals, that one turn of the event loop answers: under a millisecond of work."""
 SIDE_PAUSE_SECONDS = 0.008
 """Seconds between two such turns.
 

@@ -1,9 +1,9 @@
 """Coalescer: requests that wait share a batch, and a request that finds a free slot leaves at once.
 
-A hop costs the same for one mail as for thirty, and in a batch of thirty-two the model costs a quarter per mail. So
-only a few batches of an environment are under way at a time, and mail that arrives meanwhile leaves together when one
-returns. An idle coalescer sends a request in the same turn of the event loop. Under load, a small batch lingers for a
-moment.
+A hop costs the same for one mail as for thirty. In a batch of thirty-two, a mail costs the model a quarter of what it
+does alone. So only a few batches of an environment are under way at a time, and mail that arrives meanwhile leaves
+together when one returns. An idle coalescer sends a request in the same turn of the event loop. Under load, a small
+batch lingers for a moment.
 
 When the queue is deep, mail waits longer than any batch takes, so batches may be as large as those of large requests. A
 gateway busy with refusals then has fewer batches to handle.

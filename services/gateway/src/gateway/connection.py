@@ -40,7 +40,7 @@ from gateway.problems import Problem
 from gateway.requests import BODY_LATE
 
 JITTER = 0.5
-"""Largest share of its age by which a connection ends earlier, so that those opened together do not end together."""
+"""Largest share of its maximum age by which a connection ends earlier, so that not all opened together end together."""
 AWAITS = "gateway.awaits"
 """Name of the scope extension that holds `Connection.awaits`."""
 AtOnce = Callable[[bytes, bytes, Sequence[tuple[bytes, bytes]]], bytes | None]

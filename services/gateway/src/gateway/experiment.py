@@ -86,7 +86,9 @@ class Experiment:
 
 
 def canary_key(request: Request) -> str | None:
-    """Return the key by which a canary chooses, or None. A client sends the same key for all requests of one user.
+    """Return the key by which a canary chooses, or None if the client sends none.
+
+    A client sends the same key for all requests of one user.
 
     Raises:
         Problem: 400 if the key is given twice or is not 1 to 128 printable ASCII characters.

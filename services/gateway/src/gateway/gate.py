@@ -155,6 +155,6 @@ class Gate:
         return self._refusals.get(name) or self._refusals.setdefault(name, Refusals(environment))
 
     def _is_bounded(self, headers: Mapping[bytes, bytes]) -> bool:
-        """Return whether the body arrives unasked and is short enough to read for the sake of the connection."""
+        """Return whether the body comes without 100 Continue and is short enough to read for the connection's sake."""
         length = headers.get(b"content-length", b"")
         return length.isdigit() and int(length) <= self._max_body_bytes and b"expect" not in headers

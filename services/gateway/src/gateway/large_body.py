@@ -23,7 +23,7 @@ NAME_BYTES = 600
 NAME_CHARACTERS = 100
 """Characters of a field's name that an answer repeats; a client may send a name of any length."""
 SAME_FIELD = 16
-"""Times that a body may repeat one field; the last one counts."""
+"""Times that a body may give one field; the last value counts."""
 
 _SPACE = re.compile(rb"[ \t\n\r]*+")
 _TEXT = re.compile(rb"""(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+""")

@@ -118,5 +118,5 @@ def observe_request(info: Info) -> None:
 
 @cache
 def seconds_of(environment: str, handler: str, method: str, status: str) -> Histogram:
-    """Return the `HTTP_SECONDS` series of these labels; cached, since a lookup is slow."""
+    """Return the `HTTP_SECONDS` series of these labels, looked up only once."""
     return HTTP_SECONDS.labels(environment, handler, method, status)

@@ -26,7 +26,7 @@ CLIENT_GONE = "client-gone"
 
 
 def begin(tracer: Tracer, scope: Scope) -> Span | None:
-    """Begin the request's span, or return None if the request is not sampled. Headers and the sampling ratio decide."""
+    """Begin the request's span by its headers and the sampling ratio; return None if it is not sampled."""
     span = tracer.request(scope["method"], scope["headers"])
     if span is not None:
         scope[SPAN] = span
