@@ -16,7 +16,7 @@ def told(predictor: FakePredictor) -> None:
 async def test_a_flood_of_probes_is_one_request_to_the_predictor(
     client: PredictorClient, predictor: FakePredictor
 ) -> None:
-    """With the SDK's client each probe was a request, and the client's queue blocked the event loop for minutes."""
+    """The SDK's client made a request for each probe, and its queue blocked the event loop for minutes."""
     assert set(await asyncio.gather(*(client.is_ready() for _ in range(1000)))) == {True}
     assert predictor.probed == 1
 
