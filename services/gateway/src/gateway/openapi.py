@@ -18,7 +18,9 @@ PROBE_STATUSES = (
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.NOT_IMPLEMENTED,
     HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
 )
 PREDICT_STATUSES = (
     *PROBE_STATUSES,
@@ -42,9 +44,11 @@ _WHEN = {
     HTTPStatus.TOO_MANY_REQUESTS: "The key sends more than its rate; see Retry-After",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "Request line and headers over 64 KiB",
     HTTPStatus.INTERNAL_SERVER_ERROR: "A bug; the log has its reason under the request id",
+    HTTPStatus.NOT_IMPLEMENTED: "A Transfer-Encoding other than chunked",
     HTTPStatus.BAD_GATEWAY: "The environment answered with an error",
     HTTPStatus.SERVICE_UNAVAILABLE: "The environment is full or down, or too many connections; see Retry-After",
     HTTPStatus.GATEWAY_TIMEOUT: "The environment did not answer before the deadline",
+    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: "An HTTP version other than 1.1 and 1.0",
 }
 _SAME_ID = {"schema": {"type": "string"}, "required": True, "description": "The request's id, taken or made."}
 
