@@ -12,7 +12,8 @@ import uvloop
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from gateway.coalescer import Coalescer, Limits
+from gateway.coalescer import Coalescer
+from gateway.queue import QueueLimits
 from gateway.settings import Settings
 from gateway.transformer_client import Mail, TransformerClient
 from replicas import Replicas
@@ -120,7 +121,7 @@ def make_coalescer(
     defaults = {"max_batch_mails": 4, "max_batches_in_flight": 1, "max_queued_mails": 20, "deadline_seconds": 5}
     defaults |= {"max_bulk_mails": 4}
     settings = Settings(environments={"staging": transformer.url}, **(defaults | limits))  # type: ignore[arg-type]
-    return Coalescer(client, replace(Limits.of(settings), linger_seconds=linger_seconds))
+    return Coalescer(client, replace(QueueLimits.of(settings), linger_seconds=linger_seconds))
 
 
 def mail(p: float) -> Mail:

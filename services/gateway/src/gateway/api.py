@@ -14,8 +14,8 @@ from starlette.responses import Response
 
 from gateway import openapi, problems, traces
 from gateway.access import SECURITY, Access
-from gateway.coalescer import Coalescer
 from gateway.connection import AWAITS
+from gateway.environment import Environment
 from gateway.experiment import Experiment, canary_key
 from gateway.large_body import Mails
 from gateway.requests import Arriving, BatchPredictRequest, PredictRequest, read_body, read_mails
@@ -84,7 +84,7 @@ class Api:
     def __init__(
         self,
         settings: Settings,
-        environments: dict[str, Coalescer],
+        environments: dict[str, Environment],
         access: Access | None = None,
         experiment: Experiment | None = None,
     ) -> None:
@@ -153,13 +153,13 @@ class Api:
         return as_json(content, answers[0])
 
     async def _answer(
-        self, request: Request, environment: Coalescer, mails: list[Mail], sizes: list[int]
-    ) -> tuple[Coalescer, list[Answer]]:
+        self, request: Request, environment: Environment, mails: list[Mail], sizes: list[int]
+    ) -> tuple[Environment, list[Answer]]:
         """Return the environment that answered and its answers; an experiment may have chosen another environment."""
         span = request.scope.get(traces.SPAN)
 
-        async def ask(asked: Coalescer) -> list[Answer]:
-            pieces = asked.submit(mails, sizes, span)
+        async def ask(asked: Environment) -> list[Answer]:
+            pieces = asked.coalescer.submit(mails, sizes, span)
             _await_for(request, pieces, asked)
             try:
                 return [await pieces[0]] if len(pieces) == 1 else await _all(pieces)
@@ -172,7 +172,7 @@ class Api:
             return environment, await ask(environment)
         return await self._experiment.answer(request, environment, mails, sizes, ask)
 
-    def environment(self, request: Request) -> Coalescer:
+    def environment(self, request: Request) -> Environment:
         """Return the environment that a request is for, after every check that needs no body.
 
         Raises:
@@ -194,7 +194,7 @@ class Api:
             caller.enter(name)
         return found
 
-    async def mails(self, request: Request, environment: Coalescer, model: type[BaseModel]) -> Mails:
+    async def mails(self, request: Request, environment: Environment, model: type[BaseModel]) -> Mails:
         """Return the mails of a request's body, within the limits of its environment.
 
         The key pays for the mails, or for the bytes of the body if they count more, even if the request is refused
@@ -203,7 +203,7 @@ class Api:
         Raises:
             Problem: As `read_body` and `read_mails`, or 429 if concurrent requests have put the key into debt.
         """
-        body = await read_body(request, self._settings, self._arriving[environment.environment], self._pieces)
+        body = await read_body(request, self._settings, self._arriving[environment.name], self._pieces)
         paid = max(1, math.ceil(len(body) / BYTES_OF_A_MAIL))
         if self._access and paid > 1:
             self._access.charge(request, paid - 1)
@@ -227,11 +227,11 @@ class Api:
         return documented | ({"security": SECURITY} if self._access else {})
 
 
-def _await_for(request: Request, pieces: list[asyncio.Future[Answer]], asked: Coalescer) -> None:
+def _await_for(request: Request, pieces: list[asyncio.Future[Answer]], asked: Environment) -> None:
     """Let the server cancel the pieces if the client disconnects, so that none is sent for nothing."""
     awaits = request.scope.get("extensions", {}).get(AWAITS)
     if awaits is not None:
-        awaits(pieces, asked.doubt)
+        awaits(pieces, asked.coalescer.doubt)
 
 
 async def _all(pieces: list[asyncio.Future[Answer]]) -> list[Answer]:
@@ -243,17 +243,17 @@ async def _all(pieces: list[asyncio.Future[Answer]]) -> list[Answer]:
     return [outcome for outcome in outcomes if isinstance(outcome, Answer)]
 
 
-def origin(environment: Coalescer, answer: Answer, request_id: str) -> dict[str, float | str | None]:
+def origin(environment: Environment, answer: Answer, request_id: str) -> dict[str, float | str | None]:
     """Return the fields that say which environment, model and request an answer belongs to."""
     return {
         "threshold": answer.threshold,
-        "environment": environment.environment,
+        "environment": environment.name,
         "model_version": answer.model_version,
         "request_id": request_id,
     }
 
 
-def _count(environment: Coalescer, answers: list[Answer]) -> None:
+def _count(environment: Environment, answers: list[Answer]) -> None:
     for answer in answers:
         for prediction, probability in zip(answer.predictions, answer.probabilities, strict=True):
             environment.count(prediction, probability)

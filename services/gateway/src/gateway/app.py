@@ -17,8 +17,8 @@ from starlette.types import Lifespan, Receive, Scope, Send
 from gateway.access import SECURITY_SCHEMES, Access
 from gateway.access_log import AccessLog
 from gateway.api import Api
-from gateway.coalescer import Coalescer, Limits
 from gateway.docs import docs_routes
+from gateway.environment import Environment
 from gateway.experiment import Experiment
 from gateway.explain import Explain
 from gateway.gate import Gate
@@ -36,6 +36,7 @@ from gateway.openapi import (
 from gateway.page import page_routes
 from gateway.predict_path import PredictPath
 from gateway.problems import Problem
+from gateway.queue import QueueLimits
 from gateway.readiness import KEPT_SECONDS, Readiness
 from gateway.settings import Settings
 from gateway.side_path import Answer, SidePath
@@ -65,7 +66,7 @@ class GatewayApp(FastAPI):
     def __init__(
         self,
         settings: Settings,
-        environments: dict[str, Coalescer],
+        environments: dict[str, Environment],
         access: Access | None,
         answers: dict[str, Answer],
         lifespan: Lifespan[FastAPI],
@@ -112,7 +113,7 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> GatewayApp:
     file = settings.api_keys_file
     access = None if file is None else Access(file, list(settings.environments))
     clients: dict[str, TransformerClient] = {}
-    environments: dict[str, Coalescer] = {}
+    environments: dict[str, Environment] = {}
     readiness = Readiness(clients, KEPT_SECONDS)
     experiment = Experiment(settings) if settings.experiments else None
 
@@ -121,7 +122,7 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> GatewayApp:
         async with open_session() as session:
             for name, url in settings.environments.items():
                 clients[name] = TransformerClient(name, Replicas(str(url)), settings.model_name, session)
-                environments[name] = Coalescer(clients[name], Limits.of(settings))
+                environments[name] = Environment(clients[name], QueueLimits.of(settings))
             tried = experiment.opened(environments, session) if experiment else nullcontext()
             async with readiness.watched(), access.watched() if access else nullcontext(), tried:
                 yield

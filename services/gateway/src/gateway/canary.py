@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from gateway import metrics, problems
-from gateway.coalescer import Coalescer
+from gateway.environment import Environment
 from gateway.settings import Settings
 from gateway.shadow import in_share
 from gateway.transformer_client import Answer
@@ -24,7 +24,7 @@ SLOW_SHARE = 0.05
 CANDIDATE_SHARE = 0.5
 """Share of a request's deadline that the candidate gets; the rest is enough for production."""
 
-Ask = Callable[[Coalescer], Awaitable[list[Answer]]]
+Ask = Callable[[Environment], Awaitable[list[Answer]]]
 """Asks an environment to answer a request; raises as `Coalescer.submit` and its futures."""
 
 
@@ -113,7 +113,7 @@ class Canary:
         deadline_seconds: Deadline of a request, shared by the candidate and then production.
     """
 
-    def __init__(self, share: float, bounds: Bounds, candidate: Coalescer, deadline_seconds: float) -> None:
+    def __init__(self, share: float, bounds: Bounds, candidate: Environment, deadline_seconds: float) -> None:
         self._share = share
         self._candidate = candidate
         self._deadline_seconds = deadline_seconds
@@ -126,7 +126,7 @@ class Canary:
         """Return whether the candidate answers requests with this key."""
         return self._share > 0 and in_share(key, self._share, b"canary")
 
-    async def ask(self, baseline: Coalescer, ask: Ask) -> tuple[Coalescer, list[Answer]]:
+    async def ask(self, baseline: Environment, ask: Ask) -> tuple[Environment, list[Answer]]:
         """Ask the candidate, and the baseline if the candidate fails.
 
         Returns:
@@ -149,14 +149,14 @@ class Canary:
         self._note("answered", monotonic() - began)
         return self._candidate, answers
 
-    async def _instead(self, baseline: Coalescer, ask: Ask, began: float) -> list[Answer]:
+    async def _instead(self, baseline: Environment, ask: Ask, began: float) -> list[Answer]:
         try:
             async with asyncio.timeout(began + self._deadline_seconds - monotonic()):
                 return await ask(baseline)
         except TimeoutError:
             metrics.CANARY_REQUESTS.labels("unjudged").inc()
             reason = "neither the candidate nor this environment answered"
-            raise problems.upstream_slow(baseline.environment, self._deadline_seconds, reason) from None
+            raise problems.upstream_slow(baseline.name, self._deadline_seconds, reason) from None
         except problems.Problem:
             # The mail itself may be at fault, and its sender must not be able to stop a canary.
             metrics.CANARY_REQUESTS.labels("unjudged").inc()

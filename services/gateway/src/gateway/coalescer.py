@@ -10,23 +10,16 @@ gateway busy with refusals then has fewer batches to handle.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import count
 from time import monotonic
 
 from gateway import metrics, problems, traces
 from gateway.pauses import Pauses
-from gateway.settings import Settings
-from gateway.transformer_client import PREDICTIONS, Answer, BatchRefused, Mail, TransformerClient
+from gateway.queue import Job, Queue, QueueLimits
+from gateway.transformer_client import Answer, BatchRefused, Mail, TransformerClient
 from tracing import Span
 
-RECENT_BATCHES = 11
-"""Number of recent batches whose median predicts how long one takes.
-
-A few slow ones, such as those that waited for a hung replica, cause no refusals.
-"""
 ANSWERED_AT_ONCE = 16
 """Requests of an extra-large batch that are answered in one turn of the event loop.
 
@@ -34,101 +27,22 @@ Whatever arrives meanwhile, for other environments too, waits for that turn to e
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Sizes of batches and of the queue of one environment."""
-
-    batch_mails: int
-    bulk_mails: int
-    batch_bytes: int
-    batches_in_flight: int
-    outstanding_mails: int
-    outstanding_bytes: int
-    deadline_seconds: float
-    queue_seconds: float
-    linger_seconds: float
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Limits":
-        """Return the limits from the settings.
-
-        Without coalescing, each request is a batch and none waits for another.
-        """
-        return cls(
-            batch_mails=settings.max_batch_mails if settings.coalescing else 1,
-            bulk_mails=settings.max_bulk_mails,
-            batch_bytes=settings.max_batch_bytes,
-            batches_in_flight=settings.max_batches_in_flight if settings.coalescing else settings.max_queued_mails,
-            outstanding_mails=settings.max_queued_mails,
-            outstanding_bytes=settings.max_queued_bytes,
-            deadline_seconds=settings.deadline_seconds,
-            queue_seconds=settings.max_queue_seconds,
-            linger_seconds=settings.linger_seconds if settings.coalescing else 0,
-        )
-
-
-class Job:
-    """Mails that stay together: the mail of a predict request, or a piece of a batch-predict request."""
-
-    __slots__ = ("arrived", "batch_id", "future", "lane", "mails", "settled", "size", "span")
-
-    def __init__(
-        self,
-        mails: Sequence[Mail],
-        size: int,
-        lane: "deque[Job]",
-        future: asyncio.Future[Answer],
-        span: Span | None = None,
-    ) -> None:
-        self.mails = mails
-        self.size = size
-        self.lane: deque[Job] | None = lane
-        """The lane it waits in; None once it has left."""
-        self.future = future
-        self.settled = False
-        self.span = span
-        """Span of its request, if the request is sampled."""
-        self.batch_id = ""
-        """Id of the last batch that it was sent in."""
-        self.arrived = monotonic()
-
-
 class Coalescer:
-    """The queue of one environment and its batches under way.
+    """Dispatch of one environment's queue: sends batches, and gives each request its outcome."""
 
-    Two lanes take turns when both have mail, so a request of a thousand mails does not delay single ones.
-    """
-
-    def __init__(self, client: TransformerClient, limits: Limits) -> None:
-        self.environment = client.environment
+    def __init__(self, client: TransformerClient, limits: QueueLimits) -> None:
+        self._environment = client.environment
         self._client = client
         self._limits = limits
-        self._singles: deque[Job] = deque()
-        self._bulk: deque[Job] = deque()
-        self._late: deque[Job] = deque()
-        """Jobs whose clients may have gone; they are sent when no others wait."""
-        self._waiting: dict[asyncio.Future[Answer], Job] = {}
-        self._doubted: dict[asyncio.Future[Answer], Job] = {}
-        """Waiting jobs, in any lane, whose clients may have gone."""
-        self._bulk_is_next = False
-        self._by_arrival: deque[Job] = deque()
+        self._queue = Queue(limits)
         self._expiry: asyncio.TimerHandle | None = None
         self._due: asyncio.Task[None] | asyncio.TimerHandle | None = None
         self._lingers = False
         self._running: set[asyncio.Task[None]] = set()
         self._answering = 0
         self._batch_numbers = count(1)
-        self._outstanding_mails = self._outstanding_bytes = self._queued_mails = self._expected = 0
         self._pauses = Pauses()
-        self._recent_seconds = deque([0.0] * RECENT_BATCHES, RECENT_BATCHES)
-        self._batch_seconds = 0.0
-        """Median seconds that recent batches took, failed ones included."""
         self._observe()
-
-    @property
-    def client(self) -> TransformerClient:
-        """Return the client of the environment's transformer, for requests that share no batch."""
-        return self._client
 
     def submit(
         self, mails: Sequence[Mail], sizes: Sequence[int], span: Span | None = None
@@ -147,43 +61,21 @@ class Coalescer:
         Raises:
             Problem: 503 if there is no room.
         """
-        self._admit(len(mails), sum(sizes))
-        lane = self._singles if len(mails) == 1 else self._bulk
-        return [self._enqueue(lane, piece, size, span) for piece, size in self._pieces(mails, sizes)]
-
-    def count(self, prediction: str, probability: float) -> None:
-        """Count an answered mail by verdict and spam probability."""
-        if prediction not in self._predictions:
-            self._predictions[prediction] = metrics.PREDICTIONS.labels(self.environment, prediction)
-        self._predictions[prediction].inc()
-        self._spam_probability.observe(probability)
+        if not self._queue.has_room(len(mails), sum(sizes), self._slots):
+            self.count_refused(len(mails))
+            raise problems.overloaded(self._environment)
+        is_single = len(mails) == 1
+        return [self._enqueue(piece, size, is_single, span) for piece, size in self._queue.pieces(mails, sizes)]
 
     @property
     def full(self) -> bool:
         """Return whether there is no room for a single mail, or it would wait too long."""
-        limits = self._limits
-        return (
-            self._outstanding_mails + self._expected >= limits.outstanding_mails
-            or self._outstanding_bytes >= limits.outstanding_bytes
-            or self._queued_batches * self._batch_seconds > limits.queue_seconds * self._slots
-        )
-
-    @property
-    def _queued_batches(self) -> float:
-        """Return how many batches wait. Each piece of a batch-predict request is one, however many mails it has."""
-        return (len(self._singles) + self._expected) / self._batch_limit + len(self._bulk)
-
-    @property
-    def _batch_limit(self) -> int:
-        """Return how many mails a batch of several requests may have."""
-        limits = self._limits
-        is_deep = len(self._singles) > limits.bulk_mails * self._slots
-        return max(limits.bulk_mails, limits.batch_mails) if is_deep else limits.batch_mails
+        return self._queue.is_full(self._slots)
 
     @property
     def busy(self) -> bool:
         """Return whether mail waits for a batch, or would wait because all slots are taken."""
-        return self._queued_mails > 0 or self._in_flight >= self._slots
+        return self._queue.waiting_mails > 0 or self._in_flight >= self._slots
 
     def expect(self) -> None:
         """Reserve room for a mail whose head has arrived, until the turn of the event loop that may queue it.
@@ -191,20 +83,19 @@ class Coalescer:
         In a flood, hundreds of heads arrive in one turn. If each saw the same free room, most would be refused only
         after they were read and parsed, at many times the cost.
         """
-        if not self._expected:
+        if not self._queue.expected_mails:
             asyncio.get_running_loop().call_soon(self._expect_none)
-        self._expected += 1
+        self._queue.expected_mails += 1
 
     def _expect_none(self) -> None:
-        self._expected = 0
+        self._queue.expected_mails = 0
 
     def count_refused(self, mails: int = 1) -> None:
         """Count mails refused for lack of room, and drop waiting mails whose clients may have gone."""
         self._refused_mails.inc(mails)
-        for future in self._doubted:
+        for future in self._queue.doubted():
             if not future.done():
-                future.set_exception(problems.overloaded(self.environment))
-        self._doubted.clear()
+                future.set_exception(problems.overloaded(self._environment))
 
     def doubt(self, futures: Sequence[asyncio.Future[Answer]]) -> None:
         """Serve these jobs last: their clients have closed their side of the connection.
@@ -212,7 +103,7 @@ class Coalescer:
         Such a client has either gone, or has sent its last request and waits for the answer. Both look the same until
         the answer is written.
         """
-        self._doubted |= {future: self._waiting[future] for future in futures if future in self._waiting}
+        self._queue.doubt(futures)
 
     @property
     def _slots(self) -> int:
@@ -222,40 +113,13 @@ class Coalescer:
     def _in_flight(self) -> int:
         return len(self._running) - self._answering
 
-    def _admit(self, mails: int, size: int) -> None:
-        limits = self._limits
-        if (
-            self.full
-            or self._outstanding_mails + mails > limits.outstanding_mails
-            or self._outstanding_bytes + size > limits.outstanding_bytes
-        ):
-            self.count_refused(mails)
-            raise problems.overloaded(self.environment)
-
-    def _pieces(self, mails: Sequence[Mail], sizes: Sequence[int]) -> list[tuple[Sequence[Mail], int]]:
-        if len(mails) == 1:
-            return [(mails, sizes[0])]
-        pieces, start, size = [], 0, 0
-        for i, more in enumerate(sizes):
-            full = i - start == self._limits.bulk_mails or size + more > self._limits.batch_bytes
-            if i > start and full:
-                pieces.append((mails[start:i], size))
-                start, size = i, 0
-            size += more
-        return [*pieces, (mails[start:], size)]
-
-    def _enqueue(self, lane: deque[Job], mails: Sequence[Mail], size: int, span: Span | None) -> asyncio.Future[Answer]:
+    def _enqueue(self, mails: Sequence[Mail], size: int, is_single: bool, span: Span | None) -> asyncio.Future[Answer]:
         loop = asyncio.get_running_loop()
-        job = Job(mails, size, lane, loop.create_future(), span)
-        lane.append(job)
-        self._waiting[job.future] = job
-        self._by_arrival.append(job)
-        self._outstanding_mails += len(mails)
-        self._outstanding_bytes += size
-        self._queued_mails += len(mails)
+        job = Job(mails, size, loop.create_future(), monotonic(), span)
+        self._queue.add(job, is_single)
         if self._expiry is None:
             self._expiry = loop.call_later(self._limits.deadline_seconds, self._expire)
-        if not self._lingers or self._queued_mails >= self._limits.batch_mails:
+        if not self._lingers or self._queue.waiting_mails >= self._limits.batch_mails:
             self._pump_soon()
         return job.future
 
@@ -282,12 +146,12 @@ class Coalescer:
     async def _pump(self) -> None:
         """Take a batch if a slot is free and await its end. A separate task would cost it a turn of the event loop."""
         self._due = None
-        if self._in_flight >= self._slots or not (batch := self._take()):
+        if self._in_flight >= self._slots or not (batch := self._queue.take(self._slots)):
             return
         task = asyncio.current_task()
         assert task
         self._running.add(task)
-        if self._queued_mails and self._in_flight < self._slots:
+        if self._queue.waiting_mails and self._in_flight < self._slots:
             self._pump_soon()
         try:
             await self._run(batch)
@@ -298,57 +162,10 @@ class Coalescer:
             self._pump_after_batch()
 
     def _pump_after_batch(self) -> None:
-        if self._running and self._queued_mails < self._limits.batch_mails and self._limits.linger_seconds:
+        if self._running and self._queue.waiting_mails < self._limits.batch_mails and self._limits.linger_seconds:
             self._linger()
         else:
             self._pump_soon()
-
-    def _take(self) -> list[Job]:
-        """Return the next batch, from the lane whose turn it is, or an empty list if nothing waits."""
-        batch: list[Job] = []
-        mails = size = 0
-        self._drop_gone()
-        limit = self._batch_limit
-        lane = self._bulk if self._bulk and (self._bulk_is_next or not self._singles) else self._singles
-        self._bulk_is_next = lane is self._singles
-        lane = lane or self._late
-        while lane:
-            job = lane[0]
-            mails, size = mails + len(job.mails), size + job.size
-            if batch and (mails > limit or size > self._limits.batch_bytes):
-                break
-            self._leave_lane(job)
-            batch.append(job)
-            self._drop_gone()
-        return batch
-
-    def _drop_gone(self) -> None:
-        """Drop jobs at the head of a lane whose clients have gone, and defer those whose clients may have."""
-        for lane in (self._singles, self._bulk, self._late):
-            while lane and lane[0].future.done():
-                job = lane[0]
-                self._leave_lane(job)
-                self._settle(job, problems.upstream_failed(self.environment, "its client has gone"))
-            if self._doubted and lane is not self._late:
-                self._defer_doubted(lane)
-
-    def _defer_doubted(self, lane: deque[Job]) -> None:
-        while lane and lane[0].future in self._doubted:
-            job = lane.popleft()
-            job.lane = self._late
-            self._late.append(job)
-
-    def _leave_lane(self, job: Job) -> None:
-        lane = job.lane
-        assert lane is not None
-        if lane[0] is job:
-            lane.popleft()
-        else:
-            lane.remove(job)
-        job.lane = None
-        self._waiting.pop(job.future, None)
-        self._doubted.pop(job.future, None)
-        self._queued_mails -= len(job.mails)
 
     async def _run(self, batch: list[Job]) -> None:
         now = monotonic()
@@ -361,12 +178,11 @@ class Coalescer:
         finally:
             # After a pause of this process, the measured time would make the queue look slow and refuse what waited.
             if not self._pauses.any_since(now):
-                self._recent_seconds.append(monotonic() - now)
-                self._batch_seconds = sorted(self._recent_seconds)[RECENT_BATCHES // 2]
+                self._queue.note_batch(monotonic() - now)
             # Whatever happened, every request gets an outcome and all room is given back.
             for job in batch:
                 if not job.settled:
-                    self._settle(job, problems.upstream_failed(self.environment, "the batch could not be sent"))
+                    self._settle(job, problems.upstream_failed(self._environment, "the batch could not be sent"))
 
     async def _send(self, batch: list[Job]) -> None:
         """Send a batch. If it is refused, halve it until the mail at fault stands alone."""
@@ -394,7 +210,7 @@ class Coalescer:
         for job in batch:
             job.batch_id = batch_id
         spans = [span for span, _ in _sampled(batch)]
-        with traces.batch(spans, self.environment, batch_id, len(mails)) as span:
+        with traces.batch(spans, self._environment, batch_id, len(mails)) as span:
             return await self._client.infer(mails, batch_id, left, span)
 
     async def _isolate(self, batch: list[Job], refused: BatchRefused) -> None:
@@ -431,14 +247,7 @@ class Coalescer:
 
     def _settle(self, job: Job, outcome: Answer | problems.Problem) -> None:
         """Give a job its one outcome. Later outcomes are ignored, such as an answer after the deadline."""
-        if job.settled:
-            return
-        job.settled = True
-        self._outstanding_mails -= len(job.mails)
-        self._outstanding_bytes -= job.size
-        while self._by_arrival and self._by_arrival[0].settled:
-            self._by_arrival.popleft()
-        if job.future.done():
+        if not self._queue.release(job) or job.future.done():
             return
         if isinstance(outcome, Answer):
             job.future.set_result(outcome)
@@ -450,19 +259,16 @@ class Coalescer:
     def _expire(self) -> None:
         """Fail the oldest jobs whose deadline has passed, queued or under way."""
         deadline = self._limits.deadline_seconds
-        while self._by_arrival and self._by_arrival[0].arrived + deadline <= monotonic():
-            job = self._by_arrival.popleft()
+        for job, waited in self._queue.expired(monotonic()):
             self._expired_mails.inc(len(job.mails))
             reason = "the transformer did not answer"
-            if job.lane is not None:
+            if waited:
                 reason = "the transformer, busy with the mails before, was not free"
-                # All jobs have the same deadline, so an expired job is at the head of its lane unless it was deferred.
-                self._leave_lane(job)
                 traces.waited(_sampled([job]), monotonic())
-            self._settle(job, problems.upstream_slow(self.environment, deadline, reason))
+            self._settle(job, problems.upstream_slow(self._environment, deadline, reason))
         self._expiry = None
-        if self._by_arrival:
-            left = self._by_arrival[0].arrived + deadline - monotonic()
+        if (oldest := self._queue.oldest) is not None:
+            left = oldest + deadline - monotonic()
             self._expiry = asyncio.get_running_loop().call_later(max(left, 0), self._expire)
 
     def _observe(self) -> None:
@@ -470,16 +276,16 @@ class Coalescer:
 
         Counters exist from the start: Prometheus sees no increase in a series that begins with its first event.
         """
-        name = self.environment
+        name = self._environment
         self._batch_mails = metrics.BATCH_MAILS.labels(name)
-        self._predictions = {each: metrics.PREDICTIONS.labels(name, each) for each in PREDICTIONS}
         self._refused_mails = metrics.REFUSED_MAILS.labels(name)
         self._expired_mails = metrics.EXPIRED_MAILS.labels(name)
-        self._spam_probability = metrics.SPAM_PROBABILITY.labels(name)
         self._queue_wait = metrics.QUEUE_WAIT.labels(name)
         self._upstream_seconds = metrics.UPSTREAM_SECONDS.labels(name)
-        metrics.QUEUED_MAILS.labels(name).set_function(lambda: self._queued_mails)
-        metrics.MAILS_IN_FLIGHT.labels(name).set_function(lambda: self._outstanding_mails - self._queued_mails)
+        metrics.QUEUED_MAILS.labels(name).set_function(lambda: self._queue.waiting_mails)
+        metrics.MAILS_IN_FLIGHT.labels(name).set_function(
+            lambda: self._queue.outstanding_mails - self._queue.waiting_mails
+        )
         metrics.BATCHES_IN_FLIGHT.labels(name).set_function(lambda: self._in_flight)
 
 

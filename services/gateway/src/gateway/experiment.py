@@ -9,8 +9,8 @@ from starlette.requests import Request
 from gateway import problems
 from gateway.access_log import REQUEST_ID
 from gateway.canary import Bounds, Canary
-from gateway.coalescer import Coalescer
 from gateway.comparison import registered
+from gateway.environment import Environment
 from gateway.settings import Settings
 from gateway.shadow import Limits, Shadow
 from gateway.transformer_client import Answer, Mail, TransformerClient
@@ -21,7 +21,7 @@ NO_CANARY = "gateway.no-canary"
 KEY_HEADER = "X-Canary-Key"
 _KEY_NAME = KEY_HEADER.lower().encode()
 
-Ask = Callable[[Coalescer], Awaitable[list[Answer]]]
+Ask = Callable[[Environment], Awaitable[list[Answer]]]
 
 
 class Experiment:
@@ -35,7 +35,7 @@ class Experiment:
 
     @asynccontextmanager
     async def opened(
-        self, environments: Mapping[str, Coalescer], session: aiohttp.ClientSession
+        self, environments: Mapping[str, Environment], session: aiohttp.ClientSession
     ) -> AsyncIterator[None]:
         """Start the experiments. At the end, send the shadow's remaining mail for at most `SHADOW_DRAIN_SECONDS`."""
         settings, candidate = self._settings, self._settings.experiment_candidate
@@ -46,7 +46,7 @@ class Experiment:
             url = str(settings.environments[candidate])
             # A client of its own: hanging or failing shadow requests must not delay the candidate's ordinary mail.
             client = TransformerClient(candidate, Replicas(url), settings.model_name, session, counted=False)
-            before = [environments[self._baseline], environments[candidate]]
+            before = [environments[name].coalescer for name in (self._baseline, candidate)]
             self._shadow = Shadow(client, Limits.of(settings), settings.shadow_share, before, registered())
         try:
             yield
@@ -55,8 +55,8 @@ class Experiment:
                 await self._shadow.close(settings.shadow_drain_seconds)
 
     async def answer(
-        self, request: Request, environment: Coalescer, mails: Sequence[Mail], sizes: Sequence[int], ask: Ask
-    ) -> tuple[Coalescer, list[Answer]]:
+        self, request: Request, environment: Environment, mails: Sequence[Mail], sizes: Sequence[int], ask: Ask
+    ) -> tuple[Environment, list[Answer]]:
         """Have a request answered, and offer the answer to the shadow.
 
         Args:
@@ -69,7 +69,7 @@ class Experiment:
         Returns:
             The environment that answered, and its answers.
         """
-        if environment.environment != self._baseline:
+        if environment.name != self._baseline:
             return environment, await ask(environment)
         if (
             self._canary is not None
@@ -77,7 +77,7 @@ class Experiment:
             and self._canary.takes(canary_key(request) or mails[0].request_id)
         ):
             answered, answers = await self._canary.ask(environment, ask)
-            request.scope["state"]["answered_by"] = answered.environment
+            request.scope["state"]["answered_by"] = answered.name
         else:
             answered, answers = environment, await ask(environment)
         if self._shadow is not None and answered is environment:

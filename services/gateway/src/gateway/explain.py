@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from gateway import problems
 from gateway.api import PREFIX, Api, PredictResponse, as_json, origin
-from gateway.coalescer import Coalescer
+from gateway.environment import Environment
 from gateway.requests import PredictRequest
 from gateway.settings import Settings
 from gateway.traces import SPAN
@@ -84,7 +84,7 @@ class Explain:
         The mail is answered, counted and recorded for drift detection as by predict.
         """
         environment = self._api.environment(request)
-        self._check_room(environment.environment)
+        self._check_room(environment.name)
         (content,) = (await self._api.mails(request, environment, PredictRequest)).contents
         request_id = request.scope["state"]["request_id"]
         answer, features = await self._ask(environment, Mail(content, request_id), request.scope.get(SPAN))
@@ -94,10 +94,10 @@ class Explain:
         found = {**verdict, **origin(environment, answer, request_id), "features": _described(features)}
         return as_json(found, answer)
 
-    async def _ask(self, environment: Coalescer, mail: Mail, span: Span | None) -> tuple[Answer, Features]:
-        with self._room(environment.environment):
+    async def _ask(self, environment: Environment, mail: Mail, span: Span | None) -> tuple[Answer, Features]:
+        with self._room(environment.name):
             try:
-                return await environment.client.explain(mail, self._settings.deadline_seconds, span)
+                return await environment.transformer.explain(mail, self._settings.deadline_seconds, span)
             except BatchRefused as refused:
                 raise refused.problem from None
 

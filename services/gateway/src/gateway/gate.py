@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway import problems
 from gateway.access_log import QUIET, REQUEST_ID, new_request_id
 from gateway.api import BATCH_PREDICT_PATH, PREDICT_PATH
-from gateway.coalescer import Coalescer
+from gateway.environment import Environment
 from gateway.metrics import seconds_of
 from gateway.settings import Settings
 
@@ -32,8 +32,8 @@ LINE_SECONDS = 0.1
 class Refusals:
     """The refusals of one environment: a prepared answer and a count."""
 
-    def __init__(self, environment: Coalescer) -> None:
-        problem = problems.overloaded(environment.environment)
+    def __init__(self, environment: Environment) -> None:
+        problem = problems.overloaded(environment.name)
         headers = {"content-type": problems.MEDIA_TYPE} | problem.headers()
         self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         self._lines = b"".join(b"%b: %b\r\n" % header for header in self._headers)
@@ -74,10 +74,10 @@ class Refusals:
         return b"%b%b}" % (self._body, orjson.dumps(request_id))
 
     def _count(self, path: str, started: float) -> None:
-        self._environment.count_refused()
+        self._environment.coalescer.count_refused()
         seconds = self._seconds.get(path)
         if seconds is None:
-            seconds = self._seconds[path] = seconds_of(self._environment.environment, path, "POST", "503")
+            seconds = self._seconds[path] = seconds_of(self._environment.name, path, "POST", "503")
         seconds.observe(perf_counter() - started)
 
     async def _in_order(self, send: Send, body: bytes, keep: bool) -> None:
@@ -91,7 +91,7 @@ class Refusals:
     def _note(self, state: dict[str, object], now: float) -> None:
         """Note in this request's log line how many refusals before it have none."""
         self._next_line, self._line_is_due = now + LINE_SECONDS, False
-        state["environment"] = self._environment.environment
+        state["environment"] = self._environment.name
         state["problem"] = self._kind
         if self._unlogged:
             state["refused_before"], self._unlogged = self._unlogged, 0
@@ -100,7 +100,7 @@ class Refusals:
 class Gate:
     """ASGI middleware that refuses mail without room in its environment and passes everything else on."""
 
-    def __init__(self, app: ASGIApp, environments: Mapping[str, Coalescer], settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, environments: Mapping[str, Environment], settings: Settings) -> None:
         self._app = app
         self._environments = environments
         self._default = settings.default_environment.encode()
@@ -125,8 +125,8 @@ class Gate:
         environment = self._environment(found.get(b"x-environment", self._default))
         if environment is None:
             return None
-        if not environment.full:
-            environment.expect()
+        if not environment.coalescer.full:
+            environment.coalescer.expect()
             return None
         # The application reports what is wrong with a repeated header.
         if len(found) != len(headers) or not self._is_bounded(found):
@@ -142,16 +142,16 @@ class Gate:
         # The first of repeated headers counts, as everywhere.
         headers = dict(reversed(scope["headers"]))
         environment = self._environment(headers.get(b"x-environment", self._default))
-        if environment is None or not environment.full:
+        if environment is None or not environment.coalescer.full:
             await self._app(scope, receive, send)
             return
         await self._refusals_of(environment).answer(scope, send, self._is_bounded(headers))
 
-    def _environment(self, name: bytes) -> Coalescer | None:
+    def _environment(self, name: bytes) -> Environment | None:
         return self._environments.get(name.decode("latin-1"))
 
-    def _refusals_of(self, environment: Coalescer) -> Refusals:
-        name = environment.environment
+    def _refusals_of(self, environment: Environment) -> Refusals:
+        name = environment.name
         return self._refusals.get(name) or self._refusals.setdefault(name, Refusals(environment))
 
     def _is_bounded(self, headers: Mapping[bytes, bytes]) -> bool:
