@@ -13,9 +13,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from gateway.coalescer import Coalescer
+from gateway.mails import Mail
 from gateway.queue import QueueLimits
 from gateway.settings import Settings
-from gateway.transformer_client import Mail, TransformerClient
+from gateway.transformer_client import TransformerClient
 from replicas import Replicas
 
 

@@ -10,9 +10,10 @@ from aiohttp import web
 from conftest import SHA256, THRESHOLD, FakeTransformer, mail, make_coalescer
 
 from gateway.coalescer import Coalescer
+from gateway.mails import Answer, Mail
 from gateway.pauses import Pauses
 from gateway.problems import Problem
-from gateway.transformer_client import Answer, Mail, TransformerClient
+from gateway.transformer_client import TransformerClient
 from replicas import Replicas
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from gateway.mails import Mail
 from gateway.queue import RECENT_BATCHES, Job, Queue, QueueLimits
 from gateway.settings import Settings
-from gateway.transformer_client import Mail
 
 Make = Callable[..., Job]
 

@@ -10,8 +10,9 @@ from conftest import SHA256, FakeTransformer, verdicts
 
 from gateway import metrics, shadow
 from gateway.comparison import Comparison
+from gateway.mails import Answer, Mail
 from gateway.shadow import Limits, Shadow, in_share
-from gateway.transformer_client import Answer, Mail, TransformerClient
+from gateway.transformer_client import TransformerClient
 from replicas import Replicas
 
 VERSIONS = ("6", "7")

@@ -18,9 +18,9 @@ from gateway.connection import AWAITS
 from gateway.environment import Environment
 from gateway.experiment import Experiment, canary_key
 from gateway.large_body import Mails
+from gateway.mails import Answer, Mail
 from gateway.requests import Arriving, BatchPredictRequest, PredictRequest, read_body, read_mails
 from gateway.settings import Settings
-from gateway.transformer_client import Answer, Mail
 from gateway.turns import Turns
 
 PREFIX = "/api/v1"

@@ -13,9 +13,9 @@ from time import monotonic
 
 from gateway import metrics, problems
 from gateway.environment import Environment
+from gateway.mails import Answer
 from gateway.settings import Settings
 from gateway.shadow import in_share
-from gateway.transformer_client import Answer
 
 log = logging.getLogger("gateway")
 

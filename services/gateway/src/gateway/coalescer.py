@@ -15,9 +15,10 @@ from itertools import count
 from time import monotonic
 
 from gateway import metrics, problems, traces
+from gateway.mails import Answer, Mail
 from gateway.pauses import Pauses
 from gateway.queue import Job, Queue, QueueLimits
-from gateway.transformer_client import Answer, BatchRefused, Mail, TransformerClient
+from gateway.transformer_client import BatchRefused, TransformerClient
 from tracing import Span
 
 ANSWERED_AT_ONCE = 16

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.registry import Collector
 
 from gateway import metrics
-from gateway.transformer_client import PREDICTIONS, Answer
+from gateway.mails import PREDICTIONS, Answer
 
 MAX_PAIRS = 8
 """Version pairs that one process counts separately; later ones are counted under `OTHER`."""

@@ -2,8 +2,9 @@
 
 from gateway import metrics
 from gateway.coalescer import Coalescer
+from gateway.mails import PREDICTIONS
 from gateway.queue import QueueLimits
-from gateway.transformer_client import PREDICTIONS, TransformerClient
+from gateway.transformer_client import TransformerClient
 
 
 class Environment:

@@ -11,9 +11,10 @@ from gateway.access_log import REQUEST_ID
 from gateway.canary import Bounds, Canary
 from gateway.comparison import registered
 from gateway.environment import Environment
+from gateway.mails import Answer, Mail
 from gateway.settings import Settings
 from gateway.shadow import Limits, Shadow
-from gateway.transformer_client import Answer, Mail, TransformerClient
+from gateway.transformer_client import TransformerClient
 from replicas import Replicas
 
 NO_CANARY = "gateway.no-canary"

@@ -17,10 +17,11 @@ from starlette.responses import Response
 from gateway import problems
 from gateway.api import PREFIX, Api, PredictResponse, as_json, origin
 from gateway.environment import Environment
+from gateway.mails import BASELINE_GROUPS, QUANTILES, Answer, Features, Mail
 from gateway.requests import PredictRequest
 from gateway.settings import Settings
 from gateway.traces import SPAN
-from gateway.transformer_client import BASELINE_GROUPS, QUANTILES, Answer, BatchRefused, Features, Mail
+from gateway.transformer_client import BatchRefused
 from tracing import Span
 
 

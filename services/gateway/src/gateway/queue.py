@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from gateway.mails import Answer, Mail
 from gateway.settings import Settings
-from gateway.transformer_client import Answer, Mail
 from tracing import Span
 
 RECENT_BATCHES = 11

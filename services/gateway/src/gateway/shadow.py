@@ -23,8 +23,9 @@ from typing import Protocol
 
 from gateway import metrics, problems
 from gateway.comparison import Comparison, parts
+from gateway.mails import Answer, Mail
 from gateway.settings import MIB, Settings
-from gateway.transformer_client import Answer, BatchRefused, Mail, TransformerClient
+from gateway.transformer_client import BatchRefused, TransformerClient
 
 log = logging.getLogger("gateway")
 
