@@ -11,7 +11,8 @@ from conftest import SHA256, FakeTransformer, verdicts
 from gateway import metrics, shadow
 from gateway.comparison import Comparison
 from gateway.mails import Answer, Mail
-from gateway.shadow import Limits, Shadow, in_share
+from gateway.shadow import Shadow, ShadowLimits
+from gateway.shares import in_share
 from gateway.transformer_client import TransformerClient
 from replicas import Replicas
 
@@ -69,7 +70,7 @@ async def make(transformer: FakeTransformer) -> AsyncIterator[Make]:
             )
             found: dict[str, float] = {"batch_mails": 4, "mails": 10, "size": 1000, "timeout_seconds": 5.0} | limits
             comparison, production = Comparison(), Busy()
-            made.append(Shadow(client, Limits(**found), share, [production], comparison))  # type: ignore[arg-type]
+            made.append(Shadow(client, ShadowLimits(**found), share, [production], comparison))  # type: ignore[arg-type]
             return Shadowing(made[-1], comparison, production)
 
         yield begin

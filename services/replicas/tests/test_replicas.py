@@ -143,7 +143,7 @@ async def test_after_a_pause_the_first_request_goes_to_those_that_are_there_now(
 async def test_a_failed_one_is_avoided_for_a_while(
     servers: Servers, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("replicas.replicas.AVOID_SECONDS", (600.0, 600.0))
+    monkeypatch.setattr("replicas.replica.AVOID_SECONDS", (600.0, 600.0))
     replicas = named(servers, Names(ADDRESSES))
     await servers.stop("127.0.0.1")
     failures = 0

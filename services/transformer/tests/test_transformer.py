@@ -14,8 +14,9 @@ from kserve import InferInput, InferRequest, InferResponse
 import features
 from oip import InvalidInput, Unavailable
 from replicas.replicas import RETRIES
+from transformer.infer import QUANTILES_SHAPE
 from transformer.model import INLINE_CHARACTERS, FeatureTransformer
-from transformer.predictor_client import QUANTILES_SHAPE, PredictorClient
+from transformer.predictor_client import PredictorClient
 
 SPAM = "Subject: win\n\nmoney money http://1.2.3.4/"
 HAM = "See you at ten."

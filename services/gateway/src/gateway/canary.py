@@ -15,7 +15,7 @@ from gateway import metrics, problems
 from gateway.environment import Environment
 from gateway.mails import Answer
 from gateway.settings import Settings
-from gateway.shadow import in_share
+from gateway.shares import in_share
 
 log = logging.getLogger("gateway")
 

@@ -6,13 +6,14 @@ than the rest of shadowing. So this module counts by itself and builds metrics w
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gateway import metrics
-from gateway.mails import PREDICTIONS, Answer
+from gateway.mails import PREDICTIONS, Answer, Mail
 
 MAX_PAIRS = 8
 """Version pairs that one process counts separately; later ones are counted under `OTHER`."""
@@ -137,3 +138,33 @@ def parts(answer: Answer, sizes: Iterable[int]) -> Iterator[Answer]:
 
 _EXPOSED = Comparison()
 REGISTRY.register(_EXPOSED)
+
+
+@dataclass(slots=True)
+class Piece:
+    """Mails of one request that production answered together."""
+
+    mails: Sequence[Mail]
+    sizes: Sequence[int]
+    """Bytes of each mail."""
+    answer: Answer
+    first: int
+    """Position of the first mail within the request."""
+    size: int
+    since: float
+
+    def halves(self) -> "list[Piece]":
+        """Return this piece, of two mails or more, cut in two."""
+        middle = len(self.mails) // 2
+        answers = parts(self.answer, (middle, len(self.mails) - middle))
+        return [
+            replace(
+                self,
+                mails=self.mails[start:end],
+                sizes=self.sizes[start:end],
+                answer=answer,
+                first=self.first + start,
+                size=sum(self.sizes[start:end]),
+            )
+            for answer, start, end in zip(answers, (0, middle), (middle, len(self.mails)), strict=True)
+        ]

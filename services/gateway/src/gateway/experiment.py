@@ -13,7 +13,7 @@ from gateway.comparison import registered
 from gateway.environment import Environment
 from gateway.mails import Answer, Mail
 from gateway.settings import Settings
-from gateway.shadow import Limits, Shadow
+from gateway.shadow import Shadow, ShadowLimits
 from gateway.transformer_client import TransformerClient
 from replicas import Replicas
 
@@ -48,7 +48,7 @@ class Experiment:
             # A client of its own: hanging or failing shadow requests must not delay the candidate's ordinary mail.
             client = TransformerClient(candidate, Replicas(url), settings.model_name, session, counted=False)
             before = [environments[name].coalescer for name in (self._baseline, candidate)]
-            self._shadow = Shadow(client, Limits.of(settings), settings.shadow_share, before, registered())
+            self._shadow = Shadow(client, ShadowLimits.of(settings), settings.shadow_share, before, registered())
         try:
             yield
         finally:

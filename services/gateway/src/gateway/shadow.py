@@ -16,15 +16,15 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from hashlib import blake2s
 from itertools import count
 from time import monotonic
 from typing import Protocol
 
 from gateway import metrics, problems
-from gateway.comparison import Comparison, parts
+from gateway.comparison import Comparison, Piece, parts
 from gateway.mails import Answer, Mail
 from gateway.settings import MIB, Settings
+from gateway.shares import in_share
 from gateway.transformer_client import BatchRefused, TransformerClient
 
 log = logging.getLogger("gateway")
@@ -54,7 +54,7 @@ class Busy(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ShadowLimits:
     """Limits of batches, and of mail that waits or is under way."""
 
     batch_mails: int
@@ -64,7 +64,7 @@ class Limits:
     timeout_seconds: float
 
     @classmethod
-    def of(cls, settings: Settings) -> "Limits":
+    def of(cls, settings: Settings) -> "ShadowLimits":
         """Return the limits from the settings."""
         return cls(
             batch_mails=settings.max_bulk_mails,
@@ -72,36 +72,6 @@ class Limits:
             size=settings.shadow_max_bytes,
             timeout_seconds=settings.deadline_seconds,
         )
-
-
-@dataclass(slots=True)
-class Piece:
-    """Mails of one request that production answered together."""
-
-    mails: Sequence[Mail]
-    sizes: Sequence[int]
-    """Bytes of each mail."""
-    answer: Answer
-    first: int
-    """Position of the first mail within the request."""
-    size: int
-    since: float
-
-    def halves(self) -> "list[Piece]":
-        """Return this piece, of two mails or more, cut in two."""
-        middle = len(self.mails) // 2
-        answers = parts(self.answer, (middle, len(self.mails) - middle))
-        return [
-            replace(
-                self,
-                mails=self.mails[start:end],
-                sizes=self.sizes[start:end],
-                answer=answer,
-                first=self.first + start,
-                size=sum(self.sizes[start:end]),
-            )
-            for answer, start, end in zip(answers, (0, middle), (middle, len(self.mails)), strict=True)
-        ]
 
 
 class Shadow:
@@ -116,7 +86,12 @@ class Shadow:
     """
 
     def __init__(
-        self, client: TransformerClient, limits: Limits, share: float, before: Sequence[Busy], comparison: Comparison
+        self,
+        client: TransformerClient,
+        limits: ShadowLimits,
+        share: float,
+        before: Sequence[Busy],
+        comparison: Comparison,
     ) -> None:
         self._client = client
         self._limits = limits
@@ -309,15 +284,3 @@ class Shadow:
 
     def _batch_id(self, batch: list[Piece]) -> str:
         return f"shadow-{next(self._numbers)}-{batch[0].mails[0].request_id}"
-
-
-def in_share(name: str, share: float, purpose: bytes) -> bool:
-    """Return whether a name is within a share of all names. For one purpose, every process gives the same answer.
-
-    Args:
-        name: Text in ASCII.
-        share: Share of all names, 0 to 1.
-        purpose: Up to 8 bytes; each purpose selects other names.
-    """
-    digest = blake2s(name.encode(), digest_size=8, person=purpose).digest()
-    return int.from_bytes(digest, "big") < share * 2**64

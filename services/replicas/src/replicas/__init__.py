@@ -13,6 +13,7 @@ The package needs only the standard library, so the gateway can use it without t
 from replicas.budget import RetryBudget
 from replicas.kept import Kept
 from replicas.reading import read_bounded
-from replicas.replicas import Failures, Replica, Replicas, Unreachable
+from replicas.replica import Replica
+from replicas.replicas import Failures, Replicas, Unreachable
 
 __all__ = ["Failures", "Kept", "Replica", "Replicas", "RetryBudget", "Unreachable", "read_bounded"]

@@ -5,15 +5,14 @@ import contextlib
 import ipaddress
 import logging
 import math
-import random
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from time import monotonic
-from types import TracebackType
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from replicas.budget import RetryBudget
+from replicas.replica import Replica, Slow, TooShort
 
 log = logging.getLogger("replicas")
 
@@ -24,32 +23,16 @@ WAIT_SECONDS = 1.0
 
 After a pause all replicas may have changed, and a connection to an unused address hangs instead of being refused.
 """
-AVOID_SECONDS = (1.0, 30.0)
-"""Seconds that a failed replica is used only if there is no other: the first and the longest time.
-
-The time doubles after each further failure.
-"""
 
 RESOLVE_SECONDS = 10.0
 """Seconds that the name server may take before it is asked again."""
 
-PROBE_SECONDS = 5.0
-"""Longest time in seconds without any request to a hanging replica.
-
-Then one request probes it. While another replica answers, that is a copy whose answer is discarded. With no other, it
-is a client's own request, and the rest are refused instead of waiting in vain.
-"""
 HANG_SHARE = 0.2
 """Share of a request's deadline without an answer after which a replica hangs; a shorter wait proves nothing."""
 OWN_PAUSE_SECONDS = 0.5
 """Seconds of a timer's delay that show that this process stood still, stopped or without a CPU.
 
 A missing answer then says nothing about the replica, since the answer may have arrived meanwhile.
-"""
-FULL_SPEED = 32
-"""Requests under way up to which a recovered replica is limited.
-
-Each answer allows one more, so the limit doubles each round.
 """
 RETRIES = 2
 """Retries of one request; the `RetryBudget` limits those of all requests."""
@@ -67,16 +50,8 @@ class Unreachable(Exception):
     """No replica may be tried now; the message says why."""
 
 
-class _TooShort(TimeoutError):
-    """No answer, within too short a time to judge the replica."""
-
-
-class _Paused(_TooShort):
+class _Paused(TooShort):
     """No answer, while this process stood still."""
-
-
-class _Slow(TimeoutError):
-    """No answer to this request, but to others meanwhile: the replica does not hang."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,88 +66,6 @@ class Failures:
     def all(self) -> tuple[type[Exception], ...]:
         """Return both kinds, and the timeout."""
         return (TimeoutError, *self.anywhere, *self.elsewhere)
-
-
-class Replica:
-    """One replica and its requests under way; each request enters it as a context manager."""
-
-    __slots__ = (
-        "_answered_at",
-        "_avoid_until",
-        "_ended",
-        "_failures",
-        "_limit",
-        "_probe_at",
-        "_under_way",
-        "hangs",
-        "headers",
-        "url",
-    )
-
-    def __init__(self, url: str, host: str, ended: Callable[[], None] = lambda: None) -> None:
-        self.url = url
-        """Base URL without a trailing slash."""
-        self.headers = {"Host": host}
-        """Headers for each request: Host is the service's name, not the address."""
-        self.hangs = False
-        """Whether the replica failed to connect or answer in time."""
-        self._ended = ended
-        self._under_way = 0
-        self._limit = math.inf
-        self._failures = 0
-        self._answered_at = -math.inf
-        self._avoid_until = 0.0
-        self._probe_at = 0.0
-
-    def __enter__(self) -> "Replica":
-        """Count a request that starts."""
-        self._under_way += 1
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """Count a request's end.
-
-        A failure makes the next requests avoid this replica; a `TimeoutError` marks it as hanging.
-        """
-        self._under_way -= 1
-        if kind is None:
-            self._answered()
-        elif not issubclass(kind, _TooShort | asyncio.CancelledError):
-            self._failed(issubclass(kind, TimeoutError) and not issubclass(kind, _Slow))
-        self._ended()
-
-    def may_be_asked(self, now: float) -> bool:
-        """Return whether a request may be sent to it. A hanging replica gets one probe at a time."""
-        if self.hangs:
-            return self._under_way == 0 and now >= self._probe_at
-        return self._under_way < self._limit
-
-    def answered_since(self, moment: float) -> bool:
-        """Return whether any request was answered since this moment."""
-        return self._answered_at >= moment
-
-    def rank(self, now: float) -> tuple[bool, int, float]:
-        """Return a sort key, lower is better: no recent failure, few requests under way, then chance."""
-        return now < self._avoid_until, self._under_way, random.random()
-
-    def _answered(self) -> None:
-        if self.hangs:
-            # Waiting requests must not all arrive at once.
-            self._limit = 1
-        self.hangs = False
-        self._failures = 0
-        self._avoid_until = 0.0
-        self._answered_at = monotonic()
-        self._limit = self._limit + 1 if self._limit < FULL_SPEED else math.inf
-
-    def _failed(self, hangs: bool) -> None:
-        now = monotonic()
-        first, longest = AVOID_SECONDS
-        avoid_seconds = min(first * 2.0 ** min(self._failures, 20), longest)
-        self.hangs = hangs or self.hangs
-        self._avoid_until = now + avoid_seconds
-        self._probe_at = now + min(avoid_seconds, PROBE_SECONDS)
-        self._failures += 1
 
 
 async def resolve(host: str) -> list[str]:
@@ -301,9 +194,9 @@ class Replicas:
                 if monotonic() - began > granted + OWN_PAUSE_SECONDS:
                     raise _Paused from None
                 if granted < HANG_SHARE * seconds:
-                    raise _TooShort from None
+                    raise TooShort from None
                 if replica.answered_since(began):
-                    raise _Slow from None
+                    raise Slow from None
                 raise
 
     def _probe_beside(self, send: Send[T], seconds: float) -> None:

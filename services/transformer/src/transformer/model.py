@@ -14,8 +14,9 @@ from inferencelog import Rows, ShadowRows
 from oip import InvalidInput, Unavailable, flag, strings, tensor
 from tracing import part
 from transformer.deadline import read_deadline
+from transformer.infer import QUANTILES_OUTPUT, QUANTILES_SHAPE, Scores
 from transformer.inference_log import InferenceLog, NoInferenceLog
-from transformer.predictor_client import QUANTILES_OUTPUT, QUANTILES_SHAPE, PredictorClient, Scores
+from transformer.predictor_client import PredictorClient
 from transformer.shadow import Shadow, read_shadow_inputs, shadow_rows
 
 INLINE_CHARACTERS = 256_000

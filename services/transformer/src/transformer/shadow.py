@@ -18,7 +18,7 @@ from kserve import InferInput, InferRequest
 
 from inferencelog import Answer, Prediction, ShadowRows
 from oip import InvalidInput, integers, numbers, strings, tensor
-from transformer.predictor_client import LONGEST_VERSION, SHA256, Scores
+from transformer.infer import LONGEST_VERSION, SHA256, Scores
 
 INPUTS = {
     "position": "INT32",

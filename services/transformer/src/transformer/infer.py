@@ -1,0 +1,138 @@
+"""Requests to the predictor and its answers, in the Open Inference Protocol v2."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+
+import features
+from features import Features
+from oip import Unavailable
+from transformer.schema_check import check_schema
+
+LONGEST_VERSION = 128
+REASON_CHARACTERS = 400
+SHA256 = re.compile("[0-9a-f]{64}")
+QUANTILES_OUTPUT = "feature_quantiles"
+QUANTILES_SHAPE = [len(features.NAMES), 3, 5]
+"""Shape of the quantiles 5, 25, 50, 75 and 95 % of each named number, over all, ham and spam of the training mail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The predictor's answer for n mails."""
+
+    spam: list[float]
+    model_version: str
+    model_sha256: str
+    threshold: float | None
+    quantiles: list[float] | None = None
+    """Quantiles of the model's training mail, `QUANTILES_SHAPE` row by row, if requested and known."""
+
+
+def infer_request(mails: Sequence[Features], request_id: str, explain: bool = False) -> bytes:
+    """Return the v2 request for n mails.
+
+    It has one input a column, so any server of scikit-learn pipelines can answer it.
+    """
+    n = len(mails)
+    text = {
+        "name": "text",
+        "datatype": "BYTES",
+        "shape": [n, 1],
+        "parameters": {"content_type": "str"},
+        "data": [mail.text for mail in mails],
+    }
+    columns = zip(features.NAMES, zip(*(mail.values for mail in mails), strict=True), strict=True)
+    numeric = [{"name": name, "datatype": "FP32", "shape": [n, 1], "data": data} for name, data in columns]
+    return orjson.dumps(
+        {
+            "id": request_id,
+            "parameters": {"content_type": "pd", "explain": True} if explain else {"content_type": "pd"},
+            "inputs": [text, *numeric],
+            "outputs": [{"name": "predict_proba"}],
+        }
+    )
+
+
+def read_response(body: bytes, n: int, request_id: str) -> Scores:
+    """Return the scores in the one output of shape [n, 2], whatever its name; its last column is spam.
+
+    Raises:
+        Unavailable: The body is not an answer to this request of n mails (502).
+    """
+    try:
+        answer = orjson.loads(body)
+        if "error" in answer:
+            raise ValueError(f"it is an error with status 200: {answer['error']}")
+        if answer.get("id") not in (None, "", request_id):
+            raise ValueError("it answers another request")
+        (output,) = [found for found in answer["outputs"] if found.get("name") != QUANTILES_OUTPUT]
+        quantiles = _quantiles(answer["outputs"])
+        spam = [_probability(p) for p in _last_column(output["data"])]
+        parameters = answer.get("parameters") or {}
+        threshold = _threshold(parameters)
+        version = _text("model_version", answer.get("model_version") or "unknown")
+        sha256 = parameters.get("model_sha256", "")
+        if sha256 and not SHA256.fullmatch(sha256):
+            raise ValueError("model_sha256 is no SHA-256")
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise nonsense(f"{type(error).__name__}: {error}") from None
+    if output.get("shape") != [n, 2] or len(spam) != n:
+        raise nonsense(f"{len(spam)} scores of shape {output.get('shape')} for {n} mails")
+    check_schema(parameters)
+    return Scores(spam, version, sha256, threshold, quantiles)
+
+
+def _quantiles(outputs: list[dict[str, Any]]) -> list[float] | None:
+    for output in outputs:
+        if output.get("name") == QUANTILES_OUTPUT:
+            if output["shape"] != QUANTILES_SHAPE or len(output["data"]) != math.prod(QUANTILES_SHAPE):
+                raise ValueError(f"{QUANTILES_OUTPUT} of shape {output['shape']}; expected {QUANTILES_SHAPE}")
+            return [float(value) for value in output["data"]]
+    return None
+
+
+def _last_column(data: list[Any]) -> list[Any]:
+    return [row[1] for row in data] if data and isinstance(data[0], list) else data[1::2]
+
+
+def _probability(value: object) -> float:
+    # Python's bool is an int, but not a probability.
+    if type(value) not in (float, int) or not 0 <= value <= 1:  # type: ignore[operator]
+        raise ValueError(f"a score is no probability: {str(value)[:50]!r}")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _text(name: str, value: object) -> str:
+    """Return a valid text, which appears in answers, log lines and the inference log."""
+    if not isinstance(value, str) or not len(value) <= LONGEST_VERSION or not value.isprintable():
+        raise ValueError(f"{name} is no text of up to {LONGEST_VERSION} printable characters")
+    return value
+
+
+def _threshold(parameters: dict[str, Any]) -> float | None:
+    threshold = parameters.get("threshold")
+    if threshold is None:
+        return None
+    if type(threshold) not in (float, int) or not 0 <= threshold <= 1:
+        raise ValueError(f"threshold {str(threshold)[:50]} is not between 0 and 1")
+    return float(threshold)
+
+
+def error_answer(status: int, body: bytes) -> Unavailable:
+    """Return the error for an answer with this status."""
+    reason = body[:REASON_CHARACTERS].decode("utf-8", "replace")
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE):
+        return Unavailable(f"the predictor is not ready: {status} {reason}")
+    did = "failed" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "refused the features"
+    return Unavailable(f"the predictor {did}: {status} {reason}", HTTPStatus.BAD_GATEWAY)
+
+
+def nonsense(why: str) -> Unavailable:
+    """Return the error for an answer with status 200 that cannot be used."""
+    return Unavailable(f"the predictor's answer makes no sense: {why[:REASON_CHARACTERS]}", HTTPStatus.BAD_GATEWAY)
