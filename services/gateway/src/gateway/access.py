@@ -16,11 +16,12 @@ from starlette.requests import Request
 
 from gateway import metrics, problems
 from gateway.api_keys import ApiKey, ApiKeysError, digest_of, read_keys
-from gateway.experiment import NO_CANARY
 from gateway.token_bucket import TokenBucket
 
 log = logging.getLogger("gateway")
 
+NO_CANARY = "gateway.no-canary"
+"""Scope key of a request that only the environment it names may answer."""
 WATCH_SECONDS = 1.0
 COUNTED_KEYS = 1_000
 """Keys whose counters exist before their first request; more would bloat the metrics."""

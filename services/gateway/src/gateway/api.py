@@ -1,6 +1,5 @@
 """The HTTP API: predict and batch-predict."""
 
-import asyncio
 import math
 from enum import StrEnum
 from http import HTTPStatus
@@ -13,12 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import openapi, problems, traces
-from gateway.access import SECURITY, Access
+from gateway.access import NO_CANARY, SECURITY, Access
+from gateway.canary_key import canary_key
 from gateway.connection import AWAITS
 from gateway.environment import Environment
-from gateway.experiment import Experiment, canary_key
 from gateway.large_body import Mails
 from gateway.mails import Answer, Mail
+from gateway.predictions import Context, Predictions
 from gateway.requests import Arriving, BatchPredictRequest, PredictRequest, read_body, read_mails
 from gateway.settings import Settings
 from gateway.turns import Turns
@@ -85,11 +85,11 @@ class Api:
         self,
         settings: Settings,
         environments: dict[str, Environment],
+        predictions: Predictions,
         access: Access | None = None,
-        experiment: Experiment | None = None,
     ) -> None:
         self._settings = settings
-        self._experiment = experiment
+        self._predictions = predictions
         self._access = access
         self._environments = environments
         self._known = list(settings.environments)
@@ -128,7 +128,6 @@ class Api:
         if span is not None:
             span.set(model__version=answer.model_version, mails=1)
         prediction, probability = answer.predictions[0], answer.probabilities[0]
-        answered.count(prediction, probability)
         verdict = {"prediction": prediction, "spam_probability": probability}
         return as_json({**verdict, **origin(answered, answer, request_id)}, answer)
 
@@ -148,7 +147,6 @@ class Api:
             for answer in answers
             for prediction, probability in zip(answer.predictions, answer.probabilities, strict=True)
         ]
-        _count(answered, answers)
         content = {"predictions": verdicts, "count": len(verdicts), **origin(answered, answers[0], request_id)}
         return as_json(content, answers[0])
 
@@ -156,21 +154,14 @@ class Api:
         self, request: Request, environment: Environment, mails: list[Mail], sizes: list[int]
     ) -> tuple[Environment, list[Answer]]:
         """Return the environment that answered and its answers; an experiment may have chosen another environment."""
-        span = request.scope.get(traces.SPAN)
-
-        async def ask(asked: Environment) -> list[Answer]:
-            pieces = asked.coalescer.submit(mails, sizes, span)
-            _await_for(request, pieces, asked)
-            try:
-                return [await pieces[0]] if len(pieces) == 1 else await _all(pieces)
-            finally:
-                # A failure references this frame, and the frame its futures. Thousands of such cycles make a long
-                # garbage collection.
-                pieces.clear()
-
-        if self._experiment is None:
-            return environment, await ask(environment)
-        return await self._experiment.answer(request, environment, mails, sizes, ask)
+        key = None if NO_CANARY in request.scope else canary_key(request) or mails[0].request_id
+        # With this, the server can cancel what the client no longer waits for.
+        awaits = request.scope.get("extensions", {}).get(AWAITS)
+        context = Context(key, request.scope.get(traces.SPAN), awaits)
+        predicted = await self._predictions.predict(environment, mails, sizes, context)
+        if predicted.by_canary:
+            request.scope["state"]["answered_by"] = predicted.environment.name
+        return predicted.environment, predicted.answers
 
     def environment(self, request: Request) -> Environment:
         """Return the environment that a request is for, after every check that needs no body.
@@ -227,22 +218,6 @@ class Api:
         return documented | ({"security": SECURITY} if self._access else {})
 
 
-def _await_for(request: Request, pieces: list[asyncio.Future[Answer]], asked: Environment) -> None:
-    """Let the server cancel the pieces if the client disconnects, so that none is sent for nothing."""
-    awaits = request.scope.get("extensions", {}).get(AWAITS)
-    if awaits is not None:
-        awaits(pieces, asked.coalescer.doubt)
-
-
-async def _all(pieces: list[asyncio.Future[Answer]]) -> list[Answer]:
-    """Return the answers of all pieces. Wait for all of them, then raise the first failure."""
-    outcomes = await asyncio.gather(*pieces, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    return [outcome for outcome in outcomes if isinstance(outcome, Answer)]
-
-
 def origin(environment: Environment, answer: Answer, request_id: str) -> dict[str, float | str | None]:
     """Return the fields that say which environment, model and request an answer belongs to."""
     return {
@@ -251,12 +226,6 @@ def origin(environment: Environment, answer: Answer, request_id: str) -> dict[st
         "model_version": answer.model_version,
         "request_id": request_id,
     }
-
-
-def _count(environment: Environment, answers: list[Answer]) -> None:
-    for answer in answers:
-        for prediction, probability in zip(answer.predictions, answer.probabilities, strict=True):
-            environment.count(prediction, probability)
 
 
 def as_json(content: dict[str, Any], answer: Answer) -> Response:

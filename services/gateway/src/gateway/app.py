@@ -35,6 +35,7 @@ from gateway.openapi import (
 )
 from gateway.page import page_routes
 from gateway.predict_path import PredictPath
+from gateway.predictions import Predictions
 from gateway.problems import Problem
 from gateway.queue import QueueLimits
 from gateway.readiness import KEPT_SECONDS, Readiness
@@ -78,7 +79,7 @@ class GatewayApp(FastAPI):
             title="Spam detector", version="1", lifespan=lifespan, redirect_slashes=False, docs_url=None, redoc_url=None
         )
         self._access = access
-        api = Api(settings, environments, access, experiment)
+        api = Api(settings, environments, Predictions(experiment), access)
         self.include_router(api.router())
         self.include_router(Explain(settings, api).router())
         self.router.routes.extend([*page_routes(settings), *docs_routes()])

@@ -7,12 +7,11 @@ only its own recent requests. A stopped canary stays stopped until the process r
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
 
 from gateway import metrics, problems
-from gateway.environment import Environment
+from gateway.environment import Ask, Environment
 from gateway.mails import Answer
 from gateway.settings import Settings
 from gateway.shares import in_share
@@ -23,9 +22,6 @@ SLOW_SHARE = 0.05
 """Share of the candidate's requests that may take longer than its latency limit, which is a 95th percentile."""
 CANDIDATE_SHARE = 0.5
 """Share of a request's deadline that the candidate gets; the rest is enough for production."""
-
-Ask = Callable[[Environment], Awaitable[list[Answer]]]
-"""Asks an environment to answer a request; raises as `Coalescer.submit` and its futures."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,11 @@
 """Environment: one of the places that can answer mail, such as staging or production."""
 
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
 from gateway import metrics
 from gateway.coalescer import Coalescer
-from gateway.mails import PREDICTIONS
+from gateway.mails import PREDICTIONS, Answer
 from gateway.queue import QueueLimits
 from gateway.transformer_client import TransformerClient
 
@@ -19,9 +22,25 @@ class Environment:
         self._predictions = {each: metrics.PREDICTIONS.labels(self.name, each) for each in PREDICTIONS}
         self._spam_probability = metrics.SPAM_PROBABILITY.labels(self.name)
 
-    def count(self, prediction: str, probability: float) -> None:
-        """Count an answered mail by verdict and spam probability."""
-        if prediction not in self._predictions:
-            self._predictions[prediction] = metrics.PREDICTIONS.labels(self.name, prediction)
-        self._predictions[prediction].inc()
-        self._spam_probability.observe(probability)
+    def count(self, answers: Iterable[Answer]) -> None:
+        """Count answered mails by verdict and spam probability."""
+        for answer in answers:
+            for prediction, probability in zip(answer.predictions, answer.probabilities, strict=True):
+                self._predictions[prediction].inc()
+                self._spam_probability.observe(probability)
+
+
+Ask = Callable[[Environment], Awaitable[list[Answer]]]
+"""Asks an environment to answer a request; raises as `Coalescer.submit` and its futures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """The answers to a request, and where they come from."""
+
+    environment: Environment
+    """The environment that answered."""
+    answers: list[Answer]
+    """One for each piece of the request, in order."""
+    by_canary: bool = False
+    """Whether a canary had the request, even if it failed and the environment that was asked for answered."""

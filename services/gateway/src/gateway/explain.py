@@ -90,7 +90,7 @@ class Explain:
         request_id = request.scope["state"]["request_id"]
         answer, features = await self._ask(environment, Mail(content, request_id), request.scope.get(SPAN))
         prediction, probability = answer.predictions[0], answer.probabilities[0]
-        environment.count(prediction, probability)
+        environment.count([answer])
         verdict = {"prediction": prediction, "spam_probability": probability}
         found = {**verdict, **origin(environment, answer, request_id), "features": _described(features)}
         return as_json(found, answer)
