@@ -158,6 +158,10 @@ lint-chart: $(call ready,tests) $(TOOLS)/bin/helm4 $(TOOLS)/bin/ct ## Lint the c
 goldens: $(call ready,tests) $(TOOLS)/bin/helm4 ## Write anew what each environment renders to, for review (needs Go)
 	@cd tests && .venv/bin/python -m chart.golden
 
+.PHONY: settings-page
+settings-page: ## Write docs/settings.md anew from the settings classes
+	@$(PYTHON) -E tests/settings_page.py
+
 .PHONY: format
 format: $(call ready,tests) ## Format the Python code
 	@tests/.venv/bin/ruff check --fix .

@@ -17,19 +17,24 @@ class Settings(BaseSettings):
     """Settings of the gateway; each field is an environment variable of the same name in capitals."""
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """Address to listen at; in a pod 0.0.0.0."""
     port: int = 8080
+    """TCP port to listen at."""
     environments: Annotated[dict[str, HttpUrl], Field(min_length=1)]
     """Base URL of each environment's transformer, as JSON: `{"staging": "http://…", …}`."""
     default_environment: str = "staging"
     """Environment that answers requests without `X-Environment`."""
     model_name: str = "spam-detector"
+    """Name of the model in the URLs of the Open Inference Protocol."""
 
     coalescing: bool = True
     """Whether requests share batches; if off, each goes upstream alone and at once."""
     max_batch_mails: Positive = 32
+    """Mails of one batch that several requests share."""
     max_bulk_mails: Positive = 128
     """Mails of a batch-predict request in one batch; larger batches cost less per mail but delay others longer."""
     max_batch_bytes: Positive = 4 * MIB
+    """Bytes of the mails of one batch."""
     max_batches_in_flight: Positive = 2
     """Batches under way at once, for each replica of an environment's transformer."""
     linger_seconds: Annotated[float, Field(ge=0, le=1)] = 0.002
@@ -37,6 +42,7 @@ class Settings(BaseSettings):
     max_queued_mails: Positive = 4_000
     """Mails waiting or under way, for each environment; more are refused with 503."""
     max_queued_bytes: Positive = 64 * MIB
+    """Bytes of mail waiting or under way, for each environment; more are refused with 503."""
     max_queue_seconds: Seconds = 5.0
     """Longest expected wait in the queue, in seconds, judged by the duration of recent batches.
 
@@ -52,7 +58,9 @@ class Settings(BaseSettings):
     """File with the hashes of the API keys (`gateway api-key` makes one); if unset, no key is needed."""
 
     max_mail_bytes: Positive = MIB
+    """Bytes of one mail as UTF-8; a larger one is refused with 413."""
     max_body_bytes: Positive = 16 * MIB
+    """Bytes of a request's body; a larger one is refused with 413 before the rest of it is read."""
     max_emails: Positive = 1_000
     """Mails of one batch-predict request."""
     experiment_baseline: str = "production"
@@ -64,6 +72,7 @@ class Settings(BaseSettings):
     shadow_max_mails: Positive = 2_000
     """Shadowed mails waiting or under way; more are dropped."""
     shadow_max_bytes: Positive = 16 * MIB
+    """Bytes of shadowed mail waiting or under way; more are dropped."""
     shadow_drain_seconds: Annotated[float, Field(ge=0)] = 3.0
     """Seconds at shutdown, after the last request, to send the shadowed mails that wait."""
     canary_share: Share = 0.0
@@ -78,6 +87,7 @@ class Settings(BaseSettings):
     canary_minimum_requests: Positive = 100
     """Requests of the candidate within the window below which the canary is not stopped."""
     canary_window_seconds: Positive = 60
+    """Seconds of the candidate's latest requests by which the canary is judged."""
 
     max_explains: Positive = 8
     """Explain requests under way, for each environment; more are refused with 503."""

@@ -13,6 +13,7 @@ class Settings(BaseSettings):
     """Settings of the predictor; each field is an environment variable of the same name in capitals."""
 
     model_name: str = "spam-detector"
+    """Name of the model in the URLs of the Open Inference Protocol."""
     model_dir: Path = Path("/mnt/models")
     """Folder of the bundle; by default where KServe's storage initializer puts it."""
     model_sha256: Sha256 | None = None
@@ -20,6 +21,7 @@ class Settings(BaseSettings):
     http_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     """Address to listen on; 0.0.0.0 in a pod."""
     http_port: int = 8080
+    """TCP port to listen at."""
     max_body_bytes: Annotated[int, Field(gt=0)] = 33_554_432
     """Bytes of the largest request: a gateway's largest batch, with every character escaped in JSON."""
     max_rows: int = 4096

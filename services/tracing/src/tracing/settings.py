@@ -26,17 +26,21 @@ class Settings(BaseSettings):
     """
 
     otel_sdk_disabled: bool = False
+    """Whether tracing is off, whatever else is set."""
     otel_exporter_otlp_endpoint: str = ""
     """Base URL of a collector, such as `http://collector:4318`; empty for no tracing."""
     otel_exporter_otlp_traces_endpoint: str = ""
     """Full URL to which spans are posted, if it is not `/v1/traces` below the base URL."""
     otel_exporter_otlp_protocol: Literal["http/protobuf"] = "http/protobuf"
+    """Protocol of the collector."""
     otel_exporter_otlp_traces_protocol: Literal["http/protobuf"] = "http/protobuf"
+    """Protocol of the collector, for traces alone."""
     otel_traces_sampler: Sampler | None = None
     """Sampler by OpenTelemetry's name; default: `parentbased_traceidratio`."""
     otel_traces_sampler_arg: Annotated[float, Field(ge=0, le=1)] | None = None
     """Share of requests that the two ratio samplers sample."""
     otel_service_name: Annotated[str, Field(min_length=1)] | None = None
+    """Name of the service in its spans, instead of the process's own."""
     tracing_parents_per_second: Annotated[float, Field(ge=0)] = 10.0
     """Requests a second that are sampled because their client says so.
 

@@ -15,6 +15,7 @@ class Settings(BaseSettings):
     """Settings of the transformer; each field is an environment variable of the same name in capitals."""
 
     model_name: str = "spam-detector"
+    """Name of the model in the URLs of the Open Inference Protocol."""
     environment: Annotated[str, Field(pattern=f"^{ENVIRONMENT_PATTERN}$")]
     """Name of the environment that this transformer serves, as written to the inference log."""
     predictor_url: HttpUrl
@@ -22,15 +23,19 @@ class Settings(BaseSettings):
     http_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     """Address to listen on; 0.0.0.0 in a pod."""
     http_port: int = 8080
+    """TCP port to listen at."""
     max_body_bytes: Annotated[int, Field(gt=0)] = 33_554_432
     """Bytes of the largest request: a gateway's largest batch, with every character escaped in JSON."""
     predictor_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """Seconds that the predictor may take for a batch; a request's own deadline may leave less."""
     spam_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     """Spam threshold for a predictor that does not send its model's own, such as KServe's and MLServer's."""
     inference_log_uri: str = ""
     """Store of the inference log: `file:///folder` or `s3://bucket/prefix`; empty for no log."""
     inference_log_flush_seconds: Annotated[float, Field(gt=0)] = DEFAULTS.flush_seconds
+    """Seconds that a row waits at most before its file is written."""
     inference_log_flush_rows: Annotated[int, Field(ge=1, le=FILE_ROWS // 2)] = DEFAULTS.flush_rows
+    """Rows that make a file at once, however short they have waited."""
     inference_log_buffer_rows: Annotated[int, Field(ge=2)] = DEFAULTS.buffer_rows
     """Rows that may wait while the store is away, about 0.4 kB each; beyond it the oldest are dropped."""
     inference_log_close_seconds: Annotated[float, Field(ge=0)] = 10.0
