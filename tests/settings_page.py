@@ -20,6 +20,7 @@ WIDTH = 120
 
 HEAD = """\
 # Settings
+
 <!-- Written by `make settings-page` from the settings classes; edit those. -->
 
 Each process reads its settings from environment variables. Text in a wrong form, a number out of its limits and a
@@ -54,10 +55,12 @@ SECTIONS = {
 FOOT = """\
 
 ## Object storage
+
 Every process that reads or writes S3 takes the variables that S3 clients know: `AWS_ACCESS_KEY_ID`,
 `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and `AWS_ENDPOINT_URL_S3`.
 
 ## Baseline generator
+
 `baseline-generator` is a command with options. `baseline-generator corpus --help` and `baseline-generator log --help`
 list them with the environment variables that they default to.
 """
@@ -285,7 +288,7 @@ def section(path: Path) -> str:
     source = f"Source: [`{path.relative_to(ROOT)}`]({os.path.relpath(path, PAGE.parent)})."
     rows = "".join(f"| `{each.name}` | {each.kind} | {each.default} | {each.meaning} |\n" for each in settings_of(path))
     said = f"{textwrap.fill(introduction, WIDTH)}\n\n" if introduction else ""
-    head = f"\n## {title}\n{said}{source}\n\n"
+    head = f"\n## {title}\n\n{said}{source}\n\n"
     return head + "| variable | value | default | meaning |\n|---|---|---|---|\n" + rows
 
 
