@@ -1,5 +1,7 @@
 """The page of settings is what its generator writes, and says something of each of them."""
 
+from pathlib import Path
+
 import pytest
 import settings_page
 
@@ -10,7 +12,7 @@ def test_the_page_is_what_the_settings_classes_say() -> None:
 
 
 @pytest.mark.parametrize("path", settings_page.settings_files(), ids=lambda path: path.parent.name)
-def test_each_setting_has_a_meaning(path: settings_page.Path) -> None:
+def test_each_setting_has_a_meaning(path: Path) -> None:
     """A docstring below the field, or a description in its `Field(…)`."""
     found = settings_page.settings_of(path)
     assert found
