@@ -1,1 +1,1 @@
-"""Makes the baseline that the drift detector compares with."""
+"""Generator of the baseline that the drift detector compares new mail with."""

@@ -1,4 +1,4 @@
-"""The command `baseline-generator`."""
+"""Command line of `baseline-generator`."""
 
 import argparse
 import logging
@@ -22,11 +22,14 @@ from manifest import download, read_stored
 from runtime import configure_batch_logging, print_result
 
 LEAST_ROWS = 1000
-"""Below that the detector could tell little: what it can see is bounded by the smaller of its two samples."""
+"""Fewest mails in a baseline by default. The smaller of its two samples limits what the detector can see."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make a baseline; one JSON object a line on standard error, the baseline's place on standard output."""
+    """Make a baseline and return the exit code: 0 if it was written, else 1.
+
+    Standard error gets one JSON object a line, standard output the baseline's location.
+    """
     options = _parser().parse_args(arguments)
     configure_batch_logging("stderr")
     try:
@@ -65,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _default(variable: str) -> dict[str, Any]:
-    """An option that is required unless the environment has it."""
+    """Return the arguments of an option that is required unless the environment variable is set."""
     value = os.environ.get(variable)
     return {"default": value, "required": not value, "metavar": variable}
 
@@ -94,7 +97,7 @@ def _from_log(options: argparse.Namespace) -> Baseline:
 
 @contextmanager
 def _folder(uri: str, pin: str | None) -> Iterator[Path]:
-    """The folder of a bundle, which is a copy where the bundle is in S3."""
+    """Yield the local folder of a bundle; a bundle in S3 is copied to a temporary folder."""
     store = open_store(uri)
     if isinstance(store, FolderStore):
         yield store.folder

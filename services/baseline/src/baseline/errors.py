@@ -1,5 +1,5 @@
-"""What stops a baseline, and what to do about it."""
+"""Errors of the baseline generator."""
 
 
 class GeneratorError(Exception):
-    """No baseline can be made; the message says what to do next."""
+    """Error that prevents a baseline; the message says what to do next."""

@@ -1,4 +1,4 @@
-"""A baseline from a corpus and the model that will be watched."""
+"""Baseline from a corpus and the model that will be watched."""
 
 import logging
 from collections.abc import Iterator
@@ -16,15 +16,15 @@ from inferencelog import MEASURES, Baseline
 log = logging.getLogger("baseline")
 
 BATCH = 2000
-"""Mails scored at a time: their texts are in memory together."""
+"""Mails scored at a time. It limits memory: the texts of a batch are held together."""
 
 
 def from_corpus(root: Path, model: Bundle, least_rows: int) -> Baseline:
-    """Features and scores of a corpus's mails.
+    """Return a baseline with the features and scores of a corpus's mails.
 
     Raises:
-        CorpusError: The folder is no corpus.
-        GeneratorError: It has fewer mails than asked for, or the model was trained on other features.
+        CorpusError: If the folder is not a corpus.
+        GeneratorError: If it has fewer than `least_rows` mails, or if the model was trained on another feature schema.
     """
     _check_schema(model)
     mails = find_mails(root, 0)

@@ -1,4 +1,4 @@
-"""A baseline from a stretch of the inference log that a person calls healthy."""
+"""Baseline from a period of the inference log that a person considers healthy."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from inferencelog import MEASURES, SCORE, WINDOW_ROWS, Baseline, Store, Window, 
 from manifest import MODEL_NAME, Manifest
 
 NAMED = 5
-"""Models that an error names."""
+"""Most models that an error message names."""
 MODEL = ("model_version", "model_sha256", "feature_schema_version")
 
 
@@ -24,15 +24,15 @@ def from_log(
     least_rows: int,
     most_rows: int = WINDOW_ROWS,
 ) -> Baseline:
-    """Features and scores of the answered mails of a period.
+    """Return a baseline with the features and scores of the mails answered in a period.
 
     Args:
-        manifest: Of the model that the rows have to be of; it has the threshold, which the log has not.
+        manifest: Manifest of the model that must have scored the rows. It gives the threshold, which the log lacks.
 
     Raises:
-        StoreError: The log cannot be read.
-        WindowError: The period holds more rows than `most_rows`.
-        GeneratorError: Too few rows, files that cannot be read, rows of several models or of another one.
+        StoreError: If the log cannot be read.
+        WindowError: If the period holds more rows than `most_rows`.
+        GeneratorError: If there are too few rows, unreadable files, rows of several models, or rows of another model.
     """
     window = read_window(store, environment, *period, columns=[*MODEL, *MEASURES], most_rows=most_rows)
     _check_whole(window)
@@ -56,7 +56,10 @@ def from_log(
 
 
 def _check_whole(window: Window) -> None:
-    """A baseline is made once and used for weeks: unlike the detector, it does without nothing."""
+    """Refuse a period with any unusable file or row.
+
+    The detector can set such rows aside, but a baseline is made once and used for weeks.
+    """
     if window.unreadable:
         named = "; ".join(f"{path}: {why}" for path, why in list(window.unreadable.items())[:5])
         raise GeneratorError(
@@ -101,9 +104,9 @@ def _one_model(table: pa.Table) -> Sequence[str]:
 
 def _check_model(manifest: Manifest, version: str, sha256: str, schema_version: str) -> None:
     ours = (manifest.version, manifest.sha256, manifest.feature_schema_version)
-    # A predictor that is not ours tells no digest.
+    # A third-party predictor reports no digest.
     if (version, sha256 or ours[1], schema_version) != ours:
-        # Rows logged before releases pinned model.json name the digest of the model's file alone.
+        # Before releases pinned model.json, rows carried the digest of the model's file alone.
         advice = "name the bundle that served them"
         if sha256 == manifest.files[MODEL_NAME]:
             advice = f"they name {MODEL_NAME} alone, as older predictors did: name a period after the upgrade"
