@@ -1,4 +1,4 @@
-"""Model bundles: a scikit-learn pipeline with all that is needed to check and serve it.
+"""Model bundles: a scikit-learn pipeline with everything needed to verify and serve it.
 
 A bundle is a folder `<root>/<name>/<version>/` with `model.joblib`, `model.json` and companions.
 """

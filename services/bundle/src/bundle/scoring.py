@@ -1,8 +1,8 @@
-"""Spam probabilities from a fitted pipeline, without the cost of a table per call.
+"""Spam probabilities from a fitted pipeline, without building a table for each call.
 
 A `ColumnTransformer` on a `DataFrame` costs milliseconds for one row, nearly all of it spent on checking and
-indexing. A linear model over TF-IDF words and splines is only a sum, so `compile_linear` takes that sum's terms out
-of the fitted pipeline once. Whoever uses it must check it against the pipeline: see `fastest`.
+indexing. A linear model over TF-IDF words and splines is only a sum, so `compile_linear` takes the terms of that sum
+out of the fitted pipeline once. A compiled scorer must be checked against its pipeline: see `fastest`.
 """
 
 import logging
@@ -25,20 +25,20 @@ from sklearn.svm import LinearSVC
 
 Floats = NDArray[np.float64]
 Scorer = Callable[[Sequence[str], Floats], Floats]
-"""Texts [n] and numbers [n, k] to spam probabilities [n]."""
+"""Function from texts [n] and numbers [n, k] to spam probabilities [n]."""
 
 TOLERANCE = 1e-9
-"""Largest difference to the pipeline's own probability that a compiled scorer may show."""
+"""Largest difference allowed between a compiled scorer's probability and the pipeline's own."""
 
 _log = logging.getLogger(__name__)
 
 
 class UnknownShape(Exception):
-    """A pipeline that `compile_linear` cannot take apart."""
+    """Error for a pipeline that `compile_linear` cannot take apart."""
 
 
 def by_table(pipeline: Pipeline, columns: Sequence[str]) -> Scorer:
-    """Score through the pipeline itself: slow, and right for whatever model."""
+    """Return a scorer that calls the pipeline itself: slow, but right for any model."""
     text, *names = columns
 
     def score(texts: Sequence[str], values: Floats) -> Floats:
@@ -51,7 +51,7 @@ def by_table(pipeline: Pipeline, columns: Sequence[str]) -> Scorer:
 
 
 def fastest(pipeline: Pipeline, columns: Sequence[str]) -> Scorer:
-    """The compiled scorer where it answers as the pipeline does on probe rows, else the pipeline."""
+    """Return the compiled scorer if it agrees with the pipeline on probe rows, else the pipeline's own."""
     slow = by_table(pipeline, columns)
     try:
         fast = compile_linear(pipeline, columns)
@@ -67,7 +67,7 @@ def fastest(pipeline: Pipeline, columns: Sequence[str]) -> Scorer:
 
 
 def _probes(pipeline: Pipeline, width: int) -> tuple[list[str], Floats]:
-    """Rows from nothing to far outside of any mail, with every step of magnitude between."""
+    """Return probe rows from empty mail to values far outside any mail, with every order of magnitude between."""
     words = sorted(_text_step(pipeline).vocabulary_)
     texts = ["", "word-that-no-model-knows", *(" ".join(words[start::97] * 2 + words[start::89]) for start in range(6))]
     texts += [" ".join(words[start : start + 3]) for start in range(0, len(words), max(1, len(words) // 24))]
@@ -99,7 +99,7 @@ class _Words:
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
-    """One piecewise polynomial a number: its spline basis times the weights of a linear model."""
+    """Piecewise polynomials, one for each number: its spline basis times the weights of a linear model."""
 
     function: np.ufunc
     breaks: Floats
@@ -126,10 +126,10 @@ class _Numbers:
 
 
 def compile_linear(pipeline: Pipeline, columns: Sequence[str]) -> Scorer:
-    """Take a calibrated linear SVM over TF-IDF words and splines of numbers apart into plain arrays.
+    """Return a scorer that holds a calibrated linear SVM over TF-IDF words and splines of numbers as plain arrays.
 
     Raises:
-        UnknownShape: The pipeline is another one; the message names the step.
+        UnknownShape: If the pipeline has another shape; the message names the step.
     """
     vectoriser, splines = _text_step(pipeline), _number_step(pipeline, columns)
     linear, slope, offset = _classifier_step(pipeline)
@@ -142,7 +142,7 @@ def compile_linear(pipeline: Pipeline, columns: Sequence[str]) -> Scorer:
     def score(texts: Sequence[str], values: Floats) -> Floats:
         of_words = np.array([words.score(text) for text in texts])
         margins = of_words + numbers.score(values) + intercept
-        # Platt's sigmoid, signs as in scikit-learn.
+        # Platt's sigmoid, with the signs that scikit-learn uses.
         probabilities: Floats = expit(-(slope * margins + offset))
         return probabilities
 
@@ -150,7 +150,7 @@ def compile_linear(pipeline: Pipeline, columns: Sequence[str]) -> Scorer:
 
 
 def _classifier_step(pipeline: Pipeline) -> tuple[LinearSVC, float, float]:
-    """The linear model and its calibration."""
+    """Return the linear model and the slope and offset of its calibration."""
     step = pipeline.steps[-1][1]
     _require(len(pipeline.steps) == 2 and type(step) is CalibratedClassifierCV, "not a calibrated classifier")
     _require(list(step.classes_) == [0, 1], "its classes are not 0 and 1")
@@ -212,7 +212,7 @@ def _compile_numbers(step: Pipeline, weights: Floats) -> _Numbers:
 
 @dataclass(frozen=True, slots=True)
 class _Piecewise:
-    """One number's polynomials, see `_Numbers`."""
+    """Polynomials of one number; see `_Numbers`."""
 
     breaks: Floats
     powers: Floats
@@ -223,11 +223,12 @@ class _Piecewise:
     def of(cls, basis: BSpline, weights: Floats) -> Self:
         degree = basis.k
         breaks = basis.t[degree : len(weights) + 1]
-        # Taylor's coefficients at each knot. SciPy's PPoly would do it, but refuses knots that all coincide,
-        # which is what a number gets that is the same for every mail of a corpus.
+        # Taylor coefficients at each knot. SciPy's PPoly would compute them, but it refuses knots that all coincide.
+        # Knots coincide for a number that is the same in every mail of a corpus.
         orders = range(degree, -1, -1)
         powers = np.array([basis(breaks[:-1], nu=order) @ weights / math.factorial(order) for order in orders])
-        # SplineTransformer keeps only the outermost `degree` bases outside, also where repeated knots leave others.
+        # Outside the knots SplineTransformer uses only the outermost `degree` bases, even where repeated knots leave
+        # others.
         below = basis(breaks[0])[:degree] @ weights[:degree]
         above = basis(breaks[-1])[-degree:] @ weights[-degree:]
         return cls(breaks, powers, below, above)

@@ -1,7 +1,7 @@
-"""Bundles on disk: written whole or not at all, unpickled only after every check.
+"""Bundles on disk: written whole or not at all, and unpickled only after every check.
 
-Nothing that could unpickle is even imported before: joblib, scikit-learn and what needs them come in where a model that
-has passed is opened.
+Nothing that could unpickle is imported before the checks. joblib, scikit-learn and their dependents are imported where
+a verified model is opened.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     from bundle.scoring import Floats, Scorer
 
 LIBRARIES = ("scikit-learn", "numpy", "scipy", "joblib")
-"""Libraries whose objects are in the pickle: another minor version may read it wrongly, and without an error."""
+"""Libraries whose objects are in the pickle. Another minor version may misread them without an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A verified model."""
+    """Verified model, ready to score."""
 
     manifest: Manifest
     folder: Path
@@ -54,7 +54,7 @@ class Bundle:
 
     @property
     def sha256(self) -> str:
-        """SHA-256 (hex) of `model.json`, which lists all other files': what a release pins and an answer names."""
+        """SHA-256 (hex) of `model.json`, which lists all other files; a release pins it and an answer names it."""
         return self.manifest.sha256
 
     @property
@@ -63,7 +63,7 @@ class Bundle:
         return self.manifest.columns
 
     def score(self, texts: Sequence[str], values: Floats) -> Floats:
-        """Spam probability of each mail; a mail's answer does not depend on the others in the batch.
+        """Return the spam probability of each mail; it does not depend on the other mails of the batch.
 
         Args:
             texts: `features.Features.text` of n mails.
@@ -73,7 +73,7 @@ class Bundle:
             Probabilities [n], 0 to 1.
 
         Raises:
-            ValueError: Another shape than [n, k], or a number that is negative or not finite.
+            ValueError: If the shape is not [n, k], or if a number is negative or not finite.
         """
         values = np.asarray(values, dtype=np.float64)
         names = self.columns[1:]
@@ -81,7 +81,7 @@ class Bundle:
             raise ValueError(f"values must have shape {(len(texts), len(names))} (mails, numbers), not {values.shape}")
         if not len(texts):
             return np.empty(0)
-        # One comparison refuses NaN as well, which compares as false with everything.
+        # This comparison refuses NaN as well: NaN compares as false with everything.
         if not (values.min() >= 0.0 and values.max() < np.inf):
             raise ValueError(_bad_number(values, names))
         return self.scorer(texts, values)
@@ -95,14 +95,15 @@ def _bad_number(values: Floats, names: Sequence[str]) -> str:
 def load(folder: Path, pin: str | None = None) -> Bundle:
     """Verify a bundle and load its model.
 
-    Every file is read once, and what was hashed is what is used. Files that `model.json` does not list are ignored.
+    Every file is read once, and the bytes that were hashed are the bytes used. Files that `model.json` does not list
+    are ignored.
 
     Args:
         folder: `<root>/<name>/<version>` as written by `write`.
         pin: SHA-256 of `model.json` that the release pins, if any.
 
     Raises:
-        BundleError: The bundle is incomplete, is not the one pinned, or was made with other library versions.
+        BundleError: If the bundle is incomplete, is not the pinned one, or was made with other library versions.
     """
     check_model_file(folder)
     manifest = read_manifest(folder, pin)
@@ -113,7 +114,7 @@ def load(folder: Path, pin: str | None = None) -> Bundle:
 
 
 def _open(content: bytes, folder: Path, manifest: Manifest) -> Bundle:
-    """Unpickle what has been checked."""
+    """Unpickle a model whose bytes have been verified."""
     import joblib
 
     from bundle.scoring import fastest
@@ -146,7 +147,7 @@ def _check_columns(pipeline: Any, manifest: Manifest) -> None:
 
 
 def dump(pipeline: Pipeline) -> bytes:
-    """Pickle a pipeline; the same fitted pipeline gives the same bytes."""
+    """Return the pickled pipeline; the same fitted pipeline gives the same bytes."""
     import joblib
 
     target = io.BytesIO()
@@ -173,12 +174,12 @@ def write(
 
     Args:
         folder: `<root>/<name>/<version>`; must not exist unless `replace`.
-        model: From `dump`.
+        model: Result of `dump`.
         files: Content of the bundle's other files by name.
-        feature_quantiles: Of the mail that the model was trained on.
+        feature_quantiles: Quantiles of the mail that the model was trained on.
 
     Raises:
-        BundleError: The folder exists already, or a field is out of its bounds (`manifest.fields`).
+        BundleError: If the folder already exists, or if a field is outside its limits (`manifest.fields`).
     """
     if folder.exists() and not replace:
         raise BundleError(f"{folder} exists already; choose another version or replace it")
@@ -196,7 +197,7 @@ def write(
         "feature_quantiles": feature_quantiles,
     }
     written = _json(content)
-    # What no reader would take is not written.
+    # Parse before writing: a manifest that no reader would accept must not be written.
     manifest = parse(written, str(folder / MANIFEST_NAME))
     _write_folder(folder, {**files, MANIFEST_NAME: written})
     return manifest
@@ -210,7 +211,7 @@ def _json(content: Mapping[str, Any]) -> bytes:
 
 
 def libraries() -> dict[str, str]:
-    """Versions that a pickle made here depends on."""
+    """Return the versions on which a pickle made here depends."""
     return {"python": python_version(), **{library: installed_version(library) for library in LIBRARIES}}
 
 
