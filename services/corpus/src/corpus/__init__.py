@@ -1,6 +1,6 @@
-"""A corpus of mails on a disk: one folder a kind of mail, one file a mail.
+"""Corpus of mails on disk: one folder for each kind of mail, one file for each mail.
 
-Pure standard library, so that every environment can hold it.
+It uses only the standard library, so any environment can install it.
 """
 
 from corpus.folder import CorpusError, Digest, MailFile, Survey, find_mails, read_mail, shown, survey

@@ -1,4 +1,4 @@
-"""The files of a corpus."""
+"""Files of a corpus: found, counted and read."""
 
 import errno
 import hashlib
@@ -13,13 +13,13 @@ from corpus.formats import HEAD_BYTES, is_maildir, refusal_of_file
 from corpus.kinds import FOLDERS_HINT, kind_of
 
 SIZE_LIMIT = 1 << 20
-"""Bytes of one mail that are read, as much as the gateway takes."""
+"""Most bytes read of one mail; the gateway accepts as many."""
 IGNORED_FILES = ("cmds", "*.json", "*.md")
-"""What distributions of the SpamAssassin corpus put beside the mails."""
+"""Patterns of files that distributions of the SpamAssassin corpus put beside the mails."""
 
 
 class CorpusError(Exception):
-    """A folder is no corpus; the message says what to do next."""
+    """Error for a folder that is not a corpus; the message says what to do next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class MailFile:
 
 @dataclass(slots=True)
 class Survey:
-    """The mails of a corpus, and what else lies there."""
+    """Mails of a corpus, and counts of the other files there."""
 
     mails: list[MailFile] = field(default_factory=list)
-    """In the order of their names."""
+    """Mails in the order of their names."""
     skipped: Counter[str] = field(default_factory=Counter)
-    """How many files were left out, by the reason."""
+    """Number of files left out, by reason."""
     cut: int = 0
-    """Mails larger than `SIZE_LIMIT`, of which only the beginning is read."""
+    """Number of mails larger than `SIZE_LIMIT`, of which only the beginning is read."""
 
     def count(self, spam: bool) -> int:
         """Return how many mails are of a kind."""
@@ -57,45 +57,45 @@ class Survey:
 
 
 class Digest:
-    """SHA-256 over names, kinds and contents of a corpus's mails, added in the order of `find_mails`."""
+    """SHA-256 over the names, kinds and contents of a corpus's mails, added in the order of `find_mails`."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._digest = hashlib.sha256()
 
     def add(self, mail: MailFile, raw: bytes) -> None:
-        """Take one mail as `read_mail` reads it."""
-        # A name need not be UTF-8.
+        """Add one mail, with the content that `read_mail` returns."""
+        # A file name need not be UTF-8.
         self._digest.update(os.fsencode(mail.path.relative_to(self._root).as_posix()))
         self._digest.update(f"\0{mail.spam}\0{len(raw)}\0".encode())
         self._digest.update(raw)
 
     def hexdigest(self) -> str:
-        """The digest of the mails so far."""
+        """Return the digest of the mails added so far, in hex."""
         return self._digest.hexdigest()
 
 
 def find_mails(root: Path, at_least: int) -> list[MailFile]:
-    """List the mails of a corpus folder, in the order of their names.
+    """Return the mails of a corpus folder in the order of their names.
 
     Args:
-        at_least: How many of each kind there must be.
+        at_least: Fewest mails of each kind.
 
     Raises:
-        CorpusError: As `survey`.
+        CorpusError: For the reasons that `survey` gives.
     """
     return survey(root, at_least).mails
 
 
 def survey(root: Path, at_least: int) -> Survey:
-    """List the mails of a corpus folder, and count what is left out.
+    """Return the mails of a corpus folder and counts of what is left out.
 
     Args:
-        at_least: How many of each kind there must be.
+        at_least: Fewest mails of each kind.
 
     Raises:
-        CorpusError: The folder or something in it cannot be read, is no corpus of a known form, or has too few mails
-            of a kind.
+        CorpusError: If the folder or something in it cannot be read, if it is not a corpus of a known form, or if it
+            has too few mails of a kind.
     """
     found = Survey()
     for folder, spam in _folders(root, found.skipped):
@@ -115,13 +115,13 @@ def read_mail(mail: MailFile) -> bytes:
     """Return the first `SIZE_LIMIT` bytes of a mail.
 
     Raises:
-        CorpusError: The file cannot be read.
+        CorpusError: If the file cannot be read.
     """
     return _read(mail.path, SIZE_LIMIT)
 
 
 def shown(path: Path) -> str:
-    """Return a path as it can be printed, whatever bytes are in its name."""
+    """Return a path in printable form, whatever bytes are in its name."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
@@ -170,7 +170,7 @@ def _check_maildir(folder: Path) -> None:
 
 
 def _check_distinct(folders: list[tuple[Path, bool]]) -> None:
-    """See that no folder is there twice, by a symbolic link."""
+    """Check that no folder occurs twice through a symbolic link."""
     real: dict[str, Path] = {}
     for path, _ in folders:
         if (other := real.setdefault(os.path.realpath(path), path)) is not path:
@@ -189,7 +189,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _take(path: Path, spam: bool, found: Survey) -> None:
-    """Take a file as a mail, or count why not."""
+    """Add a file to the mails, or count the reason to skip it."""
     if reason := _reason_to_skip(path):
         found.skipped[reason] += 1
         return
@@ -213,7 +213,7 @@ def _reason_to_skip(path: Path) -> str:
 
 
 def _mode(path: Path) -> int:
-    """Return what kind of file a path leads to; 0 for a link that leads nowhere."""
+    """Return the mode of the file that a path leads to; 0 for a link that leads nowhere."""
     try:
         return path.stat().st_mode
     except OSError as error:
@@ -225,7 +225,7 @@ def _mode(path: Path) -> int:
 
 
 def _check_form(path: Path) -> None:
-    """See that a file is not many mails, or none."""
+    """Check that a file is a single mail, not a mailbox or something else."""
     regular = stat.S_ISREG(_mode(path)) and not path.name.startswith(".")
     if regular and (what := refusal_of_file(path, _read(path, HEAD_BYTES))):
         raise CorpusError(f"corpus file {shown(path)} {what}; the corpus must have {FOLDERS_HINT}")

@@ -1,4 +1,4 @@
-"""Other forms of keeping mail, which are recognised so that a message can say what to do with them."""
+"""Other mail formats, recognised so that an error message can say how to convert them."""
 
 import os
 import re
@@ -13,7 +13,7 @@ _SEPARATOR = re.compile(rb"^From \S+ .*\d\d:\d\d.* (?:19|20)\d\d", re.MULTILINE)
 
 
 def refusal_of_file(path: Path, head: bytes) -> str:
-    """Return what a file is that is no single mail, and what to do; empty if nothing speaks against it.
+    """Return what a file is if it is not a single mail, and what to do; empty if it may be a mail.
 
     Args:
         head: The first `HEAD_BYTES` of the file.
@@ -29,12 +29,12 @@ def refusal_of_file(path: Path, head: bytes) -> str:
 
 
 def is_maildir(folder: Path) -> bool:
-    """Whether a folder is laid out as a Maildir."""
+    """Return whether a folder is laid out as a Maildir."""
     return all(os.path.isdir(folder / name) for name in ("cur", "new"))
 
 
 def _is_mbox(head: bytes) -> bool:
-    # One such line at the very beginning is the envelope of a single mail, as the SpamAssassin corpus has it.
+    # One separator at the very beginning is the envelope of a single mail, as in the SpamAssassin corpus.
     separators = [match.start() for match in _SEPARATOR.finditer(head)]
     after_a_blank_line = [at for at in separators if head[:at].endswith((b"\n\n", b"\r\n\r\n"))]
     return separators[:1] == [0] and bool(after_a_blank_line)

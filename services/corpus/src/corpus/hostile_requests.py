@@ -3,7 +3,7 @@
 import gzip
 
 MARK = "injected-by-a-client"
-"""In every place where a line of log or a header of an answer must not begin."""
+"""Marker in injected text: no log line and no response header may begin with the text that carries it."""
 
 _BODY = b'{"email_content": "hello"}'
 _PREDICT = b"POST /api/v1/predict HTTP/1.1\r\nHost: x\r\n"
@@ -108,7 +108,7 @@ REQUESTS: dict[str, tuple[bytes, frozenset[int]]] = {
         ("length in a trailer", _PREDICT + _CHUNKS + _CHUNKED + b"Content-Length: 5\r\n\r\n", 400),
         ("connection in a trailer", _PREDICT + _CHUNKS + _CHUNKED + b"Connection: close\r\n\r\n", 400),
         ("chunk of no size", _PREDICT + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n", 400),
-        # Trailers count for nothing: without a body the answer is the environment's of the head.
+        # A trailer is ignored: the environment is the one that the request's head names.
         (
             "environment in a trailer",
             _PREDICT + b"Transfer-Encoding: chunked\r\n\r\n" + _CHUNKED + b"X-Environment: nowhere\r\n\r\n",
@@ -121,4 +121,4 @@ REQUESTS: dict[str, tuple[bytes, frozenset[int]]] = {
         ("deep JSON", _post(body=b"[" * 1_000_000), 422),
     ]
 }
-"""Name -> raw request, statuses."""
+"""Raw request and allowed statuses by name."""

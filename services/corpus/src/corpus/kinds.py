@@ -1,4 +1,4 @@
-"""Kinds of mail, as the names of a corpus's folders tell them."""
+"""Kinds of mail, read from the names of a corpus's folders."""
 
 import re
 
@@ -8,19 +8,19 @@ FOLDERS_HINT = (
     " file a mail"
 )
 ENDINGS = ("", "s", "mail", "mails", "email", "emails", "box", "folder", "messages", "corpus")
-"""What may follow "ham" or "spam" within a word."""
+"""Endings that may follow "ham" or "spam" within a word."""
 DOUBTS = (
     "not no non none nor anti un never without free less minus except former formerly was were ex maybe perhaps "
     "probably probable possibly possible likely unlikely suspected suspect unsure uncertain unknown unclear unsorted "
     "unlabeled unlabelled mixed false reported both or and vs versus fp fn wrong wrongly mis misclassified missed isn "
     "isnt aint kein keine nicht removed cleaned fake"
 )
-"""Words beside "ham" or "spam" that may turn its meaning round."""
+"""Words that may invert or blur the meaning of "ham" or "spam" beside them."""
 _DOUBTS = frozenset(DOUBTS.split())
 
 
 def kind_of(name: str) -> str | None:
-    """Return "ham" or "spam" as a folder's name says it; None if it says neither, both, or leaves doubt."""
+    """Return "ham" or "spam" according to a folder's name; None if it says neither or both, or leaves doubt."""
     if "?" in name:
         return None
     words = re.findall(r"[^\W\d_]+", name.lower())

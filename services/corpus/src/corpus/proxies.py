@@ -1,4 +1,4 @@
-"""Reverse proxies in front of a server, set up as an ingress usually is: nginx and haproxy, run by whoever calls."""
+"""Reverse proxies for tests: nginx and haproxy, configured as an ingress usually is and started by the caller."""
 
 import os
 import shutil
@@ -61,7 +61,7 @@ START_SECONDS = 30
 
 
 def installed() -> list[str]:
-    """Return the names of the proxies that this machine has."""
+    """Return the names of the proxies that are installed on this machine."""
     return [name for name in ("nginx", "haproxy") if _command(name)]
 
 
@@ -72,10 +72,10 @@ def proxy(name: str, server: str, folder: Path) -> Iterator[str]:
     Args:
         name: "nginx" or "haproxy".
         server: Host and port of the server behind it.
-        folder: For its settings and logs.
+        folder: Folder for its settings and logs.
 
     Yields:
-        Its own host and port.
+        Host and port of the proxy.
     """
     command = _command(name)
     if command is None:
@@ -98,7 +98,7 @@ def proxy(name: str, server: str, folder: Path) -> Iterator[str]:
 
 
 def _command(name: str) -> str | None:
-    # Debian has both where only root's PATH looks.
+    # Debian installs both in folders that only root's PATH names.
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 

@@ -1,7 +1,8 @@
-"""Clients who would have one request taken for two, and count who got whose answer.
+"""Request smuggling clients: they try to have one request taken for two, and count whose answer each client gets.
 
-Each sends mail of its own, with ids of its own, and between them requests whose bodies are requests. Whoever gets an
-answer with another id than it sent has another client's; whoever is answered twice has smuggled.
+Each client sends its own mail under its own ids, and between them requests whose bodies are themselves requests. A
+client that gets an answer with an id it did not send has received another client's answer. A client that gets two
+answers to one request has smuggled.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 SECONDS = 30.0
-"""For one answer."""
+"""Seconds to wait for one answer."""
 H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"
 OFFERS = (
     b"",
@@ -22,18 +23,18 @@ OFFERS = (
     b"Upgrade: foo/1\r\nConnection: upgrade\r\n",
 )
 SMUGGLED = b"smuggled"
-"""The beginning of the ids of requests that stand in bodies; no log may have one."""
+"""Prefix of the ids of requests hidden in bodies; no log may contain one."""
 
 
 @dataclass
 class Told:
-    """What clients saw: answers by status, and those that were not their own."""
+    """Observations of the clients: answers by status, and answers that belonged to others."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     crossed: list[str] = field(default_factory=list)
-    """What was sent, and what came."""
+    """Descriptions of what was sent and what came back."""
     lost: int = 0
-    """Requests whose connection ended without an answer."""
+    """Number of requests whose connection ended without an answer."""
 
 
 def mail(request_id: bytes, content: str, offer: bytes = b"", *, chunked: bool = False) -> bytes:
@@ -43,7 +44,7 @@ def mail(request_id: bytes, content: str, offer: bytes = b"", *, chunked: bool =
 
 
 def nested(request_id: bytes, offer: bytes, *, chunked: bool = False) -> bytes:
-    """Return a request whose body is a request: the answer is 422."""
+    """Return a request whose body is itself a request; the server should answer 422."""
     inner = mail(SMUGGLED + request_id, "not sent by anybody")
     return _post(request_id, inner, offer, chunked)
 
@@ -56,13 +57,13 @@ def _post(request_id: bytes, body: bytes, offer: bytes, chunked: bool) -> bytes:
 
 
 async def clients(address: str, number: int, requests: int, name: str) -> Told:
-    """Let so many clients send so many requests each, one after the other, and return what they saw.
+    """Run clients that send their requests one after the other, and return what they observed.
 
     Args:
         address: Host and port of the server or proxy.
-        number: Of clients.
-        requests: Of each client.
-        name: Begins the ids of all requests.
+        number: Number of clients.
+        requests: Requests of each client.
+        name: Prefix of the ids of all requests.
     """
     told = Told()
     await asyncio.gather(*(_client(address, requests, f"{name}-{client}", told) for client in range(number)))
@@ -86,7 +87,7 @@ async def _client(address: str, requests: int, name: str, told: Told) -> None:
 async def _exchange(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, numbers: Iterator[int], name: str, told: Told
 ) -> bool:
-    """Send requests over one connection until it ends; return whether there are no more."""
+    """Send requests over one connection until it ends; return whether all have been sent."""
     for number in numbers:
         request_id = f"{name}-{number}"
         try:
@@ -110,14 +111,18 @@ def _request(request_id: str, number: int) -> bytes:
 
 
 def _status(number: int) -> int:
-    """Return the status of a request: every second one has a request for a body, which is no JSON."""
+    """Return the expected status of a request: blocks of nested requests, which are not JSON, alternate with plain
+    ones."""
     return (HTTPStatus.UNPROCESSABLE_ENTITY if number // len(OFFERS) % 2 else HTTPStatus.OK).value
 
 
 async def _answer(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes, apart: bool
 ) -> tuple[int, str, bool]:
-    """Send a request, its head and body apart or together; return status, request id and whether more may follow."""
+    """Send a request and return the status, the request id and whether the connection stays open.
+
+    With `apart` the head and the body are sent separately.
+    """
     head, end, body = request.partition(b"\r\n\r\n")
     writer.write(head + end if apart else request)
     if apart:
