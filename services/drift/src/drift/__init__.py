@@ -1,1 +1,1 @@
-"""Whether mail and scores of a stretch of the inference log differ from a baseline."""
+"""Drift detector: compares mail and scores of a period of the inference log with a baseline."""

@@ -1,4 +1,4 @@
-"""Command `drift-detector`."""
+"""Command line of `drift-detector`."""
 
 import logging
 import sys
@@ -18,7 +18,7 @@ DONE, FAILED, REFUSED = 0, 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare once, and say in the exit code whether that could be done: 0 done, 1 failed, 2 wrong settings."""
+    """Compare once and return the exit code: 0 compared, 1 failed, 2 wrong settings."""
     configure_batch_logging()
     try:
         settings = read_settings(arguments)
@@ -38,13 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(settings: Settings, now: datetime) -> None:
-    """Compare, then write the report, log the line and push the gauges, in this order.
+    """Compare, then write the report, log the result and push the gauges, in this order.
 
     Raises:
-        DriftError: The comparison cannot be made, or the gauges cannot be pushed.
-        LogError: The log or the baseline cannot be read, or the report cannot be written.
+        DriftError: If the comparison cannot be made, or if the gauges cannot be pushed.
+        LogError: If the log or the baseline cannot be read, or if the report cannot be written.
     """
-    # Imported late: alibi-detect takes two seconds that `--help` and refusals need not wait for.
+    # Import late: alibi-detect takes two seconds, which `--help` and refused settings need not wait for.
     from drift.detector import detect
     from drift.gauges import push
     from drift.report import write

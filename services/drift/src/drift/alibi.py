@@ -1,4 +1,4 @@
-"""The detectors of alibi-detect that are used here, imported without a word.
+"""Detectors of alibi-detect that are used here, imported without a warning.
 
 alibi-detect 0.11.4 imports transformers, which otherwise complains on stderr that it finds no PyTorch.
 """

@@ -1,4 +1,4 @@
-"""The baseline of a model's bundle: `model.json`, which a release pins, lists it and says whose it is."""
+"""Baseline of a bundle: `model.json`, which a release pins, lists its file and names the model it belongs to."""
 
 from dataclasses import replace
 
@@ -8,15 +8,15 @@ from manifest import BundleError, Manifest, check_stored, read_stored
 
 
 def read_owned(uri: str, pin: str) -> Baseline:
-    """Read a baseline, and where it lies in a bundle, verify it and give it the bundle's digest.
+    """Return a baseline. If it lies in a bundle, verify it and set its digest to the bundle's.
 
     Args:
-        uri: The baseline's file.
+        uri: File of the baseline.
         pin: SHA-256 of `model.json` that the release pins; "" for any.
 
     Raises:
-        DriftError: The bundle is not the one pinned, or the baseline is not the one that it lists.
-        inferencelog.LogError: The baseline cannot be read.
+        DriftError: If the bundle is not the pinned one, or if the baseline is not the one that the bundle lists.
+        inferencelog.LogError: If the baseline cannot be read.
     """
     store, name = split_file(uri)
     found, data = read_baseline_file(uri)
@@ -27,14 +27,14 @@ def read_owned(uri: str, pin: str) -> Baseline:
         check_stored(store, manifest, name, data)
     except BundleError as error:
         raise DriftError(f"the baseline {uri} lies in a bundle that is not the one released: {error}") from None
-    # The file cannot name the digest of what lists it.
+    # The file cannot hold this digest, because `model.json` holds the file's own.
     return replace(found, model_sha256=manifest.sha256)
 
 
 def _manifest(store: Store, pin: str) -> Manifest | None:
-    """Return the manifest beside the baseline; None where there is none, as beside one that baseline-generator made."""
+    """Return the manifest beside the baseline; None if there is none, as for one made by baseline-generator."""
     try:
-        # Not listed first: reading may be all that the job's credentials allow.
+        # Read without listing first: the job's credentials may allow reading only.
         return read_stored(store, pin or None)
     except StoreError as error:
         if isinstance(error.__cause__, FileNotFoundError):

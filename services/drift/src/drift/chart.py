@@ -1,4 +1,4 @@
-"""Two distributions side by side as bars, in the units of an SVG's view box."""
+"""Bar chart of two distributions side by side, in the units of an SVG's view box."""
 
 from dataclasses import dataclass
 
@@ -9,27 +9,27 @@ from drift.result import Measured
 WIDTH, HEIGHT = 340.0, 150.0
 LEFT, RIGHT, TOP, BOTTOM = 34.0, 4.0, 10.0, 20.0
 CHARACTER = 6.0
-"""Width of a character of a label."""
+"""Width of one character of a label, in view box units."""
 NICE = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One bar."""
+    """Bar of one distribution."""
 
     kind: str
-    """`baseline` or `current`."""
+    """Distribution that the bar belongs to: `baseline` or `current`."""
     x: float
     y: float
     width: float
     height: float
     text: str
-    """What it says when pointed at."""
+    """Text of the tooltip."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A label of an axis."""
+    """Label of an axis."""
 
     at: float
     text: str
@@ -38,7 +38,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Everything that a template draws."""
+    """Chart with everything that a template draws."""
 
     title: str
     description: str
@@ -48,7 +48,7 @@ class Chart:
 
 
 def chart(each: Measured) -> Chart:
-    """The chart of a measure."""
+    """Return the chart of a measure."""
     measure, bars = each.change.measure, each.picture.bars
     highest = max(max(bar.baseline, bar.current) for bar in bars)
     step = next((nice for nice in NICE if highest <= nice * 4), 0.25)
@@ -84,7 +84,7 @@ def _pair(bar: Bar, measure: str, place: int, slot: float, scale: float) -> list
 
 
 def _x_ticks(bars: list[Bar], measure: str, slot: float) -> list[Tick]:
-    """Labels below the middle of bars of one value, below the left edge of others."""
+    """Return labels below the middle of each bar that holds a single value, and below the left edge of other bars."""
     ticks = []
     for place, bar in enumerate(bars):
         single = bar.low == bar.high or words.is_share(measure)
@@ -101,12 +101,12 @@ def _x_ticks(bars: list[Bar], measure: str, slot: float) -> list[Tick]:
 
 
 def _is_last_single(bars: list[Bar]) -> bool:
-    """Whether the bars before the last, open one are of one value each, so that it is meant as one more."""
+    """Return whether all bars before the last, open one hold a single value, so that the last is labelled like them."""
     return len(bars) > 2 and all(bar.low == bar.high for bar in bars[:-1])
 
 
 def _thinned(ticks: list[Tick]) -> list[Tick]:
-    """Those that do not run into the one before."""
+    """Return the labels that do not overlap the one before."""
     kept: list[Tick] = []
     for tick in ticks:
         if not kept or tick.at - kept[-1].at > _room(kept[-1], tick):
@@ -115,6 +115,6 @@ def _thinned(ticks: list[Tick]) -> list[Tick]:
 
 
 def _room(left: Tick, right: Tick) -> float:
-    """How far apart the anchors of two labels must be."""
+    """Return the least distance between the anchors of two labels."""
     half = CHARACTER / 2
     return half * len(left.text) + half * len(right.text) * (2 if right.anchor == "end" else 1) + CHARACTER

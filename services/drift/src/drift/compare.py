@@ -1,15 +1,16 @@
-"""The decision: which measures of the current mail differ from the baseline's, beyond chance and by enough to matter.
+"""Drift decision: which measures of current mail differ from the baseline, beyond chance and by enough to matter.
 
-Each feature and the score are tested by Kolmogorov and Smirnov's two-sample test, shares of mail by Fisher's exact
-test, as alibi-detect computes them.
+alibi-detect computes the tests: Kolmogorov and Smirnov's two-sample test for each feature and the score, Fisher's exact
+test for shares of mail.
 
-Over all tests together the chance of a false alarm is held by a weighted Bonferroni inequality (Rosenthal and Rubin
-1983; Genovese, Roeder and Wasserman 2006): with weights w that sum to 1, rejecting where p / w < rate keeps the chance
-of any false rejection below `rate`, however the measures depend on each other. The weights follow from what has to be
-seen, not from a search. A changed share of spam matters most and shows least: at 1,000 rows a rise from 31 to 40 %
-lies five standard errors away, so the measure that sees it best has three quarters of the rate. What changes the form
-of mail moves features by dozens of standard errors, to which the fourth or fifth that a small weight asks for make no
-difference.
+A weighted Bonferroni inequality limits the chance of a false alarm over all tests together (Rosenthal and Rubin 1983;
+Genovese, Roeder and Wasserman 2006). The weights w sum to 1, and a measure counts as changed where p / w < rate. The
+chance of any false alarm is then below `rate`, however the measures depend on each other.
+
+The weights follow from what must be detected, not from a search. A changed share of spam matters most and shows least:
+at 1,000 rows a rise from 31 to 40 % is five standard errors. The measure that shows it best therefore has three
+quarters of the rate. A changed form of mail moves features by dozens of standard errors. A small weight asks for only
+the fourth or fifth of them, so it costs nothing.
 """
 
 from collections.abc import Mapping
@@ -24,55 +25,61 @@ from drift.limits import Limits
 from inferencelog import SCORE
 
 LIKELY_SPAM = "likely_spam"
-"""The measure that is 1 for a mail that is more likely spam than not, else 0.
+"""Measure that is 1 for a mail that is more likely spam than not, else 0.
 
-It follows the share of spam more closely than `PREDICTED_SPAM`, whose threshold lets a part of the spam pass so that
-hardly any ham is lost.
+It follows the share of spam more closely than `PREDICTED_SPAM`, whose threshold lets some spam pass so that hardly any
+ham is lost.
 """
 PREDICTED_SPAM = "predicted_spam"
-"""The measure that is 1 for a mail that is called spam, else 0."""
+"""Measure that is 1 for a mail that is called spam, else 0."""
 LIKELY = 0.5
-"""The lowest score of `LIKELY_SPAM`."""
+"""Lowest score at which `LIKELY_SPAM` is 1."""
 
 WEIGHTS = {LIKELY_SPAM: 0.75, PREDICTED_SPAM: 0.05, SCORE: 0.1}
 FEATURES_WEIGHT = 0.1
-"""For all features together, in equal parts."""
+"""Weight of all features together, divided equally among them."""
 
 Values = NDArray[Any]
-"""[n], FP32 or FP64, finite."""
+"""Values of one measure [n], FP32 or FP64, finite."""
 Columns = Mapping[str, Values]
-"""Each feature and `SCORE` -> its values [n]."""
+"""Values [n] by name: each feature and `SCORE`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How one measure differs from the baseline."""
+    """Difference of one measure from the baseline."""
 
     measure: str
     test: str
     distance: float
-    """0 to 1. Of values, the largest difference of the shares up to any value (Kolmogorov and Smirnov's D); of
-    `LIKELY_SPAM` and `PREDICTED_SPAM`, the difference of the shares."""
+    """Size of the difference, 0 to 1.
+
+    For values it is the largest difference between the shares of mails up to any value (Kolmogorov and Smirnov's D).
+    For `LIKELY_SPAM` and `PREDICTED_SPAM` it is the difference of the shares.
+    """
     p_value: float
-    """Adjusted for all tests: to be compared with the false alarm rate, whatever the measure."""
+    """P-value adjusted for all tests, so that every measure is compared with the same false alarm rate."""
     weight: float
-    """The part of the false alarm rate that this measure may use up."""
+    """Part of the false alarm rate that this measure may use up."""
     drifted: bool
 
 
 def shares(threshold: float) -> dict[str, float]:
-    """The measures that are shares of mail -> the lowest score that counts."""
+    """Return, for each measure that is a share of mail, the lowest score that counts."""
     return {LIKELY_SPAM: LIKELY, PREDICTED_SPAM: threshold}
 
 
 def compare(baseline: Columns, current: Columns, threshold: float, limits: Limits) -> list[Change]:
-    """Test every column and the shares.
+    """Test every column and the shares, and return how each measure differs.
 
     Args:
-        threshold: The lowest score that is called spam.
+        baseline: Columns of the baseline.
+        current: Columns of the current mail.
+        threshold: Lowest score that is called spam.
+        limits: False alarm rate and least difference that matters.
 
     Returns:
-        A change for each measure: the shares, the score, then the features in `current`'s order.
+        A change for each measure: the shares, the score, then the features in the order of `current`.
     """
     features = [name for name in current if name != SCORE]
     found = []
@@ -85,7 +92,7 @@ def compare(baseline: Columns, current: Columns, threshold: float, limits: Limit
 
 
 def _share_change(measure: str, baseline: Values, current: Values, limits: Limits) -> Change:
-    # alibi-detect's statistic is the odds ratio, which does not say how much mail is concerned.
+    # alibi-detect's statistic is the odds ratio, which does not say how much mail is affected.
     p_value, _ = _tested(FETDrift(baseline.astype(np.int64), alternative="two-sided"), current.astype(np.int64))
     distance = abs(float(current.mean()) - float(baseline.mean()))
     return _change(measure, "Fisher", distance, p_value, WEIGHTS[measure], limits)
@@ -97,7 +104,7 @@ def _value_change(measure: str, baseline: Values, current: Values, weight: float
 
 
 def _tested(detector: KSDrift | FETDrift, current: Values) -> tuple[float, float]:
-    """The detector's p-value and statistic."""
+    """Return the detector's p-value and statistic."""
     found = detector.predict(current, drift_type="feature")["data"]
     return float(found["p_val"][0]), float(found["distance"][0])
 

@@ -1,4 +1,4 @@
-"""From a window of the log and a baseline to a result."""
+"""Drift detection: from a window of the log and a baseline to a result."""
 
 from datetime import datetime
 
@@ -27,11 +27,11 @@ NEW_BASELINE = "make a new baseline with baseline-generator, from mail that is h
 
 
 def detect(settings: Settings, now: datetime) -> Result:
-    """Compare the period with the baseline.
+    """Compare the period with the baseline and return the result.
 
     Raises:
-        DriftError: They cannot be compared.
-        inferencelog.LogError: The log or the baseline cannot be read.
+        DriftError: If they cannot be compared.
+        inferencelog.LogError: If the log or the baseline cannot be read.
     """
     period = settings.period(now)
     baseline = checked_baseline(settings)
@@ -59,11 +59,11 @@ def detect(settings: Settings, now: datetime) -> Result:
 
 
 def checked_baseline(settings: Settings) -> Baseline:
-    """The baseline, if it is of the released model and of these features.
+    """Return the baseline if it belongs to the released model and to this feature schema.
 
     Raises:
-        DriftError: It is not.
-        inferencelog.LogError: It cannot be read.
+        DriftError: If it belongs to another model or schema.
+        inferencelog.LogError: If it cannot be read.
     """
     found = read_owned(settings.baseline_uri, settings.model_sha256)
     if settings.model_sha256 and found.model_sha256 != settings.model_sha256:
@@ -84,11 +84,11 @@ def checked_baseline(settings: Settings) -> Baseline:
 
 
 def read(store: Store, settings: Settings, period: Period, baseline: Baseline) -> tuple[Log, Sample]:
-    """What the window holds, and the rows of it that can be compared.
+    """Return a description of the window and its rows that can be compared.
 
     Raises:
-        DriftError: There are rows or files, and none of them can be used; or there are too many rows.
-        inferencelog.LogError: The store cannot be read.
+        DriftError: If there are rows or files but none is usable, or if there are too many rows.
+        inferencelog.LogError: If the store cannot be read.
     """
     window = _window(store, settings, period)
     if window.unreadable and not window.files:
@@ -100,7 +100,7 @@ def read(store: Store, settings: Settings, period: Period, baseline: Baseline) -
     rows, files, unreadable = window.table.num_rows, window.files, window.unreadable
     misplaced = (window.other_environment, window.other_hour)
     own = own_rows(window.table, baseline)
-    # The columns are all that is needed of it, and are given up one by one.
+    # Only the columns are needed from here on. They are freed one by one.
     del window
     sample, unusable = usable_rows(own.columns)
     aside = SetAside(*misplaced, own.other_models, own.other_schemas, unusable)
@@ -120,7 +120,7 @@ def _window(store: Store, settings: Settings, period: Period) -> Window:
 
 
 def _check(aside: SetAside, rows: int, settings: Settings, baseline: Baseline) -> None:
-    """Rows that are there and of no use are a fault to be mended, not a quiet hour."""
+    """Raise DriftError if there are rows but none is usable: that is a fault to fix, not a quiet hour."""
     if rows == 0 and aside.other_models:
         raise DriftError(
             f"the window holds rows of model {', '.join(sorted(aside.other_models))} only, and the baseline "

@@ -1,5 +1,5 @@
-"""What stops a comparison, and what to do about it."""
+"""Errors of the drift detector."""
 
 
 class DriftError(Exception):
-    """A comparison that cannot be made; the message says what to do next."""
+    """Error that prevents a comparison; the message says what to do next."""

@@ -1,4 +1,4 @@
-"""The result as gauges in a Pushgateway."""
+"""Gauges of the result in a Pushgateway."""
 
 from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
 
@@ -10,13 +10,13 @@ TIMEOUT_SECONDS = 10.0
 
 
 def push(result: Result, url: str) -> None:
-    """Put the gauges in place of those of the environment's run before.
+    """Replace the gauges of the environment's previous run.
 
-    All of them are replaced: after a window of insufficient data there are no gauges of drift, neither 1 nor 0, so
-    that no alert fires or is resolved on what an earlier window said.
+    All gauges are replaced. A window with insufficient data therefore leaves no drift gauge, neither 1 nor 0. No alert
+    fires or resolves because of what an earlier window said.
 
     Raises:
-        DriftError: The Pushgateway cannot be reached, or refuses.
+        DriftError: If the Pushgateway cannot be reached, or if it refuses the gauges.
     """
     group = {"environment": result.environment}
     try:
@@ -29,7 +29,7 @@ def push(result: Result, url: str) -> None:
 
 
 def registry(result: Result) -> CollectorRegistry:
-    """The gauges of a result."""
+    """Return a registry with the gauges of a result."""
     found = CollectorRegistry()
 
     def gauge(name: str, help_text: str, value: float) -> None:

@@ -1,13 +1,13 @@
-"""What a person sets about the decision."""
+"""Limits of the drift decision that an operator sets."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What counts as drift."""
+    """Limits beyond which a difference counts as drift."""
 
     false_alarm_rate: float
-    """The chance that a window without drift is called drift, all tests together."""
+    """Chance that a window without drift is called drift, over all tests together."""
     minimum_change: float
-    """The least distance that matters, 0 to 1: with many rows, differences of no importance are beyond chance too."""
+    """Least distance that matters, 0 to 1. With many rows, even unimportant differences exceed chance."""

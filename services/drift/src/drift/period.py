@@ -1,4 +1,4 @@
-"""The stretch of time that is compared."""
+"""Period of the log that is compared with the baseline."""
 
 import re
 from dataclasses import dataclass
@@ -15,18 +15,21 @@ EXPECTED = "a duration up to now such as 60m, 6h or 7d, or START/END as ISO time
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """start <= time < end, in UTC."""
+    """Period with start <= time < end, in UTC."""
 
     start: datetime
     end: datetime
 
     @property
     def is_one_hour(self) -> bool:
-        """Whether it is one partition of the log, all of it."""
+        """Return whether the period is exactly one partition of the log."""
         return self.end - self.start == HOUR and self.start == _full_hour(self.start)
 
     def folder(self, environment: str) -> str:
-        """Where the period's report lies: like its partition in the log, with the exact times where it is no hour."""
+        """Return the folder of the period's report.
+
+        It is named like the partition in the log. If the period is not one hour, it also carries the exact times.
+        """
         hour = partition(environment, self.start)
         if self.is_one_hour:
             return hour
@@ -35,14 +38,14 @@ class Period:
 
 
 def parse_period(text: str, now: datetime) -> Period:
-    """The period that a person names.
+    """Return the period that a person names.
 
     Args:
-        text: `EXPECTED`, or nothing for the last full hour.
-        now: With a zone.
+        text: `EXPECTED`, or "" for the last full hour.
+        now: Current time, with a time zone.
 
     Raises:
-        ValueError: It is none of these, or ends before it starts.
+        ValueError: If the text has another form, or if the period ends before it starts.
     """
     now = now.astimezone(UTC)
     if not text:

@@ -1,4 +1,4 @@
-"""How a measure's values are distributed, before and now, for people to look at."""
+"""Histograms of a measure's values in the baseline and in current mail, for people to look at."""
 
 import math
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ import numpy as np
 from drift.compare import Values
 
 BARS = 14
-"""About as many bars fit a card."""
+"""Approximate number of bars that fit a card."""
 WHOLE_LIMIT = 12
-"""Whole numbers up to it get a bar each."""
+"""Widest range of whole numbers in which each number gets its own bar."""
 LOGARITHMIC_FROM, CROWDED = 8, 5
-"""Values that span such a factor, half of them below such a part, are drawn on a logarithmic scale."""
+"""Conditions of a logarithmic scale: high / low above the first factor, and high / median above the second."""
 CLOSER_BELOW = 60
-"""A logarithmic scale of a smaller span has six bars a decade instead of three."""
+"""Span (high / low) up to which a logarithmic scale has six bars a decade instead of three."""
 WIDEST = 1e5
-"""The largest span of a logarithmic scale; smaller values share the first bar."""
+"""Largest span of a logarithmic scale; smaller values share the first bar."""
 TAIL = 0.01
-"""The share of mails at each end that the outermost bars take in."""
+"""Share of mails at each end that the outermost bars absorb."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,33 +28,33 @@ class Bar:
     """One bin of a histogram."""
 
     low: float | None
-    """The least value in it; None for no limit."""
+    """Least value in the bin; None for no limit."""
     high: float | None
-    """What its values are below; None for no limit. Equal to `low` in a bar of one value."""
+    """Value that the bin's values stay below; None for no limit. In a bin of a single value it equals `low`."""
     baseline: float
-    """Share of the mails, 0 to 1."""
+    """Share of the baseline's mails, 0 to 1."""
     current: float
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Both distributions in figures."""
+    """Figures of both distributions."""
 
     bars: list[Bar]
     medians: tuple[float, float]
-    """Baseline, current."""
+    """Medians of baseline and current."""
     split: float
-    """The value at which the shares of mails up to it differ most: there the distance is measured."""
+    """Value where the shares of mails up to it differ most; the distance is measured there."""
     above: tuple[float, float]
     """Shares of mails above `split`, 0 to 1: baseline, current."""
 
 
 def picture(baseline: Values, current: Values, *, linear: bool = False) -> Picture:
-    """Both distributions on common bins, a bar for each value where these are few whole numbers.
+    """Return both distributions over common bins; a few whole numbers get a bar each.
 
     Args:
-        linear: Equal bins in any case; otherwise zero has a bar of its own, and the scale is a logarithmic one
-            where most values would share a bar.
+        linear: Whether bins are always equally wide. Otherwise zero has its own bar, and the scale is logarithmic where
+            most values would share one bar.
     """
     old, new = np.sort(baseline), np.sort(current)
     split = _widest_gap(old, new)
@@ -67,7 +67,7 @@ def picture(baseline: Values, current: Values, *, linear: bool = False) -> Pictu
 
 
 def share_picture(baseline: float, current: float) -> Picture:
-    """Both shares of mail, 0 to 1, as a bar for no (0) and a bar for yes (1)."""
+    """Return two shares of mail, 0 to 1, as a bar for no (0) and a bar for yes (1)."""
     bars = [Bar(0.0, 0.0, 1 - baseline, 1 - current), Bar(1.0, 1.0, baseline, current)]
     return Picture(bars, (float(baseline > 0.5), float(current > 0.5)), 0.0, (baseline, current))
 
@@ -108,14 +108,14 @@ def _at(ordered: Values, share: float) -> float:
 
 
 def _positive(old: Values, new: Values) -> tuple[float, float]:
-    """The low end and the middle of what is above zero."""
+    """Return the low end and the median of the values above zero."""
     above = [values[np.searchsorted(values, 0, side="right") :] for values in (old, new)]
     some = [values for values in above if len(values)]
     return min((_at(values, TAIL) for values in some), default=0.0), min((_at(v, 0.5) for v in some), default=0.0)
 
 
 def _linear(low: float, high: float) -> list[float]:
-    """Edges at multiples of 1, 2 or 5 times a power of ten."""
+    """Return edges at multiples of 1, 2 or 5 times a power of ten."""
     if high <= low:
         return [low, low]
     step = _round_up((high - low) / BARS)
@@ -129,7 +129,7 @@ def _round_up(step: float) -> float:
 
 
 def _logarithmic(low: float, high: float) -> list[float]:
-    """Edges 1, 2, 5, 10, 20, 50, … around the values; closer ones where they span little."""
+    """Return edges 1, 2, 5, 10, 20, 50, … around the values, and closer ones if the span is small."""
     low = max(low, high / WIDEST)
     factors = (1, 2, 5) if high / low > CLOSER_BELOW else (1, 1.5, 2, 3, 5, 7)
     powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
@@ -142,11 +142,11 @@ def _logarithmic(low: float, high: float) -> list[float]:
 def _counted(
     old: Values, new: Values, edges: Sequence[float], *, single: bool = False, zeros: bool = False
 ) -> list[Bar]:
-    """Count [edge, next edge); values beyond either end belong to the outermost bars.
+    """Count the values in [edge, next edge); values beyond either end belong to the outermost bars.
 
     Args:
-        single: Each bar is one whole number.
-        zeros: Zero has a bar of its own before the others.
+        single: Whether each bar is one whole number.
+        zeros: Whether zero has its own bar before the others.
     """
     inner = np.array(edges[1:-1])
     parts = [_parts(values, inner, zeros) for values in (old, new)]
@@ -162,7 +162,7 @@ def _counted(
 
 
 def _parts(ordered: Values, inner: Values, zeros: bool) -> list[float]:
-    """Shares of the mails in each bar."""
+    """Return the share of mails in each bar."""
     none = int(np.searchsorted(ordered, 0, side="right")) if zeros else 0
     limits = [none, *np.maximum(np.searchsorted(ordered, inner, side="left"), none).tolist(), len(ordered)]
     counts = [right - left for left, right in pairwise(limits)]

@@ -1,4 +1,4 @@
-"""`report.json` and `report.html`."""
+"""Reports of a comparison: `report.json` and `report.html`."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ LIBRARIES = ("alibi-detect", "scipy", "numpy", "pyarrow")
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One measure as the page shows it."""
+    """Measure as the page shows it."""
 
     name: str
     title: str
@@ -38,23 +38,23 @@ def write(result: Result, root: str) -> None:
     """Write both files where `Result.report_uri` says.
 
     Raises:
-        inferencelog.StoreError: The store does not take them.
+        inferencelog.StoreError: If the store does not accept them.
     """
     store = open_store(root)
     folder = result.period.folder(result.environment)
     content = {**result.everything(), "versions": versions()}
-    # The page last: who sees it finds the figures beside it.
+    # Write the page last, so that whoever sees it finds the figures beside it.
     store.write(f"{folder}/report.json", json.dumps(content, indent=2, allow_nan=False).encode())
     store.write(f"{folder}/report.html", page(result).encode())
 
 
 def versions() -> dict[str, str]:
-    """What computed the figures."""
+    """Return the versions of the libraries that computed the figures."""
     return {name: version(name) for name in LIBRARIES}
 
 
 def page(result: Result) -> str:
-    """The report as one HTML page that needs nothing else."""
+    """Return the report as one self-contained HTML page."""
     return _template().render(
         result=result,
         status=result.status.name.lower().replace("_", "-"),
@@ -94,7 +94,7 @@ def _card(each: Measured) -> Card:
 
 
 def _facts(result: Result) -> list[tuple[str, str]]:
-    """What was compared, as names and values."""
+    """Return what was compared, as names and values."""
     baseline = result.baseline
     period = "" if baseline.period is None else f", {' to '.join(map(words.moment, baseline.period))} UTC"
     last = words.moment(result.period.end)
@@ -129,7 +129,7 @@ def _duration(seconds: float) -> str:
 
 
 def _notes(result: Result) -> list[str]:
-    """What was not compared, and what else may mislead."""
+    """Return notes on what was not compared and on what else may mislead."""
     aside = result.log.set_aside
     notes = [
         f"{words.plural(count, 'row')} of model {name}; this baseline says nothing about other models"

@@ -1,4 +1,4 @@
-"""What a run found out."""
+"""Result of a drift detector run."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -13,13 +13,13 @@ from drift.sample import SetAside
 from inferencelog import Baseline
 
 NAMED_FILES = 20
-"""Files that cannot be read and are named, in the log line and on the page; all are counted."""
+"""Most unreadable files that the log line and the page name; all are counted."""
 SKEW_SECONDS = 60.0
-"""How far the newest row may lie in the future before clocks are said to differ."""
+"""Seconds that the newest row may lie in the future before a clock skew is reported."""
 
 
 class Status(StrEnum):
-    """The outcome in one word."""
+    """Outcome of a comparison."""
 
     DRIFT = "drift"
     NO_DRIFT = "no drift"
@@ -28,7 +28,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A measure: how it differs, and how it is distributed."""
+    """Measure with its difference and its distributions."""
 
     change: Change
     picture: Picture
@@ -36,21 +36,21 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What the window held."""
+    """Contents of the window."""
 
     rows: int
-    """Rows of this environment, whoever's."""
+    """Rows of this environment, of whatever model."""
     files: int
     unreadable: dict[str, str]
-    """File -> why it is no part of the log; both are one printable line."""
+    """Reason why a file is not part of the log, by path; both are one printable line."""
     set_aside: SetAside
     newest: datetime | None
-    """When the newest row of the environment was written, in the window or later."""
+    """Time of the environment's newest row, in the window or later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Everything that log line, gauges and report say."""
+    """Result from which the log line, the gauges and the report are made."""
 
     status: Status
     environment: str
@@ -60,30 +60,30 @@ class Result:
     baseline_uri: str
     report_uri: str
     rows: int
-    """Rows that were compared, or would have been."""
+    """Rows that were compared, or would have been with enough data."""
     log: Log
     measured: list[Measured]
-    """Those that drifted first, then by distance; none when there is insufficient data."""
+    """Measures, drifted ones first, then by distance; empty if there is insufficient data."""
     settings: dict[str, Any]
 
     @property
     def drifted(self) -> list[Measured]:
-        """The measures that have drifted."""
+        """Return the measures that have drifted."""
         return [each for each in self.measured if each.change.drifted]
 
     @property
     def age_seconds(self) -> float | None:
-        """From the newest row to now; negative when that lies in the future."""
+        """Return the seconds from the newest row to the run; negative if that row lies in the future."""
         return None if self.log.newest is None else (self.created - self.log.newest).total_seconds()
 
     @property
     def clock_skew_seconds(self) -> float:
-        """How far the newest row lies in the future; 0 for less than `SKEW_SECONDS`."""
+        """Return how many seconds the newest row lies in the future; 0 for less than `SKEW_SECONDS`."""
         age = self.age_seconds
         return -age if age is not None and age < -SKEW_SECONDS else 0.0
 
     def summary(self) -> dict[str, Any]:
-        """The result as JSON takes it, without the measures that have not drifted and without pictures."""
+        """Return the result for JSON, without pictures and without the measures that have not drifted."""
         return {
             "status": str(self.status),
             "environment": self.environment,
@@ -105,7 +105,7 @@ class Result:
         }
 
     def everything(self) -> dict[str, Any]:
-        """The result as JSON takes it."""
+        """Return the whole result for JSON."""
         return {
             **self.summary(),
             "created": self.created.isoformat(),

@@ -1,4 +1,4 @@
-"""Rows of the log or of a baseline as columns of numbers, and what had to be set aside."""
+"""Samples: rows of the log or of a baseline as columns of numbers, and counts of the rows set aside."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,42 +12,42 @@ from drift.compare import Columns, Values
 from inferencelog import MEASURES, SCORE, Baseline, one_line
 
 IDENTITY = ("model_version", "model_sha256", "feature_schema_version")
-"""Whose features and scores a row of the log holds."""
+"""Columns that say which model and feature schema a row of the log belongs to."""
 
 
 NAMED = 20
-"""Models, or feature schemas, that are named; rows of further ones are counted together."""
+"""Most models, or feature schemas, that are named; rows of further ones are counted together."""
 OTHERS = "others"
 
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """Rows with values that no mail has."""
+    """Counts of rows with values that no mail has."""
 
     not_finite: int = 0
-    """Rows with a value that is missing or no finite number."""
+    """Rows with a value that is missing or not a finite number."""
     out_of_range: int = 0
     """Other rows with a value below 0, or with a share or probability above 1."""
     columns: dict[str, int] = field(default_factory=dict)
-    """Column -> rows in which it has such a value."""
+    """Number of rows with such a value, by column."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """Rows of the window that were not compared, by the reason."""
+    """Counts of the window's rows that were not compared, by reason."""
 
     other_environment: int = 0
     other_hour: int = 0
-    """Rows whose time is missing, or not in the hour of their partition."""
+    """Rows without a time, or with a time outside the hour of their partition."""
     other_models: dict[str, int] = field(default_factory=dict)
-    """By model version; with the digest where the version alone would be the baseline's."""
+    """Rows by model version, with the digest if the version alone would be the baseline's."""
     other_schemas: dict[str, int] = field(default_factory=dict)
-    """By feature schema version; rows of the baseline's model all the same."""
+    """Rows of the baseline's model that have another feature schema, by schema version."""
     unusable: Unusable = Unusable()
 
     @property
     def by_reason(self) -> dict[str, int]:
-        """How many rows for each reason."""
+        """Return the number of rows for each reason."""
         return {
             "other_model": sum(self.other_models.values()),
             "other_schema": sum(self.other_schemas.values()),
@@ -68,7 +68,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """The measures of the baseline's model's rows, and how many rows are of others."""
+    """Measures of the rows of the baseline's model, and counts of the rows of other models."""
 
     columns: dict[str, pa.ChunkedArray]
     other_models: dict[str, int]
@@ -76,10 +76,10 @@ class Own:
 
 
 def own_rows(table: pa.Table, baseline: Baseline) -> Own:
-    """Leave out rows of another model or feature schema: they differ for reasons that are no change of mail.
+    """Leave out rows of another model or feature schema, which differ for reasons other than changed mail.
 
     Args:
-        table: `IDENTITY` and `MEASURES`, n rows.
+        table: Columns `IDENTITY` and `MEASURES`, n rows.
     """
     others: Counter[str] = Counter()
     schemas: Counter[str] = Counter()
@@ -95,26 +95,26 @@ def own_rows(table: pa.Table, baseline: Baseline) -> Own:
         else:
             found = _equal(labels, group)
             keep = found if keep is None else pc.or_(keep, found)
-    # Most windows have rows of one model only; they need no copy.
+    # Most windows hold rows of one model only and need no copy.
     if others or schemas:
         table = table.filter(keep) if keep is not None else table.slice(0, 0)
     return Own(measures(table), _named(others), _named(schemas))
 
 
 def _named(counts: Counter[str]) -> dict[str, int]:
-    """The largest counts by name: whoever writes the log may name a thousand models in each file."""
+    """Return the largest counts by name, because a writer to the log may name a thousand models in each file."""
     found = dict(counts.most_common(NAMED))
     rest = counts.total() - sum(found.values())
     return found | ({OTHERS: found.get(OTHERS, 0) + rest} if rest else {})
 
 
 def measures(table: pa.Table) -> dict[str, pa.ChunkedArray]:
-    """The columns of `MEASURES`."""
+    """Return the columns of `MEASURES`."""
     return {name: table[name] for name in MEASURES}
 
 
 def same_model(baseline: Baseline, version: str, digest: str) -> bool:
-    """Whether it is the baseline's model: by the digests where both are known, else by the version."""
+    """Return whether a row is of the baseline's model: by digest if both are known, else by version."""
     if digest and baseline.model_sha256:
         return digest == baseline.model_sha256
     return version == baseline.model_version
@@ -129,20 +129,20 @@ def _equal(labels: pa.Table, group: dict[str, Any]) -> pa.ChunkedArray:
 
 
 def usable_rows(arrow: dict[str, pa.ChunkedArray]) -> tuple[Sample, Unusable]:
-    """The rows in which each of `MEASURES` is a number that mail can have.
+    """Return the rows in which each of `MEASURES` is a number that mail can have.
 
     Args:
-        arrow: Is emptied column by column, so that an hour of much mail is not held twice.
+        arrow: Columns by name. They are removed one by one, so that a busy hour is not held twice in memory.
 
     Returns:
-        The rows, and what was left out.
+        The rows, and counts of what was left out.
     """
     columns = {name: _values(arrow.pop(name), name) for name in MEASURES}
     finite = np.ones(len(columns[SCORE]), dtype=bool)
     usable = finite.copy()
     wrong: dict[str, int] = {}
     for name, values in columns.items():
-        # Which holds for no NaN.
+        # NaN fails both comparisons.
         good = (values >= 0) & (values <= _most(name))
         if not good.all():
             wrong[name] = int((~good).sum())
@@ -160,7 +160,7 @@ def _most(name: str) -> float:
 
 
 def _values(column: pa.ChunkedArray, name: str) -> Values:
-    # On both sides in the same precision: a share such as 0.1 rounded on one side only would differ everywhere.
+    # Use the same precision on both sides: a share such as 0.1, rounded on one side only, would differ everywhere.
     kind = np.float64 if name == SCORE else np.float32
     values: Values = column.to_numpy().astype(kind, copy=False)
     return values

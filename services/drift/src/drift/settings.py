@@ -1,4 +1,4 @@
-"""What the environment of the process and the command line set."""
+"""Settings of the drift detector, from environment variables and the command line."""
 
 import argparse
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from inferencelog.schema import check_environment
 
 
 class Settings(BaseSettings):
-    """Each field is an environment variable of the same name in capitals, and an option `--name`, which wins."""
+    """Settings of one run. Each is an environment variable in capitals and an option `--name`; the option wins."""
 
     environment: str = Field(description="whose mail is compared, such as production")
     inference_log_uri: str = Field(min_length=1, description="the log: file:///folder, s3://bucket/prefix, or a path")
@@ -53,24 +53,24 @@ class Settings(BaseSettings):
 
     @property
     def report_root(self) -> str:
-        """The URI under which reports lie."""
+        """Return the URI under which reports lie."""
         return self.report_uri or f"{self.inference_log_uri.rstrip('/')}/_drift"
 
     @property
     def limits(self) -> Limits:
-        """What counts as drift."""
+        """Return the limits of the drift decision."""
         return Limits(self.false_alarm_rate, self.minimum_change)
 
     def period(self, now: datetime) -> Period:
-        """What is compared."""
+        """Return the period to compare."""
         return parse_period(self.window, now)
 
 
 def read_settings(arguments: Sequence[str] | None = None) -> Settings:
-    """The settings of the command line, for the rest those of the environment.
+    """Return the settings of the command line, completed by those of the environment.
 
     Raises:
-        pydantic.ValidationError: One is missing or wrong.
+        pydantic.ValidationError: If a setting is missing or wrong.
     """
     parser = _parser()
     given = vars(parser.parse_args(arguments))

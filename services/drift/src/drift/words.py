@@ -1,4 +1,4 @@
-"""A result in words that need no statistics."""
+"""Wording of a result for people, without statistical terms."""
 
 import math
 from datetime import datetime
@@ -17,40 +17,40 @@ DESCRIPTIONS = {
     SCORE: "the model's answer, 0 to 1",
 }
 CERTAIN, LIKELY_CHANCE = 1e-6, 0.1
-"""Chances below the one and above the other are not told apart."""
+"""Limits beyond which chances are not told apart: below the first, and above the second."""
 
 
 def is_share(measure: str) -> bool:
-    """Whether the measure is one share of all mail, rather than a value of each mail."""
+    """Return whether the measure is one share of all mail, rather than a value of each mail."""
     return measure in (LIKELY_SPAM, PREDICTED_SPAM)
 
 
 def is_proportion(measure: str) -> bool:
-    """Whether its values are shown as percentages."""
+    """Return whether the measure's values are shown as percentages."""
     return is_share(measure) or measure.endswith("_share")
 
 
 def title(measure: str) -> str:
-    """Its name for a person."""
+    """Return the measure's name for a person."""
     words = measure.replace("_", " ").capitalize()
     return TITLES.get(measure) or words.replace("Html", "HTML").replace("Ip ", "IP ")
 
 
 def description(measure: str) -> str:
-    """What it is; the range is left out where the page shows percentages."""
+    """Return what the measure is; the range is left out where the page shows percentages."""
     text = DESCRIPTIONS[measure]
     return text.removesuffix(", 0 to 1") if is_proportion(measure) else text
 
 
 def headline(result: Result) -> str:
-    """The outcome."""
+    """Return the outcome as a headline."""
     if result.status is Status.INSUFFICIENT_DATA:
         return "Not enough mail to say"
     return "No change seen" if result.status is Status.NO_DRIFT else "Mail has changed"
 
 
 def subline(result: Result) -> str:
-    """The outcome in one sentence more."""
+    """Return the outcome as one more sentence."""
     if result.status is Status.INSUFFICIENT_DATA:
         least = result.settings["minimum_rows"]
         return f"{plural(result.rows, 'mail')} could be compared; at least {least:,} are needed. That is no all-clear."
@@ -63,7 +63,7 @@ def subline(result: Result) -> str:
 
 
 def advice(result: Result) -> list[str]:
-    """What to do next."""
+    """Return advice on what to do next."""
     if result.status is Status.INSUFFICIENT_DATA:
         return [
             "In a quiet hour: nothing. Or compare a longer stretch: drift-detector --last 24h.",
@@ -82,7 +82,7 @@ def advice(result: Result) -> list[str]:
 
 
 def sentence(each: Measured) -> str:
-    """What moved, at the place where the difference is largest."""
+    """Return what moved, at the value where the difference is largest."""
     before, now = each.picture.above
     change = f"from {percent(before)} to {percent(now)} of mail"
     if is_share(each.change.measure):
@@ -92,7 +92,7 @@ def sentence(each: Measured) -> str:
 
 
 def medians(each: Measured) -> str:
-    """The middle of both distributions; nothing where it is the same, or where there is none."""
+    """Return the medians of both distributions; empty if they are equal, or if the measure is a share."""
     before, now = (number(value, each.change.measure) for value in each.picture.medians)
     if is_share(each.change.measure) or before == now:
         return ""
@@ -100,7 +100,7 @@ def medians(each: Measured) -> str:
 
 
 def chance(p_value: float) -> str:
-    """An adjusted p-value."""
+    """Return an adjusted p-value as a chance."""
     if p_value > LIKELY_CHANCE:
         return "no more than chance"
     if p_value < CERTAIN:
@@ -113,11 +113,11 @@ def _two_digits(value: float) -> int:
 
 
 def number(value: float, measure: str) -> str:
-    """A value of a measure."""
+    """Return a value of a measure as text."""
     if is_proportion(measure):
         return f"{value * 100:.3g}\N{NO-BREAK SPACE}%"
     if measure == SCORE:
-        # Not rounded up: nothing is above a probability of 1.
+        # Round down: nothing is above a probability of 1.
         return f"{math.floor(value * 10_000) / 10_000:g}"
     if value == int(value):
         return f"{int(value):,}"
@@ -125,14 +125,14 @@ def number(value: float, measure: str) -> str:
 
 
 def percent(share: float) -> str:
-    """A share of 0 to 1, with a decimal where it is small."""
+    """Return a share of 0 to 1 as a percentage, with a decimal if it is small."""
     if 0 < share < 0.0005:
         return "under 0.1\N{NO-BREAK SPACE}%"
     return f"{share:.1%}".replace(".0%", "%").replace("%", "\N{NO-BREAK SPACE}%")
 
 
 def tick(value: float, measure: str) -> str:
-    """A value as short as an axis needs it."""
+    """Return a value in the short form for an axis."""
     if is_proportion(measure):
         return f"{value * 100:.3g}%"
     if value >= 1000:
@@ -141,7 +141,7 @@ def tick(value: float, measure: str) -> str:
 
 
 def interval(bar: Bar, measure: str) -> str:
-    """The values in a bar."""
+    """Return the values in a bar as text."""
     if bar.high is None:
         return f"{number(bar.low or 0.0, measure)} or more"
     if bar.low is None:
@@ -152,10 +152,10 @@ def interval(bar: Bar, measure: str) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """A count and its noun."""
+    """Return a count with its noun."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def moment(time: datetime) -> str:
-    """A time for a person, in UTC as it came."""
+    """Return a time for a person, in UTC as given."""
     return f"{time:%Y-%m-%d %H:%M}" if time.second == 0 else f"{time:%Y-%m-%d %H:%M:%S}"
