@@ -111,8 +111,7 @@ def _request(request_id: str, number: int) -> bytes:
 
 
 def _status(number: int) -> int:
-    """Return the expected status of a request: blocks of nested requests, which are not JSON, alternate with plain
-    ones."""
+    """Return the expected status: blocks of plain mails alternate with blocks of nested requests, which get 422."""
     return (HTTPStatus.UNPROCESSABLE_ENTITY if number // len(OFFERS) % 2 else HTTPStatus.OK).value
 
 
