@@ -1,4 +1,4 @@
-"""From settings to evidence."""
+"""Evidence built from settings."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,29 +19,29 @@ from evidence.thresholds import parse_thresholds, read_configured
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What is asked for."""
+    """Settings of one run."""
 
     root: Path
-    """Of the repository."""
+    """Root of the repository."""
     source: str
     """Environment of the candidate."""
     target: str
     """Environment that it is to be promoted to."""
     candidate: Path | None
-    """A bundle's folder instead of what the release file pins."""
+    """Folder of a bundle to use instead of the one that the release file pins."""
     production: Path | None
     log_uri: str
     prometheus_url: str
-    """Empty for none."""
+    """URL of Prometheus; empty for none."""
     last: timedelta
-    """How long ago the period begins."""
+    """Time from the beginning of the period to now."""
 
 
 def make(settings: Settings, now: datetime) -> Evidence:
-    """Compare candidate and production, and check what was found.
+    """Compare candidate and production, check the result and return the evidence.
 
     Raises:
-        EvidenceError: Settings, bundles or log are such that there can be no evidence.
+        EvidenceError: If the settings, the bundles or the log do not allow any evidence.
     """
     config = settings.root / "environments" / settings.target / "config.yaml"
     configured = read_configured(config)
@@ -67,7 +67,7 @@ def make(settings: Settings, now: datetime) -> Evidence:
 
 
 def _namespace(settings: Settings) -> str:
-    """Of the candidate's environment, as Argo CD reads it."""
+    """Return the namespace of the candidate's environment, as Argo CD reads it."""
     path = settings.root / "environments" / settings.source / "config.yaml"
     try:
         return str(yaml.safe_load(path.read_text())["namespace"])

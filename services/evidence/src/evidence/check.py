@@ -1,4 +1,4 @@
-"""One question that a candidate has to answer."""
+"""Check of one threshold that a candidate must reach."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -6,14 +6,14 @@ from typing import Any, Literal
 from inferencelog import one_line
 
 LINE_CHARACTERS = 1_000
-"""Characters of a text in evidence.json; `release promote` takes no longer ones."""
+"""Most characters of a text in evidence.json; `release promote` refuses longer ones."""
 Outcome = Literal["accepted", "refused", "told"]
-"""`told`: of interest, and no reason to refuse by the thresholds as they stand."""
+"""Outcome of a check. `told` is information only: the thresholds do not refuse the candidate for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was measured, what was asked for, and what to do where it was not reached."""
+    """Measured value, its threshold, and advice for when the threshold is not reached."""
 
     name: str
     outcome: Outcome
@@ -22,15 +22,15 @@ class Check:
     advice: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """The check as JSON takes it."""
+        """Return the check for JSON."""
         return {name: one_line(text, LINE_CHARACTERS) for name, text in asdict(self).items()}
 
 
 def check(name: str, reached: bool, measured: str, threshold: str, advice: str) -> Check:
-    """A check that refuses what does not reach its threshold."""
+    """Return a check that refuses what does not reach its threshold."""
     return Check(name, "accepted" if reached else "refused", measured, threshold, "" if reached else advice)
 
 
 def unproven(name: str, required: bool, measured: str, threshold: str, advice: str) -> Check:
-    """A check that could not be made, and refuses where the thresholds require it."""
+    """Return a check that could not be made; it refuses only if the thresholds require it."""
     return Check(name, "refused" if required else "told", measured, threshold, advice)

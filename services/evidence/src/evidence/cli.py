@@ -1,4 +1,4 @@
-"""The command `evidence`."""
+"""Command line of `evidence`."""
 
 import argparse
 import os
@@ -21,9 +21,9 @@ ACCEPTED, REFUSED, NOT_MADE = 0, 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make evidence, and say in the exit code what it says: 0 accepted, 1 refused, 2 it could not be made."""
+    """Make evidence and return the exit code: 0 accepted, 1 refused, 2 not made."""
     options = _parser().parse_args(arguments)
-    # Imported late: scikit-learn and matplotlib take a second that `--help` and wrong options need not wait for.
+    # Import late: scikit-learn and matplotlib take a second, which `--help` and wrong options need not wait for.
     from evidence.build import make
     from evidence.report import write
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"evidence: {one_line(error, 2_000)}", file=sys.stderr)
         return NOT_MADE
     except Exception:
-        # Python's own exit code for these would say: refused.
+        # Python's own exit code for an exception is 1, which would mean "refused".
         traceback.print_exc()
         return NOT_MADE
     _tell(evidence, options.out)
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _default(variable: str) -> dict[str, Any]:
-    """An option that is required unless the environment has it."""
+    """Return the arguments of an option that is required unless the environment variable is set."""
     value = os.environ.get(variable)
     return {"default": value, "required": not value, "metavar": variable}
 

@@ -1,4 +1,4 @@
-"""What the newest drift report of an environment says."""
+"""Newest drift report of an environment."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -22,13 +22,13 @@ DRIFT, NO_DRIFT = "drift", "no drift"
 
 
 MEASURES = 100
-"""Measures that a report may name."""
+"""Most measures that a report may name."""
 REPORT_BYTES = 8 * 1024 * 1024
-"""Bytes of a report; the detector's own has some 50 kB."""
+"""Most bytes of a report; the detector's own has about 50 kB."""
 
 
 class _Part(BaseModel):
-    """What is read of a report. Whoever can write to the log can put one there, so each field has its bounds."""
+    """Part of a report that is read. Every field is bounded, because any writer to the log can leave a report there."""
 
     model_config = ConfigDict(strict=True)
 
@@ -55,34 +55,34 @@ class _Report(_Part):
 
 @dataclass(frozen=True, slots=True)
 class DriftState:
-    """One report."""
+    """Outcome of one drift report."""
 
     environment: str
     status: str
-    """`drift`, `no drift` or `insufficient data`."""
+    """Status: `drift`, `no drift` or `insufficient data`."""
     end: str
-    """Of the period that was compared, an ISO time."""
+    """End of the period that was compared, an ISO time."""
     rows: int
     drifted: list[str]
-    """Names of measures."""
+    """Names of the measures that have drifted."""
     model_sha256: str
     uri: str
 
     def as_json(self) -> dict[str, Any]:
-        """The report's gist as JSON takes it."""
+        """Return the outcome for JSON."""
         return asdict(self)
 
 
 def newest_report(log_uri: str, side: Side, start: datetime) -> DriftState | None:
-    """The report of the latest period, about exactly this model; None where there is none since the start.
+    """Return the report of the latest period about exactly this model; None if there is none since `start`.
 
     Args:
-        log_uri: The inference log, in whose `_drift` reports lie.
-        side: The environment and its model.
-        start: Reports of periods that ended before do not count; with a zone.
+        log_uri: Inference log; its reports lie in `_drift`.
+        side: Environment and its model.
+        start: Time with a zone; reports of periods that ended before it do not count.
 
     Raises:
-        EvidenceError: The reports cannot be read.
+        EvidenceError: If the reports cannot be read.
     """
     try:
         store = open_store(f"{log_uri.rstrip('/')}/{FOLDER}")
@@ -145,7 +145,7 @@ _LOOK = "read the report: is it the mail that has changed, or the model's answer
 
 
 def check_drift(candidate: DriftState | None, production: DriftState | None, thresholds: Thresholds) -> list[Check]:
-    """Whether the candidate's mail or answers have drifted; production's are only told."""
+    """Return checks of whether the candidate's mail or answers have drifted; production's drift is information only."""
     return [_candidate(candidate, thresholds), _production(production)]
 
 

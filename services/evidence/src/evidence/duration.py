@@ -1,4 +1,4 @@
-"""Lengths of time as people write them."""
+"""Durations as people write them."""
 
 import re
 from datetime import timedelta
@@ -8,10 +8,10 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def parse_duration(text: str) -> timedelta:
-    """The length of time that a text names.
+    """Return the duration that a text names.
 
     Raises:
-        ValueError: It names none.
+        ValueError: If the text names none.
     """
     found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
     if not found:

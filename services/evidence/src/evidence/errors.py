@@ -1,5 +1,5 @@
-"""What stops evidence from being made, and what to do about it."""
+"""Errors that prevent evidence."""
 
 
 class EvidenceError(Exception):
-    """Settings or inputs of which no evidence can be made; the message says what to do next."""
+    """Error for settings or inputs that allow no evidence; the message says what to do next."""

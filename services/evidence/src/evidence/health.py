@@ -1,4 +1,4 @@
-"""Whether the candidate's environment was healthy all the time that it was shadowed, by Prometheus."""
+"""Health of the candidate's environment while it was shadowed, according to Prometheus."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -10,43 +10,43 @@ from evidence.prometheus import Prometheus, PrometheusError
 from evidence.thresholds import Thresholds
 
 STEP_SECONDS = 60
-"""Longer than two scrapes usually are apart: a step without a sample is a scrape that failed."""
+"""Seconds of a step. Scrapes are usually closer together, so a step without a sample means a failed scrape."""
 MOST_STEPS = 10_000
-"""Prometheus refuses a query for more than 11,000 points."""
+"""Most steps of a query; Prometheus refuses more than 11,000 points."""
 OUTCOMES = ("compared", "dropped", "failed")
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What Prometheus says of a period."""
+    """Figures of Prometheus for a period."""
 
     start: datetime
     end: datetime
     ready: float | None
-    """The least that any gateway has said of the environment: 1 for always ready; None without a sample."""
+    """Lowest readiness that any gateway reported for the environment: 1 if always ready, None without a sample."""
     gap_seconds: float
-    """How much of the period has no sample."""
+    """Seconds of the period without a sample."""
     outcomes: dict[str, float]
-    """Mails to be shadowed by what became of them; none where nothing is known."""
+    """Mails to be shadowed, by outcome; empty if nothing is known."""
     restarts: float | None
-    """Of the environment's containers; None where kube-state-metrics is not scraped."""
+    """Restarts of the environment's containers; None if kube-state-metrics is not scraped."""
 
     def as_json(self) -> dict[str, Any]:
-        """The figures as JSON takes them."""
+        """Return the figures for JSON."""
         return {**asdict(self), "start": self.start.isoformat(), "end": self.end.isoformat()}
 
 
 def read_health(
     prometheus: Prometheus, environment: str, namespace: str, start: datetime, end: datetime
 ) -> Health | str:
-    """Ask for the period, or say why there is no answer.
+    """Return the health during a period, or the reason why it is unknown.
 
     Args:
-        prometheus: It scrapes the gateways.
-        environment: The candidate's.
-        namespace: Where its gateway and transformer are; its predictor is found by its pods' names.
-        start: Of the first shadowed mail.
-        end: Now: what has failed since the last mail is no better.
+        prometheus: Prometheus that scrapes the gateways.
+        environment: Environment of the candidate.
+        namespace: Namespace of its gateway and transformer; its predictor is found by the names of its pods.
+        start: Time of the first shadowed mail.
+        end: Current time, so that failures since the last mail count as well.
     """
     if end - start < timedelta(seconds=STEP_SECONDS):
         return f"the period from {start.isoformat()} is shorter than a minute"
@@ -58,20 +58,20 @@ def read_health(
 
 
 def ready_query(environment: str, step: int) -> str:
-    """The least readiness by any gateway over a step of seconds.
+    """Return a query for the lowest readiness that any gateway reports within a step of seconds.
 
-    Over the step and not at its end: a dip between is seen, and a sample from before the step fills no gap.
+    It covers the whole step, not only its end. A dip within the step is seen, and an older sample does not fill a gap.
     """
     return f'min(min_over_time(gateway_environment_ready{{environment="{environment}"}}[{step}s]))'
 
 
 def outcomes_query(seconds: int) -> str:
-    """Mails to be shadowed in the last seconds, by what became of them."""
+    """Return a query for the mails to be shadowed in the last seconds, by outcome."""
     return f"sum by (outcome) (increase(gateway_shadow_mails_total[{seconds}s]))"
 
 
 def restarts_query(environment: str, namespace: str, seconds: int) -> str:
-    """Restarts in the last seconds of the containers in a namespace, and of the environment's predictors."""
+    """Return a query for container restarts in a namespace and in the environment's predictors, in the last seconds."""
     pods = (f'namespace="{namespace}"', f'pod=~"spam-detector-{environment}-predictor-.*"')
     name = "kube_pod_container_status_restarts_total"
     return f"sum({' or '.join(f'increase({name}{{{which}}}[{seconds}s])' for which in pods)})"
@@ -102,7 +102,7 @@ _WHERE = "set PROMETHEUS_URL to the Prometheus that scrapes the gateways; or all
 
 
 def check_health(found: Health | str, thresholds: Thresholds) -> list[Check]:
-    """Whether the environment was ready, and its mails answered."""
+    """Return checks of whether the environment was ready and answered its mails."""
     if isinstance(found, str):
         return [unproven("health", thresholds.require_health, f"not proven: {found}", "ready all the time", _WHERE)]
     return [_ready(found, thresholds), *_shares(found, thresholds), _restarts(found, thresholds)]
@@ -147,7 +147,7 @@ def _restarts(found: Health, thresholds: Thresholds) -> Check:
     asked = f"at most {thresholds.maximum_restarts}"
     if found.restarts is None:
         return Check("restarts", "told", "not known: kube-state-metrics is not scraped", asked)
-    # An extrapolated increase is no whole number; from a half on it is a restart.
+    # An extrapolated increase is not a whole number; from one half on it counts as a restart.
     count = round(found.restarts)
     advice = "kubectl describe pod says why; then begin a new period with --last"
     return check("restarts", count <= thresholds.maximum_restarts, str(count), asked, advice)

@@ -1,4 +1,4 @@
-"""The two models that are compared, and what their bundles say."""
+"""Models that are compared, and the contents of their bundles."""
 
 import tempfile
 from dataclasses import dataclass
@@ -14,40 +14,40 @@ from release.releasefile import ReleaseFile, check_sha256, check_uri
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A model in an environment."""
+    """Model in an environment."""
 
     environment: str
     uri: str
-    """Where its bundle was read."""
+    """URI from which its bundle was read."""
     manifest: Manifest
     scored: ScoredCorpus | None
-    """None in a bundle of a trainer that did not keep its scores."""
+    """Out-of-fold scores; None in a bundle from a trainer that did not keep them."""
 
     @property
     def version(self) -> str:
-        """The model's."""
+        """Return the model's version."""
         return self.manifest.version
 
     @property
     def sha256(self) -> str:
-        """The bundle's digest, as a release pins it and answers name it."""
+        """Return the bundle's digest, as a release pins it and answers name it."""
         return self.manifest.sha256
 
     def as_json(self) -> dict[str, Any]:
-        """Which model this is, as JSON takes it."""
+        """Return for JSON which model this is."""
         return {"environment": self.environment, "uri": self.uri, "version": self.version, "sha256": self.sha256}
 
 
 def read_side(root: Path, environment: str, folder: Path | None) -> Side:
-    """The model of an environment.
+    """Return the model of an environment.
 
     Args:
-        root: Of the repository.
-        environment: Whose release file pins it.
-        folder: A bundle to take instead of the one that is pinned.
+        root: Root of the repository.
+        environment: Environment whose release file pins the model.
+        folder: Folder of a bundle to use instead of the pinned one.
 
     Raises:
-        EvidenceError: Nothing is pinned, or the bundle is not the one pinned, incomplete or not to be read.
+        EvidenceError: If nothing is pinned, or if the bundle is not the pinned one, is incomplete or cannot be read.
     """
     try:
         if folder is not None:

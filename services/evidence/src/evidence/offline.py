@@ -1,4 +1,4 @@
-"""Both models on the same mails of the corpus, each mail scored by a model that had not seen it."""
+"""Offline comparison: both models on the same mails of the corpus, each scored by a fit that had not seen the mail."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,18 +15,18 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Offline:
-    """What the corpus says."""
+    """Result of the comparison on the corpus."""
 
     spam: Flags
     candidate: Floats
-    """Out-of-fold scores [n]."""
+    """Out-of-fold scores [n] of the candidate."""
     production: Floats
     auc: AucDifference
     errors: ErrorDifference
-    """At each model's own threshold."""
+    """Errors of each model at its own threshold."""
 
     def as_json(self) -> dict[str, Any]:
-        """The figures as JSON takes them."""
+        """Return the figures for JSON."""
         return {
             "mails": len(self.spam),
             "auc": {**asdict(self.auc), "difference": self.auc.difference},
@@ -35,12 +35,12 @@ class Offline:
 
 
 def compare_offline(candidate: Side, production: Side, margin: float) -> Offline | str:
-    """Compare out-of-fold scores, or say why the two bundles cannot be compared.
+    """Compare out-of-fold scores, or return the reason why the two bundles cannot be compared.
 
     Args:
-        candidate: Its model.
-        production: The model that it is to replace.
-        margin: By how much the candidate's AUC may be lower.
+        candidate: Model that is to be promoted.
+        production: Model that it is to replace.
+        margin: Amount by which the candidate's AUC may be lower.
     """
     ours, theirs = candidate.scored, production.scored
     for side, scored in ((candidate, ours), (production, theirs)):
@@ -67,7 +67,7 @@ _WORSE = "do not promote; look for what changed in corpus, features or settings,
 
 
 def check_offline(found: Offline | str, thresholds: Thresholds) -> list[Check]:
-    """Whether the candidate is significantly worse."""
+    """Return checks of whether the candidate is significantly worse."""
     asked = f"not worse at one-sided alpha {thresholds.alpha:g}"
     if isinstance(found, str):
         return [unproven("offline", thresholds.require_offline, f"not compared: {found}", asked, _SAME)]

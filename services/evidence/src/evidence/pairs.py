@@ -20,40 +20,40 @@ class AucDifference:
     candidate: float
     production: float
     standard_error: float
-    """Of the difference."""
+    """Standard error of the difference."""
     interval: Interval
-    """Of candidate - production, at the asked confidence."""
+    """Interval of candidate - production, at the requested confidence."""
     p_worse: float
-    """One-sided: how likely so low a candidate is if its area were production's less the margin."""
+    """One-sided p-value: the chance of so low a candidate if its area were production's less the margin."""
 
     @property
     def difference(self) -> float:
-        """Candidate - production; negative for a candidate that is worse."""
+        """Return candidate - production; negative for a candidate that is worse."""
         return self.candidate - self.production
 
 
 def delong(spam: Flags, candidate: Floats, production: Floats, confidence: float, margin: float = 0.0) -> AucDifference:
     """Compare two correlated ROC curves without assumptions about the scores' distribution.
 
-    DeLong, DeLong and Clarke-Pearson, Comparing the Areas under Two or More Correlated Receiver Operating
-    Characteristic Curves, Biometrics 44 (1988) 837-845; computed by midranks as Sun and Xu, IEEE Signal Processing
-    Letters 21 (2014) 1389-1393, in n log n. It takes mails as independent.
+    The method is that of DeLong, DeLong and Clarke-Pearson, Comparing the Areas under Two or More Correlated Receiver
+    Operating Characteristic Curves, Biometrics 44 (1988) 837-845. Midranks compute it in n log n, as in Sun and Xu,
+    IEEE Signal Processing Letters 21 (2014) 1389-1393. It assumes independent mails.
 
     Args:
         spam: Which mails are spam [n]; two or more of each kind.
-        candidate: Its scores [n].
-        production: Its scores [n].
-        confidence: Of the interval, 0 to 1.
-        margin: By how much the candidate's area may be lower.
+        candidate: Scores of the candidate [n].
+        production: Scores of production [n].
+        confidence: Confidence of the interval, 0 to 1.
+        margin: Amount by which the candidate's area may be lower.
 
     Raises:
-        ValueError: Fewer than two mails of a kind.
+        ValueError: If there are fewer than two mails of a kind.
     """
     if min(spam.sum(), (~spam).sum()) < 2:
         raise ValueError(f"{spam.sum()} spam and {(~spam).sum()} ham; two of each are needed")
     parts = [_components(spam, scores) for scores in (candidate, production)]
     ours, theirs = (float(of_spam.mean()) for of_spam, _ in parts)
-    # The variance of the difference is the sum of those of the differences of both kinds' components.
+    # The variance of the difference is a sum over both kinds of mail: the variance of their components' differences.
     of_spam, of_ham = (parts[0][kind] - parts[1][kind] for kind in (0, 1))
     error = math.sqrt(of_spam.var(ddof=1) / len(of_spam) + of_ham.var(ddof=1) / len(of_ham))
     difference = ours - theirs
@@ -70,7 +70,7 @@ def _p_below(difference: float, error: float) -> float:
 
 
 def _components(spam: Flags, scores: Floats) -> tuple[Floats, Floats]:
-    """For each spam mail the share of ham below it, for each ham mail the share of spam above; ties count half."""
+    """Return the share of ham below each spam mail, and the share of spam above each ham mail; ties count half."""
     positive, negative = scores[spam], scores[~spam]
     ranks = stats.rankdata(np.concatenate([positive, negative]))
     of_spam = (ranks[: len(positive)] - stats.rankdata(positive)) / len(negative)
@@ -80,19 +80,19 @@ def _components(spam: Flags, scores: Floats) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, slots=True)
 class ErrorDifference:
-    """Mails that only one of two models is wrong about."""
+    """Counts of mails that one model or both are wrong about."""
 
     candidate_only: int
     production_only: int
     both: int
     p_worse: float
-    """One-sided: how likely so many of the candidate's own errors are if each were as likely the other's."""
+    """One-sided p-value: the chance of so many errors of the candidate alone if each were as likely the other's."""
 
 
 def mcnemar(candidate_wrong: Flags, production_wrong: Flags) -> ErrorDifference:
     """Compare errors on the same mails [n] by the exact test of McNemar, Psychometrika 12 (1947) 153-157.
 
-    Of the mails that exactly one model is wrong about, each model would have half: a binomial test.
+    If the models were equally good, each would make half of the errors that only one of them makes: a binomial test.
     """
     candidate_only = int((candidate_wrong & ~production_wrong).sum())
     production_only = int((production_wrong & ~candidate_wrong).sum())
@@ -102,24 +102,24 @@ def mcnemar(candidate_wrong: Flags, production_wrong: Flags) -> ErrorDifference:
 
 
 def wilson(count: int, of: int, confidence: float) -> Interval:
-    """The score interval of a share: Wilson, Journal of the American Statistical Association 22 (1927) 209-212.
+    """Return the score interval of a share: Wilson, Journal of the American Statistical Association 22 (1927) 209-212.
 
     Args:
-        count: How many of `of`, which is 1 or more.
-        of: Independent trials.
-        confidence: 0 to 1.
+        count: Number of successes.
+        of: Number of independent trials, 1 or more.
+        confidence: Confidence of the interval, 0 to 1.
     """
     z = float(stats.norm.ppf(0.5 + confidence / 2))
     share = count / of
     middle = (share + z**2 / (2 * of)) / (1 + z**2 / of)
     reach = z / (1 + z**2 / of) * math.sqrt(share * (1 - share) / of + z**2 / (4 * of**2))
-    # Where all or none are counted the bound is exactly that.
+    # With no successes or only successes, the bound is exactly 0 or 1; rounding could miss it.
     return (0.0 if count == 0 else middle - reach, 1.0 if count == of else middle + reach)
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A quantile of the candidate's seconds over the same of production's."""
+    """Quantile of the candidate's seconds divided by the same quantile of production's."""
 
     quantile: float
     candidate: float
@@ -130,22 +130,23 @@ class Ratio:
 
 RESAMPLES = 1000
 _ROWS = 50_000
-"""Of one resample: of more mails the interval is as wide as that of so many, and takes no longer."""
+"""Most rows of one resample. It limits the time: for more mails the interval is as wide as for this many."""
 
 
 def quantile_ratios(
     candidate: Floats, production: Floats, groups: NDArray[Any], quantiles: tuple[float, ...], confidence: float
 ) -> list[Ratio]:
-    """Ratios of quantiles with percentile intervals of a bootstrap over groups (Davison and Hinkley 1997, 2.4 and 3.8).
+    """Return ratios of quantiles with percentile intervals of a bootstrap over groups.
 
-    Mails of one request have their time in common: drawn one by one they would pretend to be more than they are.
+    The method is that of Davison and Hinkley 1997, 2.4 and 3.8. Mails of one request share their time, so drawing them
+    one by one would overstate their number.
 
     Args:
         candidate: Seconds [n], above 0.
         production: Seconds [n], above 0.
-        groups: Requests [n].
-        quantiles: 0 to 1 each.
-        confidence: Of the intervals.
+        groups: Request of each mail [n].
+        quantiles: Quantiles, each 0 to 1.
+        confidence: Confidence of the intervals, 0 to 1.
     """
     random = np.random.default_rng(0)
     _, members = np.unique(groups, return_inverse=True)
@@ -166,7 +167,7 @@ def _resampled(
     quantiles: list[float],
     random: np.random.Generator,
 ) -> Floats:
-    """Ratios [RESAMPLES, quantiles]."""
+    """Return resampled ratios [RESAMPLES, quantiles]."""
     order = np.argsort(members, kind="stable")
     count = int(members.max()) + 1
     starts, sizes = np.searchsorted(members[order], np.arange(count)), np.bincount(members)

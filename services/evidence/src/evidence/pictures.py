@@ -16,11 +16,11 @@ matplotlib.use("Agg")
 ROC, SCORES, DIFFERENCES, LATENCY = "roc.png", "scores.png", "differences.png", "latency.png"
 CANDIDATE_COLOR, PRODUCTION_COLOR = "tab:orange", "tab:blue"
 _DOTS = 5000
-"""Of a scatter plot; more add nothing but bytes."""
+"""Most dots of a scatter plot; more add only bytes."""
 
 
 def pictures(offline: Offline | str, shadow: Shadow) -> dict[str, bytes]:
-    """File name -> PNG of what there is to see."""
+    """Return the plots that can be drawn: PNG by file name."""
     return dict(_pictures(offline, shadow))
 
 
@@ -40,7 +40,7 @@ def _figure() -> Figure:
 
 def _png(figure: Figure) -> bytes:
     target = io.BytesIO()
-    # No name and version of the software: the same figures give the same bytes.
+    # Leave out the software's name and version: the same figures then give the same bytes.
     figure.savefig(target, format="png", dpi=90, metadata={"Software": None})
     return target.getvalue()
 
@@ -51,7 +51,7 @@ def _roc(found: Offline) -> bytes:
     sides = (("candidate", found.candidate, CANDIDATE_COLOR), ("production", found.production, PRODUCTION_COLOR))
     for name, scores, color in sides:
         false_positives, true_positives, _ = roc_curve(found.spam, scores)
-        # The corner where spam filters live; a linear axis would show a right angle.
+        # Spam filters work in this corner; a linear axis would show a right angle.
         axes.semilogx(np.maximum(false_positives, 1e-4), true_positives, color=color, label=name, alpha=0.8)
     axes.set(xlabel="ham called spam", ylabel="spam caught", title="Corpus, out of fold", xlim=(1e-4, 1))
     axes.legend(loc="lower right")

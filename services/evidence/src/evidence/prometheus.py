@@ -1,4 +1,4 @@
-"""The part of Prometheus's HTTP API that is needed (https://prometheus.io/docs/prometheus/latest/querying/api/)."""
+"""Prometheus client for the needed part of its API (https://prometheus.io/docs/prometheus/latest/querying/api/)."""
 
 import math
 from datetime import datetime
@@ -15,15 +15,15 @@ from inferencelog import one_line
 
 TIMEOUT_SECONDS = 30.0
 ANSWER_BYTES = 32 * 1024 * 1024
-"""Bytes of an answer; 11,000 points have less than one megabyte."""
+"""Most bytes of an answer; 11,000 points take less than one megabyte."""
 SERIES = 1_000
-"""Series of an answer."""
+"""Most series of an answer."""
 
 Labels = dict[str, str]
 
 
 Sample = tuple[float, Annotated[str, Field(max_length=64)]]
-"""Time and value."""
+"""Time in seconds since 1970, and value as text."""
 
 
 class _Series(BaseModel):
@@ -41,11 +41,11 @@ class _Answer(BaseModel):
 
 
 class PrometheusError(Exception):
-    """It does not answer, or refuses the query."""
+    """Error for a Prometheus that does not answer, or that refuses the query."""
 
 
 class Prometheus:
-    """A Prometheus server, or what speaks its API."""
+    """Prometheus server, or another that speaks its API."""
 
     def __init__(self, url: str) -> None:
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
@@ -53,10 +53,10 @@ class Prometheus:
         self._url = url.rstrip("/")
 
     def at(self, query: str, time: datetime) -> list[tuple[Labels, float]]:
-        """Series and their values at a time.
+        """Return the series and their values at a time.
 
         Raises:
-            PrometheusError: There is no answer.
+            PrometheusError: If there is no answer.
         """
         found = self._ask("query", query=query, time=f"{time.timestamp():.3f}")
         series = [(each.metric, _number(each.value[1])) for each in found]
@@ -65,15 +65,15 @@ class Prometheus:
         return series
 
     def over(self, query: str, start: datetime, end: datetime, step: int) -> list[dict[float, float]]:
-        """For each series, time (seconds since 1970) -> value, at every step of seconds that has one.
+        """Return value by time (seconds since 1970) for each series, at every step of seconds that has a value.
 
         Raises:
-            PrometheusError: There is no answer.
+            PrometheusError: If there is no answer.
         """
         times = {"start": f"{start.timestamp():.3f}", "end": f"{end.timestamp():.3f}"}
         found = self._ask("query_range", query=query, step=str(step), **times)
         series = [{time: _number(value) for time, value in each.values} for each in found]
-        # What is no finite number says nothing: it is as a sample that is missing.
+        # A value that is not finite says nothing, so it counts as a missing sample.
         return [{time: value for time, value in each.items() if math.isfinite(value)} for each in series]
 
     def _ask(self, what: str, **parameters: str) -> list[_Series]:

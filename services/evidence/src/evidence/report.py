@@ -1,4 +1,4 @@
-"""`evidence.md`, `evidence.json` and the plots beside them."""
+"""Report of the evidence: `evidence.md`, `evidence.json` and the plots beside them."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def write(evidence: Evidence, folder: Path) -> None:
     """Write all files into a folder, in place of those of an earlier run.
 
     Raises:
-        OSError: The folder takes none.
+        OSError: If the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in (JSON_NAME, MARKDOWN_NAME, *_CAPTIONS):
@@ -33,16 +33,16 @@ def write(evidence: Evidence, folder: Path) -> None:
     for name, data in drawn.items():
         (folder / name).write_bytes(data)
     (folder / MARKDOWN_NAME).write_text(as_markdown(evidence, list(drawn)))
-    # Last: who sees it finds the report beside it.
+    # Write the JSON last, so that whoever sees it finds the report beside it.
     (folder / JSON_NAME).write_text(json.dumps(evidence.as_json(), indent=2, allow_nan=False) + "\n")
 
 
 def as_markdown(evidence: Evidence, drawn: list[str]) -> str:
-    """The report for a pull request.
+    """Return the report for a pull request.
 
     Args:
-        evidence: What is reported.
-        drawn: Names of the pictures that lie beside it.
+        evidence: Evidence to report.
+        drawn: Names of the pictures beside the report.
     """
     parts = [_head(evidence), _checks(evidence), _advice(evidence), _shadow(evidence.shadow), _pictures(drawn)]
     parts += [_disagreements(evidence.shadow.disagreements), _notes(evidence)]
@@ -136,9 +136,9 @@ def _notes(evidence: Evidence) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    """What others wrote, so that it stays in its cell and is nothing but text.
+    """Return foreign text that stays in its table cell and is nothing but text.
 
-    Words that GitHub would make links or mentions of are shown as code: no backslash keeps them from that.
+    Words that GitHub would turn into links or mentions become code, because no backslash prevents that.
     """
     return " ".join(
         _code(word, 300) if _LINKED.search(word) else _escaped(word) for word in one_line(text, 2_000).split()
@@ -153,5 +153,5 @@ def _escaped(word: str) -> str:
 
 
 def _code(text: str, limit: int = 100) -> str:
-    """A name that others chose, such as a request's, as code."""
+    """Return a name that others chose, such as a request id, as code."""
     return f"`{re.sub(r'[^A-Za-z0-9._:/+=@#-]', '?', text)[:limit]}`"

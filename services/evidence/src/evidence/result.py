@@ -1,4 +1,4 @@
-"""Everything that is known about a candidate, and what follows."""
+"""Evidence about a candidate, and its outcome."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,41 +13,41 @@ from evidence.shadow import Shadow
 from evidence.thresholds import Thresholds
 
 FORMAT = 1
-"""Of evidence.json; `release promote` reads no other."""
+"""Format version of evidence.json; `release promote` reads no other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The whole of it."""
+    """Evidence with everything that is known about a candidate."""
 
     made: datetime
     start: datetime
-    """Of the period whose log was read, to `made`."""
+    """Beginning of the period whose log was read; it ends at `made`."""
     candidate: Side
     production: Side
     offline: Offline | str
-    """Or why there is none."""
+    """Comparison on the corpus, or the reason why there is none."""
     shadow: Shadow
     drift: dict[str, DriftState | None]
-    """Environment -> its newest report."""
+    """Newest drift report by environment."""
     health: Health | str
     thresholds: Thresholds
     configured: dict[str, Any]
-    """The thresholds as config.yaml has them, for who asks whether they are those of today."""
+    """Thresholds as config.yaml sets them, so that a reader can tell whether they have changed since."""
     checks: list[Check]
 
     @property
     def refused(self) -> list[Check]:
-        """The checks that stand in the way."""
+        """Return the checks that prevent the promotion."""
         return [each for each in self.checks if each.outcome == "refused"]
 
     @property
     def outcome(self) -> str:
-        """`accepted` or `refused`."""
+        """Return `accepted` or `refused`."""
         return "refused" if self.refused else "accepted"
 
     def as_json(self) -> dict[str, Any]:
-        """The content of evidence.json."""
+        """Return the content of evidence.json."""
         return {
             "format": FORMAT,
             "outcome": self.outcome,

@@ -1,4 +1,4 @@
-"""Both models on the same mails of production."""
+"""Shadow comparison: both models on the same mails of production."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -23,33 +23,33 @@ CONFIDENCE = 0.95
 QUANTILES = (0.5, 0.99)
 DISAGREEMENTS = 20
 NAMED_FILES = 20
-"""Files that cannot be read and are named; all are counted."""
+"""Most unreadable files that are named; all are counted."""
 TIMED_MAILS = 100
-"""Of fewer, the 99th percentile is one mail's."""
+"""Fewest mails for a latency ratio: of fewer, the 99th percentile is that of a single mail."""
 KINDS: tuple[Prediction, Prediction] = ("spam", "ham")
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How many of n mails both models predict alike."""
+    """Number of mails on which both models predict the same."""
 
     mails: int
     agreed: int
     interval: Interval | None
-    """Wilson's, at `CONFIDENCE`; None of no mail."""
+    """Wilson interval at `CONFIDENCE`; None without mail."""
 
     @classmethod
     def of(cls, agreed: int, mails: int) -> "Agreement":
-        """With its interval."""
+        """Return the agreement with its interval."""
         return cls(mails, agreed, wilson(agreed, mails, CONFIDENCE) if mails else None)
 
     @property
     def lower(self) -> float:
-        """The lower bound; 0 of no mail."""
+        """Return the lower bound of the interval; 0 without mail."""
         return self.interval[0] if self.interval else 0.0
 
     def __str__(self) -> str:
-        """For a person."""
+        """Return the agreement for a person."""
         if self.interval is None:
             return "0 mails"
         low, high = self.interval
@@ -58,7 +58,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A mail on which the models differ most; it can be found by its request, its text is nowhere."""
+    """Mail on which the models differ most. Its request identifies it; its text is stored nowhere."""
 
     request_id: str
     position: int
@@ -72,33 +72,36 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class Shadow:
-    """What production's mail says."""
+    """Result of the comparison on production's mail."""
 
     start: datetime | None
-    """Of the first mail of exactly these models; None of none."""
+    """Time of the first mail answered by exactly these models; None if there is none."""
     end: datetime | None
     agreement: Agreement
     by_production: dict[str, Agreement]
-    """Among the mails that production called spam, and ham."""
+    """Agreement among the mails that production called spam, and among those that it called ham."""
     table: dict[str, dict[str, int]]
-    """Production's prediction -> the candidate's -> mails."""
+    """Number of mails by production's prediction, then by the candidate's."""
     requests: int
     differences: Floats
     """Candidate's probability - production's [n]."""
     latency: list[Ratio]
-    """Of `QUANTILES`, over the timed mails; none where these are fewer than `TIMED_MAILS`, or a time is 0."""
+    """Ratios at `QUANTILES` over the timed mails; empty with fewer than `TIMED_MAILS`, or if a time is 0."""
     disagreements: list[Disagreement]
     window: ShadowWindow
     rows: pa.Table
-    """The rows that were compared [n]."""
+    """Rows that were compared [n]."""
     unusable: int
-    """Rows with a value that no mail has, such as a probability that is not 0 to 1; not compared."""
+    """Rows that were not compared because a value is impossible, such as a probability outside 0 to 1."""
     seconds: tuple[Floats, Floats]
-    """Of the candidate and of production, for the timed mails [m]: those that both had in batches of one size. A
-    shadow gathers many mails for a batch, and production sends one as soon as it comes."""
+    """Seconds of the candidate and of production for the timed mails [m].
+
+    Timed mails are those that both models had in batches of the same size. Other times are not comparable: a shadow
+    gathers many mails for a batch, and production sends a mail as soon as it arrives.
+    """
 
     def as_json(self) -> dict[str, Any]:
-        """The figures as JSON takes them."""
+        """Return the figures for JSON."""
         tails = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
         spread = np.quantile(self.differences, tails).tolist() if len(self.differences) else []
         return {
@@ -127,14 +130,14 @@ def read_agreement(log_uri: str, candidate: Side, production: Side, start: datet
     """Compare the two models on the mails that both have answered.
 
     Args:
-        log_uri: The inference log.
-        candidate: Its environment's shadowed mails are read.
-        production: Only rows beside exactly this model count.
-        start: With a zone.
-        end: The first moment after the period.
+        log_uri: Inference log.
+        candidate: Model whose environment's shadowed mails are read.
+        production: Model beside which rows count; rows beside any other are left out.
+        start: Beginning of the period, with a time zone.
+        end: First moment after the period.
 
     Raises:
-        EvidenceError: The log cannot be read.
+        EvidenceError: If the log cannot be read.
     """
     try:
         store = open_shadow(log_uri)
@@ -149,9 +152,9 @@ _AMOUNTS = ("seconds", "production_seconds", "position", "batch_mails", "product
 
 
 def _usable(table: pa.Table) -> NDArray[np.bool_]:
-    """Which rows have in each column a value that a mail can have: anybody may have written them."""
+    """Return which rows hold possible values in every column, because anybody may have written them."""
     large = float(np.finfo(np.float32).max)
-    # Comparisons hold for no NaN, which is also what a missing number becomes.
+    # NaN fails every comparison, and a missing number becomes NaN.
     checks = [_is_within(table, name, 1.0) for name in _PROBABILITIES]
     checks += [_is_within(table, name, large) for name in _AMOUNTS]
     for name in ("prediction", "production_prediction"):
@@ -212,7 +215,7 @@ def _latency(table: pa.Table, candidate: Floats, production: Floats) -> list[Rat
 
 
 def _largest(table: pa.Table, differences: Floats) -> list[Disagreement]:
-    """Those with another prediction first, then by the difference of probabilities."""
+    """Return the largest disagreements: different predictions first, then by difference of probabilities."""
     if not table.num_rows:
         return []
     differs = np.array(_texts(table, "prediction")) != np.array(_texts(table, "production_prediction"))
@@ -239,7 +242,7 @@ _LOOK = "look at the largest disagreements in evidence.md: which model is right 
 
 
 def check_shadow(found: Shadow, thresholds: Thresholds) -> list[Check]:
-    """Whether there is enough mail, and both models answer it alike and as fast."""
+    """Return checks of whether there is enough mail, and whether both models answer it alike and equally fast."""
     enough = check(
         "shadowed mails",
         found.agreement.mails >= thresholds.minimum_mails,

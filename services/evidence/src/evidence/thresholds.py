@@ -1,4 +1,4 @@
-"""What a candidate has to reach: `evidence:` of the target's `environments/<environment>/config.yaml`."""
+"""Thresholds for a candidate: `evidence:` in the target's `environments/<environment>/config.yaml`."""
 
 from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
@@ -15,45 +15,49 @@ KEY = "evidence"
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """The defaults are those of an environment that says nothing."""
+    """Thresholds of an environment. The defaults apply to one that configures nothing."""
 
     require_offline: bool = True
-    """Whether a candidate is refused that cannot be compared with production on the same mails."""
+    """Whether to refuse a candidate that cannot be compared with production on the same mails."""
     alpha: float = 0.01
     """Level of each one-sided test for a candidate that is worse on the corpus, above 0 and below 0.5."""
     auc_margin: float = 0.0
-    """By how much the candidate's AUC may be lower all the same, 0 to 1: of models that are much alike, differences
-    that matter to nobody are significant."""
+    """Amount by which the candidate's AUC may be lower, 0 to 1.
+
+    Between very similar models even a difference that matters to nobody is significant.
+    """
     minimum_mails: int = 1000
-    """Shadowed mails of exactly the two models, 1 or more."""
+    """Fewest shadowed mails of exactly the two models, 1 or more."""
     minimum_agreement: float = 0.97
-    """Share of shadowed mails on which both models predict the same, at the lower bound of its interval, 0 to 1."""
+    """Least share of shadowed mails on which both models agree, at the lower bound of its interval, 0 to 1."""
     minimum_agreement_each: float = 0.9
-    """The same among the mails that production called spam, and among those that it called ham: where one kind is
-    rare, a model that always names the other agrees with nearly all."""
+    """Least agreement among the mails that production called spam, and among those that it called ham, 0 to 1.
+
+    Where one kind is rare, a model that always predicts the other agrees on nearly all mails.
+    """
     maximum_latency_ratio: float = 1.25
-    """Median seconds of the candidate over production's, at the upper bound of its interval."""
+    """Largest ratio of the candidate's median seconds to production's, at the upper bound of its interval."""
     maximum_latency_ratio_p99: float = 2.0
-    """99th percentiles, likewise: it rests on one mail in a hundred, so its interval is wide."""
+    """Largest ratio of the 99th percentiles. They rest on one mail in a hundred, so the interval is wide."""
     allow_drift: bool = False
-    """Whether a candidate passes whose newest drift report says drift."""
+    """Whether a candidate passes although its newest drift report says drift."""
     require_drift_report: bool = False
-    """Whether a report of enough mail is needed: staging's own traffic, of which there may be little."""
+    """Whether a report of enough mail is required. Staging's own traffic may be too little for one."""
     require_health: bool = True
-    """Whether Prometheus has to prove that the candidate's environment was ready all the time."""
+    """Whether Prometheus must prove that the candidate's environment was ready all the time."""
     maximum_gap: timedelta = timedelta(0)
-    """How much of that time may lack a sample."""
+    """Longest time of the period that may lack samples."""
     maximum_failed_share: float = 0.01
-    """Of the mails to be shadowed, those that the candidate failed to answer, 0 to 1."""
+    """Largest share of the mails to be shadowed that the candidate may fail to answer, 0 to 1."""
     maximum_dropped_share: float = 0.1
-    """Of the mails to be shadowed, those that were not sent for want of room, 0 to 1."""
+    """Largest share of the mails to be shadowed that may be dropped for lack of room, 0 to 1."""
     maximum_restarts: int = 0
-    """Of the candidate's containers in that time, where kube-state-metrics counts them."""
+    """Most restarts of the candidate's containers in the period, if kube-state-metrics counts them."""
     maximum_age: timedelta = timedelta(days=2)
-    """How old evidence may be when it is used for a promotion."""
+    """Greatest age of evidence that a promotion may use."""
 
     def as_json(self) -> dict[str, Any]:
-        """The thresholds as JSON takes them, durations in seconds as `<name>_seconds`."""
+        """Return the thresholds for JSON, durations in seconds as `<name>_seconds`."""
         return {
             f"{name}_seconds" if isinstance(value, timedelta) else name: (
                 value.total_seconds() if isinstance(value, timedelta) else value
@@ -66,10 +70,10 @@ _SHARES = ("auc_margin", "minimum_agreement", "minimum_agreement_each", "maximum
 
 
 def read_configured(path: Path) -> dict[str, Any]:
-    """What a config.yaml says about evidence, as it stands there.
+    """Return the `evidence` settings of a config.yaml, unchanged.
 
     Raises:
-        EvidenceError: The file is missing, no YAML, or `evidence` is no mapping.
+        EvidenceError: If the file is missing or not YAML, or if `evidence` is not a mapping.
     """
     try:
         content = yaml.safe_load(path.read_text())
@@ -84,14 +88,14 @@ def read_configured(path: Path) -> dict[str, Any]:
 
 
 def parse_thresholds(configured: dict[str, Any], where: str) -> Thresholds:
-    """The thresholds that are configured, and the defaults of the others.
+    """Return the configured thresholds, completed by the defaults.
 
     Args:
-        configured: Name -> value, durations as text.
-        where: It stands, for errors.
+        configured: Values by name, durations as text.
+        where: Place of the settings, for error messages.
 
     Raises:
-        EvidenceError: A name is unknown, or a value is of another kind or out of range.
+        EvidenceError: If a name is unknown, or if a value is of another kind or out of range.
     """
     known = {field.name: field.type for field in fields(Thresholds)}
     unknown = sorted(map(str, configured.keys() - known.keys()))
@@ -121,7 +125,7 @@ def _check_range(name: str, value: float) -> None:
     least, most = (0.0, 1.0) if name in _SHARES else (0.0, float("inf"))
     if name == "minimum_mails":
         least = 1
-    # Comparisons that hold for no NaN.
+    # Both comparisons are written so that NaN fails them.
     if name == "alpha" and not 0 < value < 0.5:
         raise ValueError(f"alpha must be above 0 and below 0.5, is {value}")
     if not (least <= value <= most and value != float("inf")):
