@@ -1,6 +1,6 @@
-"""The one place that turns mail into what the model sees: training and serving cannot skew.
+"""Features: the one implementation that turns mail into what the model sees, so training and serving cannot differ.
 
-Pure standard library, so that every environment can hold it.
+It uses only the standard library, so any environment can install it.
 """
 
 from features.extract import DESCRIPTIONS, NAMES, SCHEMA_VERSION, Features, extract

@@ -1,14 +1,14 @@
-"""One mail as the text and the named numbers that the model sees."""
+"""Feature extraction: one mail as the text and the named numbers that the model sees."""
 
 from typing import NamedTuple
 
 from features import markup, mime, words
 
 SCHEMA_VERSION = "1"
-"""Changes whenever one mail's text or numbers do: a model serves only the schema it was trained on."""
+"""Version of the features. It changes whenever one mail's text or numbers do; a model serves only its own version."""
 
 WORD_LIMIT = 10_000
-"""Different words of one mail that the model sees; only hostile mail comes near."""
+"""Most different words of one mail that the model sees; only hostile mail comes near it."""
 
 DESCRIPTIONS: dict[str, str] = {
     "subject_length": "characters in the subject",
@@ -44,19 +44,19 @@ NAMES: tuple[str, ...] = tuple(DESCRIPTIONS)
 
 
 class Features(NamedTuple):
-    """What the model sees of one mail."""
+    """Features of one mail."""
 
     text: str
-    """Different words of the mail in order of appearance, to split on white space.
+    """Different words of the mail in order of appearance, separated by white space.
 
-    Each word once: the model asks whether a word is there, and two services pass this text on.
+    Each word occurs once: the model asks only whether a word is there, and two services pass this text on.
     """
     values: tuple[float, ...]
     """Finite numbers in the order of `NAMES`; units in `DESCRIPTIONS`."""
 
 
 def extract(email: str | bytes) -> Features:
-    """Turn a mail into what the model sees; never raises on content, in time linear in its length.
+    """Return the features of a mail, in time linear in its length; no content raises an error.
 
     Args:
         email: Plain text or a whole RFC 5322 message; bytes are read as UTF-8, else as Latin-1.

@@ -1,12 +1,13 @@
-"""HTML as a reader sees it: shown text on one side, tags on the other. Linear in the input, whatever it holds."""
+"""HTML as a reader sees it: shown text on one side, tags on the other. Parsing is linear in the input, whatever it
+holds."""
 
 import html
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-# An opening that is never closed takes the rest with it, as in a browser: without that branch each of n
-# openings would be searched to the end. The same holds for the quantifiers: possessive, so no backtracking.
+# An element that is never closed extends to the end, as in a browser. Without that branch each of n openings would be
+# searched to the end. The quantifiers are possessive for the same reason: nothing backtracks.
 _COMMENT = re.compile(r"<!--(?>.*?-->|.*+)", re.DOTALL)
 _CODE = re.compile(r"<(style|script)\b[^<>]*+>(?>.*?</\1[^<>]*+>|.*+)", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r"<(?:/[^<>]*+|([a-zA-Z!?][^<>]*+))>")
@@ -15,17 +16,17 @@ _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]
 
 @dataclass(slots=True)
 class Markup:
-    """One HTML text, taken apart."""
+    """HTML text split into shown text and tags."""
 
     shown: str
-    """Text that a reader sees, entities resolved."""
+    """Text that a reader sees, with entities resolved."""
     tags: str
-    """Opening tags as written, without `>`: each begins with `<` and holds no other."""
+    """Opening tags as written, without `>`. Each begins with `<` and contains no other."""
     comments: int
 
 
 def parse(source: str) -> Markup:
-    """Split HTML into what it shows and how it is made; never raises, takes any text."""
+    """Split HTML into shown text and tags; any text is accepted and none raises an error."""
     comments = 0
     if "<!--" in source:
         source, comments = _COMMENT.subn("", source)
@@ -47,5 +48,5 @@ def _entity(found: re.Match[str]) -> str:
 
 @lru_cache(maxsize=1024)
 def _character(entity: str) -> str:
-    """One entity's character; a surrogate or NUL becomes U+FFFD (HTML standard, 13.2.5.80)."""
+    """Return the character of an entity; a surrogate or NUL becomes U+FFFD (HTML standard, 13.2.5.80)."""
     return html.unescape(entity)

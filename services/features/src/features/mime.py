@@ -1,11 +1,10 @@
-"""An e-mail, plain or RFC 5322, taken apart into its subject and its text, whatever its state.
+"""MIME parsing: an e-mail, plain or RFC 5322 and however damaged, split into its subject and its text.
 
-Mail from the wild breaks every rule, so nothing here raises on content: what cannot be decoded
-is replaced or left out, and each loop has a limit. Formats: RFC 5322 (header block), RFC 2045
-and 2046 (MIME), RFC 2047 (encoded words).
+Real mail breaks every rule, so no content raises an error: what cannot be decoded is replaced or left out, and each
+loop has a limit. Formats: RFC 5322 (header block), RFC 2045 and 2046 (MIME), RFC 2047 (encoded words).
 
-Only the subject and the text parts are kept. Transport headers name the route a mail took, which
-tells one corpus from another and not spam from ham.
+Only the subject and the text parts are kept. Transport headers name the route a mail took, which tells one corpus from
+another and not spam from ham.
 """
 
 import binascii
@@ -17,13 +16,13 @@ from encodings.aliases import aliases
 from functools import lru_cache
 
 TEXT_LIMIT = 16_000
-"""Characters of decoded text that are looked at, over all parts of one mail."""
+"""Most characters of decoded text that are read, over all parts of one mail."""
 HEAD_LIMIT = 64_000
 SUBJECT_LIMIT = 1_000
 PART_LIMIT = 200
 DEPTH_LIMIT = 10
 
-# Atomic and possessive throughout, so that a hostile header block costs one pass and no backtracking.
+# Every group is atomic and every quantifier possessive, so a hostile header block costs one pass without backtracking.
 _HEAD = re.compile(r"(?:>?From [^\n]*+\n)?(?>(?:[!-9;-~]++:[^\n]*+(?:\n[ \t][^\n]*+)*+(?:\n|\Z))++)")
 _KNOWN_HEADER = re.compile(
     r"^(?:from|to|cc|subject|date|message-id|received|return-path|reply-to|sender|delivered-to"
@@ -39,7 +38,7 @@ _BETWEEN_ENCODED_WORDS = re.compile(r"(\?=)\s+(?==\?)")
 _SMALL_ASCII = {large: large + 32 for large in range(ord("A"), ord("Z") + 1)}
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
-# Python also calls "codecs" what executes escapes, is quadratic, or is no text at all: only charsets of mail.
+# Only charsets of mail: Python's other codecs include some that execute escapes, are quadratic, or are not text.
 _CHARSETS = frozenset(
     codecs.lookup(name).name
     for name in [
@@ -51,19 +50,19 @@ _CHARSETS = frozenset(
     ]
 )
 
-# By the name of the module that has the codec. `codecs.lookup` of a name that a mail made up looks for a module of that
-# name on the disk, and keeps the name for good.
+# Keys are module names. `codecs.lookup` with a name from a mail would search the disk for a module of that name and
+# cache the name forever.
 _CODECS = {
     aliases.get(name.replace("-", "_"), name.replace("-", "_")): name for name in _CHARSETS - {"ascii", "iso8859-1"}
 }
 
 _SEVEN_BIT = ("iso2022", "hz", "utf-16", "utf-32")
-"""Codecs whose bytes can pass for ASCII."""
+"""Prefixes of codecs whose bytes can pass for ASCII."""
 
 
 @dataclass(slots=True)
 class Mail:
-    """What is left of a mail for the features: decoded text and a few counts of its structure."""
+    """Parsed mail, reduced to what the features need: decoded text and a few counts of its structure."""
 
     subject: str = ""
     plain: list[str] = field(default_factory=list)
@@ -74,14 +73,14 @@ class Mail:
 
 
 def parse(source: str | bytes) -> Mail:
-    """Take a mail apart.
+    """Split a mail into its subject and its text.
 
     Args:
         source: A whole RFC 5322 message or plain text; bytes are read as UTF-8, else as Latin-1.
 
     Returns:
-        The mail's subject and text parts, at most `TEXT_LIMIT` characters of text in all.
-        Text without a header block is a mail of one plain part.
+        The mail's subject and text parts, at most `TEXT_LIMIT` characters of text in all. Text without a header block
+        is a mail of one plain part.
     """
     source = _readable(source)
     mail = Mail()
@@ -95,7 +94,7 @@ def parse(source: str | bytes) -> Mail:
 
 
 def _readable(source: str | bytes) -> str:
-    """One line ending, no NUL, no surrogate: what every later step may rely on."""
+    """Return text with one kind of line ending, no NUL and no surrogate; every later step relies on that."""
     if isinstance(source, str) and not source.isascii() and _LONE_SURROGATE.search(source):
         source = _from_surrogates(source)
     if isinstance(source, bytes):
@@ -123,7 +122,7 @@ def _decode_raw(source: bytes) -> str:
 
 
 def _split(source: str) -> tuple[str, str]:
-    """Header block and body; a block that breaks off in a line that is no header ends there."""
+    """Return header block and body; the block ends at the first line that is not a header."""
     found = _HEAD.match(source)
     if not found:
         return "", source
@@ -132,8 +131,8 @@ def _split(source: str) -> tuple[str, str]:
 
 
 def _headers(head: str) -> dict[str, str]:
-    # Not str.lower, which can change the length. Four searches cost less than one regular expression that tries
-    # each line of a long block.
+    # str.lower can change the length, so it is used for ASCII only. Four searches cost less than one regular expression
+    # that tries each line of a long block.
     lowered = head.lower() if head.isascii() else head.translate(_SMALL_ASCII)
     lowered = "\n" + lowered
     found: dict[str, str] = {}
@@ -145,7 +144,7 @@ def _headers(head: str) -> dict[str, str]:
 
 
 def _walk(mail: Mail, head: str, body: str) -> None:
-    """Visit the tree of parts in reading order, without recursion and with every count bounded."""
+    """Visit the tree of parts in reading order, without recursion and with every count limited."""
     headers = _headers(head)
     mail.subject = _decode_words(headers.get("subject", "")[:SUBJECT_LIMIT])
     waiting = [(headers, body, 0)]
@@ -178,7 +177,7 @@ def _split_part(piece: str) -> tuple[str, str]:
 
 def _leaf(mail: Mail, kind: str, headers: dict[str, str], body: str) -> None:
     attached = headers.get("content-disposition", "").lstrip().lower().startswith("attachment")
-    # A multipart without a usable boundary shows its raw text in a mail reader, so it does here.
+    # A mail reader shows the raw text of a multipart without a usable boundary, so its text is kept here too.
     if attached or (not kind.startswith(("text", "multipart/", "message/")) and "/" in kind):
         mail.attachments += 1
         return
@@ -218,7 +217,7 @@ def _quoted_printable(body: str, *, header: bool = False) -> bytes:
 
 
 def _raw(text: str) -> bytes:
-    """The bytes that `_decode_raw` read."""
+    """Return the bytes that `_decode_raw` read."""
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
@@ -226,7 +225,7 @@ def _raw(text: str) -> bytes:
 
 
 def _recode(body: str, charset: str) -> str:
-    """An 8-bit body in its own charset, where it was read as Latin-1; text that was decoded before stays."""
+    """Return an 8-bit body in its own charset if it was read as Latin-1; text that is already decoded stays."""
     codec = _codec(charset)
     if body.isascii() and not codec.startswith(_SEVEN_BIT):
         return body
@@ -240,7 +239,8 @@ def _recode(body: str, charset: str) -> str:
 
 def _decode(data: bytes, charset: str) -> str:
     codec = _codec(charset)
-    # UTF-8 is hardly ever met by chance, so it wins over a wrong label; charsets of seven bits always look like it.
+    # Text in another charset is hardly ever valid UTF-8 by chance, so UTF-8 wins over the label. Text of a seven-bit
+    # charset is always valid UTF-8, so there the label is tried first.
     for attempt in (codec, "utf-8") if codec.startswith(_SEVEN_BIT) else ("utf-8", codec):
         try:
             return data.decode(attempt)
@@ -251,7 +251,7 @@ def _decode(data: bytes, charset: str) -> str:
 
 @lru_cache(maxsize=256)
 def _codec(charset: str) -> str:
-    """The codec of a charset's name; unknown ones are read as Windows-1252, as mail readers do."""
+    """Return the codec of a charset's name; unknown ones are read as Windows-1252, as mail readers do."""
     name = encodings.normalize_encoding(charset.lower())
     return _CODECS.get(aliases.get(name) or aliases.get(name.replace(".", "_")) or name, "cp1252")
 

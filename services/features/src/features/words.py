@@ -1,7 +1,7 @@
-"""Text as the words that the model's vectoriser splits on white space.
+"""Words of a text, for the model's vectoriser, which splits on white space.
 
-One mail costs microseconds here because every step over its characters runs in C: one `bytes.translate`
-makes letters small and parts words, and no step looks at one word at a time but for the few of subject and links.
+One mail costs microseconds because every step over its characters runs in C: one `bytes.translate` makes letters small
+and separates words. Only the few words of subject and links are handled one at a time.
 """
 
 import re
@@ -10,7 +10,7 @@ SUBJECT_PREFIX = "subject:"
 HOST_PREFIX = "host:"
 
 LINK_LIMIT = 100
-"""Links of one mail that are looked at: more of them say nothing new."""
+"""Most links of one mail that are read; further ones add no information."""
 
 _SMALL = b"abcdefghijklmnopqrstuvwxyz"
 _DIGITS = b"0123456789"
@@ -19,7 +19,7 @@ _MARKS = "\xa0\xb7\xab\xbb\u201c\u201d\u2026\u2013\u2014\u2022"
 
 
 def _table(kept: bytes) -> bytes:
-    """Letters become small, `kept` and bytes outside ASCII stay, all else parts words."""
+    """Return a table that makes letters small and keeps `kept` and bytes outside ASCII; all else separates words."""
     table = bytearray(b" " * 128) + bytearray(range(128, 256))
     for byte in kept + _SMALL:
         table[byte] = byte
@@ -37,7 +37,7 @@ _KINDS = bytes(
 
 
 def shown(lowered: str) -> str:
-    """Text of small letters as words; punctuation parts them, `$` and `'` belong to them."""
+    """Return lower-case text as words; punctuation separates them, but `$` and `'` belong to them."""
     if not lowered.isascii():
         lowered = lowered.replace("\u2019", "'")
         for mark in _MARKS:
@@ -46,42 +46,45 @@ def shown(lowered: str) -> str:
 
 
 def subject(text: str) -> list[str]:
-    """A subject's words, as they are and marked as the subject's."""
+    """Return a subject's words, first plain, then with the subject's prefix."""
     found = shown(text.lower()).split()
     return found + [SUBJECT_PREFIX + word for word in found]
 
 
 def tags(opening: str) -> list[str]:
-    """Opening tags as words: `<name`, and `attribute=value` without quotes, parted where the value is."""
+    """Return opening tags as words: `<name`, and `attribute=value` without quotes, split where the value is."""
     if not opening:
         return []
     return opening.encode("utf-8", "replace").translate(_TAGS, _QUOTES).decode("utf-8").split()
 
 
 def kinds(text: str) -> bytes:
-    """Each ASCII character's kind: `A` capital, `a` small, `0` digit, `.` symbol, blank else; others are left out."""
+    """Return the kind of each ASCII character and leave out others.
+
+    `A` is a capital, `a` a small letter, `0` a digit, `.` a symbol, and all else is blank.
+    """
     return text.encode("ascii", "ignore").translate(_KINDS)
 
 
 def links(*lowered: str) -> list[str]:
-    """Different links in texts of small letters, without `http://` or `https://`, at most `LINK_LIMIT`."""
+    """Return at most `LINK_LIMIT` different links in lower-case texts, without `http://` or `https://`."""
     found = [link for text in lowered if "http" in text for link in _LINK.findall(text)]
     return list(dict.fromkeys(found))[:LINK_LIMIT]
 
 
 def host(link: str) -> str:
-    """Host of a link; user and port are left out, as both can be made up."""
+    """Return the host of a link without user and port, as both can be made up."""
     authority = link.partition("/")[0].partition("?")[0]
     return authority.rpartition("@")[2].partition(":")[0]
 
 
 def is_ipv4(host: str) -> bool:
-    """Whether a host is a bare address in four numbers."""
+    """Return whether a host is a bare IPv4 address."""
     return host.count(".") == 3 and host.replace(".", "").isdecimal()
 
 
 def of_hosts(hosts: list[str]) -> list[str]:
-    """Hosts of links as words: each as a whole, and each label of its name."""
+    """Return hosts of links as words: each as a whole, and each label of its name."""
     if not hosts:
         return []
     different = list(dict.fromkeys(hosts))
