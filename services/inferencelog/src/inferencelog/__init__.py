@@ -1,6 +1,6 @@
-"""The inference log, the baselines made of it, and other rows about scored mail: one schema for who writes and reads.
+"""Inference log, its baselines, and other rows about scored mail: one schema for writers and readers.
 
-Pure pyarrow, so that services whose other libraries exclude each other can share it.
+It needs only pyarrow, so services whose other libraries exclude each other can share it.
 """
 
 from inferencelog.baseline import Baseline, read_baseline, read_baseline_file, write_baseline

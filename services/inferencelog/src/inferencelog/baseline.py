@@ -1,4 +1,4 @@
-"""Baselines: what mail and scores looked like when they were healthy, and whose they are."""
+"""Baselines: features and scores of healthy mail, and the model they belong to."""
 
 import io
 import math
@@ -20,7 +20,7 @@ _TEXTS = ("model_name", "model_version", "model_sha256", "feature_schema_version
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Rows of `MEASURES` and what they are rows of."""
+    """Rows of `MEASURES` and their origin."""
 
     table: pa.Table
     model_name: str
@@ -28,22 +28,22 @@ class Baseline:
     model_sha256: str
     feature_schema_version: str
     threshold: float
-    """The lowest probability that is called spam."""
+    """Lowest probability that is called spam."""
     source: str
-    """Where the rows are from, for a person."""
+    """Origin of the rows, for a person."""
     period: tuple[datetime, datetime] | None = None
-    """When the rows were logged; None where they are no part of a log."""
+    """Period in which the rows were logged; None if they are not from a log."""
 
     @property
     def rows(self) -> int:
-        """How many mails."""
+        """Return the number of mails."""
         return int(self.table.num_rows)
 
 
 def write_baseline(baseline: Baseline) -> bytes:
-    """The baseline as a Parquet file.
+    """Return the baseline as a Parquet file.
 
-    Features become FP32, as they are in the log: rounded on one side only, equal values would differ.
+    Features become FP32, as in the log: equal values would differ if they were rounded on one side only.
     """
     metadata = {name: str(getattr(baseline, name)) for name in (*_TEXTS, "threshold", "rows")}
     if baseline.period:
@@ -55,24 +55,24 @@ def write_baseline(baseline: Baseline) -> bytes:
 
 
 def read_baseline(uri: str) -> Baseline:
-    """The baseline in a file: a path, `file:///…` or `s3://…`.
+    """Return the baseline in a file: a path, `file:///…` or `s3://…`.
 
     Raises:
-        StoreError: It cannot be read.
-        BaselineError: It is none.
+        StoreError: If the file cannot be read.
+        BaselineError: If it is not a baseline.
     """
     return read_baseline_file(uri)[0]
 
 
 def read_baseline_file(uri: str) -> tuple[Baseline, memoryview]:
-    """Return the baseline in a file, and the file's content, which was read once; raises as `read_baseline`."""
+    """Return the baseline in a file and the file's content, which is read once; raises as `read_baseline`."""
     store, name = split_file(uri)
     try:
         data = read_whole(store, name)
         return _baseline(read_bounded(data, measures_schema())), memoryview(data)
     except StoreError:
         raise
-    except Exception as error:  # pyarrow tells of a corrupt file in errors of many kinds
+    except Exception as error:  # pyarrow reports a corrupt file by many kinds of errors
         why = one_line(f"{type(error).__name__}: {error}")
         raise BaselineError(f"{uri} is no baseline: {why}; make one with baseline-generator") from error
 
@@ -89,7 +89,7 @@ def _baseline(table: pa.Table) -> Baseline:
 
 def _text(name: str, text: str) -> str:
     if name == "source":
-        return one_line(text)  # for people only, so it need not be what was written
+        return one_line(text)  # for people only, so it need not be exactly what was written
     if text and not is_plain(text):
         raise ValueError(f"{name} must be one line of printable characters, is {text!r}")
     return text

@@ -1,7 +1,7 @@
-"""Parquet files of anybody's making, read within bounds.
+"""Bounded reading of Parquet files that anybody may have made.
 
-Whoever can write to the log's store can put any file there. So nothing of a file is believed before it is checked: its
-footer, the types of its columns, the sizes that its pages unpack to, and how many rows it has.
+Whoever can write to the log's store can put any file there. So nothing in a file is believed before it is checked: its
+footer, the types of its columns, the sizes that its pages unpack to, and its number of rows.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,31 +16,31 @@ from inferencelog.schema import LABEL
 from inferencelog.store import Store
 
 FILE_ROWS = 1_000_000
-"""Rows of one file. Half of it is the most that a transformer may be told to write."""
+"""Most rows of one file, twice as many as a transformer can be configured to write."""
 FILE_BYTES = 256 * 1024 * 1024
-"""Bytes of one file."""
+"""Most bytes of one file."""
 UNPACKED_BYTES = 256 * 1024 * 1024
-"""Bytes that the pages to be read may unpack to, as their own headers say."""
+"""Most bytes that the pages to be read may unpack to, according to their own headers."""
 FOOTER_BYTES = 1024 * 1024
-"""Bytes of a footer; that of the log's own files has a few thousand."""
+"""Most bytes of a footer; the log's own files have a few thousand."""
 PAGES = 20_000
-"""Pages to be read."""
+"""Most pages to be read."""
 LABELS = 1_000
-"""Different values of a label in a file; the log's own files have a handful."""
+"""Most different values of a label in a file; the log's own files have a handful."""
 TEXT_CHARACTERS = 256
-"""Characters of a value: a label or a request id, which has 128."""
+"""Most characters of a value: a label, or a request id, which has at most 128."""
 BATCH_ROWS = 65_536
 """Rows that are decoded at a time."""
 
 _TAIL = 8
 """Bytes after the footer: its length and the magic number."""
 _NAMED = 5
-"""Columns of a foreign file that an error names."""
+"""Most columns of a foreign file that an error names."""
 _MAGIC, _ENCRYPTED = b"PAR1", b"PARE"
 
 
 class ForeignFileError(ValueError):
-    """A file is not what is expected in its place; the message says why."""
+    """Error for a file that is not what its place requires; the message says why."""
 
 
 def _check_size(size: int) -> None:
@@ -49,16 +49,16 @@ def _check_size(size: int) -> None:
 
 
 def read_whole(store: Store, path: str, before: Callable[[int], None] = lambda size: None) -> pa.Buffer:
-    """Return all of a file, if it is not too large.
+    """Return the content of a file, unless it is too large.
 
     Args:
-        store: Where it is.
-        path: Its path there.
-        before: Called with its size in bytes before it is read.
+        store: Store that holds the file.
+        path: Path of the file in the store.
+        before: Called with the size in bytes before the file is read.
 
     Raises:
-        StoreError: The store cannot be read.
-        ForeignFileError: It has more than `FILE_BYTES`.
+        StoreError: If the store cannot be read.
+        ForeignFileError: If the file has more than `FILE_BYTES`.
     """
     with store.open(path) as file:
         try:
@@ -83,15 +83,15 @@ def _footer(data: memoryview) -> bytes:
 
 
 class BoundedFile:
-    """A Parquet file whose footer has been checked.
+    """Parquet file whose footer has been checked.
 
     Args:
-        data: All of it.
-        wanted: The columns that are needed; others may be there.
+        data: Content of the file.
+        wanted: Columns that are needed; the file may have others.
 
     Raises:
-        ForeignFileError: It has other columns or types, or too many rows.
-        Exception: Arrow's own, of many kinds, for what is no Parquet.
+        ForeignFileError: If it lacks columns, has other types, or has too many rows.
+        Exception: If it is not Parquet; Arrow raises errors of many kinds.
     """
 
     def __init__(self, data: pa.Buffer, wanted: pa.Schema) -> None:
@@ -100,7 +100,8 @@ class BoundedFile:
         self.rows = _rows(self._groups)
         self._wanted = wanted
         texts = [field.name for field in wanted if _is_text(field.type)]
-        # As dictionaries each value is held once: a megabyte that a million rows share is a megabyte.
+        # Texts are read as dictionaries, which hold each value once: a megabyte that a million rows share stays a
+        # megabyte.
         self._file = _opened(data, texts)
         paths = [
             column.path for column in map(self._file.metadata.schema.column, range(self._file.metadata.num_columns))
@@ -112,15 +113,15 @@ class BoundedFile:
 
     @property
     def schema_metadata(self) -> dict[bytes, bytes]:
-        """What the writer noted beside the columns."""
+        """Return the metadata that the writer stored beside the columns."""
         return self._file.schema_arrow.metadata or {}
 
     def unpacked_bytes(self) -> int:
         """Return the bytes that the wanted columns unpack to.
 
         Raises:
-            ForeignFileError: More than `UNPACKED_BYTES`, or more than `PAGES` pages.
-            PageError: A column is no sequence of pages.
+            ForeignFileError: If there are more than `UNPACKED_BYTES`, or more than `PAGES` pages.
+            PageError: If a column is not a sequence of pages.
         """
         total = pages = 0
         for size in self._pages():
@@ -132,14 +133,14 @@ class BoundedFile:
         return total
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the wanted columns, of the wanted types; to be called only after `unpacked_bytes`.
+        """Yield the wanted columns with the wanted types; call it only after `unpacked_bytes`.
 
         Raises:
-            ForeignFileError: More rows come than the footer says, or a text is too long.
-            Exception: Arrow's own, where the pages are damaged.
+            ForeignFileError: If more rows come than the footer says, or if a text is too long.
+            Exception: If the pages are damaged; Arrow raises errors of many kinds.
         """
         left = self.rows
-        # One thread: several files are read side by side.
+        # Use one thread, because several files are read side by side.
         for batch in self._file.iter_batches(BATCH_ROWS, columns=self._wanted.names, use_threads=False):
             left -= batch.num_rows
             if left < 0:
@@ -171,12 +172,12 @@ def read_bounded(data: pa.Buffer, wanted: pa.Schema) -> pa.Table:
     """Return all rows of a file, with its schema's metadata.
 
     Args:
-        data: The file.
-        wanted: Its columns; others are left out.
+        data: Content of the file.
+        wanted: Columns to return; others are left out.
 
     Raises:
-        ForeignFileError: As `BoundedFile`.
-        Exception: Arrow's own, of many kinds.
+        ForeignFileError: For the reasons of `BoundedFile` and its methods.
+        Exception: If the file is damaged; Arrow raises errors of many kinds.
     """
     file = BoundedFile(data, wanted)
     file.unpacked_bytes()
@@ -194,7 +195,8 @@ def _rows(groups: list[Group]) -> int:
 
 
 def _places(paths: list[str], wanted: pa.Schema) -> list[int]:
-    """Where each wanted column is among the file's; a name that is there twice, or is a group's, is an error."""
+    """Return the position of each wanted column among the file's; a duplicate name or the name of a group is an
+    error."""
     found: dict[str, list[int]] = {name: [] for name in wanted.names}
     for place, path in enumerate(paths):
         found.get(path.partition(".")[0], []).append(place)
@@ -230,7 +232,7 @@ def _takes(wanted: pa.DataType, found: pa.DataType) -> bool:
 
 
 def _also_taken(wanted: pa.DataType) -> list[pa.DataType]:
-    """What a column may be in place of a type, or beside it: other tools write the same values so."""
+    """Return the types accepted for a column; other tools write the same values as these."""
     if _is_text(wanted):
         return [pa.string(), pa.large_string()]
     if pa.types.is_floating(wanted):
@@ -250,14 +252,14 @@ def _converted(column: pa.Array, field: pa.Field) -> pa.Array:
         if column.type != field.type:
             column = column.cast(pa.string())
         return column.dictionary_encode() if pa.types.is_dictionary(field.type) and column.type != LABEL else column
-    # Nanoseconds lose their last digits; all other kinds must fit.
+    # Let nanoseconds lose their last digits; values of all other types must fit.
     safe = not (pa.types.is_timestamp(column.type) and column.type.unit == "ns")
     return column if column.type == field.type else column.cast(field.type, safe=safe)
 
 
 def _check_texts(column: pa.Array, field: pa.Field) -> None:
     values = column.dictionary if pa.types.is_dictionary(column.type) else column
-    values.validate(full=True)  # Arrow takes any bytes for text until somebody looks
+    values.validate(full=True)  # Arrow accepts any bytes as text until they are validated
     if pa.types.is_dictionary(field.type) and len(values) > LABELS:
         raise ForeignFileError(f"column {field.name} has {len(values):,} different values; at most {LABELS:,}")
     longest = pc.max(pc.utf8_length(values)).as_py() or 0

@@ -1,4 +1,4 @@
-"""Rows on their way to a file."""
+"""Rows on their way to a file of the inference log."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ HOUR_MICROSECONDS = 3_600_000_000
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The answered mails of one batch."""
+    """Answered mails of one batch."""
 
     request_ids: Sequence[str]
     values: Sequence[Sequence[float]]
-    """The named features of each mail, in the order of `features.NAMES`."""
+    """Named features of each mail, in the order of `features.NAMES`."""
     spam: Sequence[float]
     model_version: str
     model_sha256: str
@@ -35,7 +35,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One Parquet file to be written."""
+    """Parquet file to be written."""
 
     path: str
     data: bytes
@@ -44,21 +44,21 @@ class File:
 
 @dataclass(slots=True)
 class Chunk:
-    """Rows as flat numbers: adding them is cheap, and columns are made of them without a loop."""
+    """Rows as flat lists of numbers: rows are cheap to add, and columns are made without a loop."""
 
     times: array[int] = field(default_factory=lambda: array("q"))
     values: array[float] = field(default_factory=lambda: array("f"))
     spam: array[float] = field(default_factory=lambda: array("d"))
     request_ids: list[str] = field(default_factory=list)
     models: list[tuple[str, str, int]] = field(default_factory=list)
-    """Version, digest and how many rows in a row are this model's."""
+    """Version, digest and the number of consecutive rows of this model."""
 
     def __len__(self) -> int:
-        """How many rows."""
+        """Return the number of rows."""
         return len(self.spam)
 
     def add(self, rows: Rows, microseconds: int) -> None:
-        """Take rows that were answered at a time (microseconds since 1970, UTC)."""
+        """Add rows that were answered at a time (microseconds since 1970, UTC)."""
         n = len(rows.spam)
         self.times.extend([microseconds] * n)
         for values in rows.values:
@@ -73,7 +73,7 @@ class Chunk:
         self.models.append((version, sha256, n))
 
     def files(self, environment: str) -> list[File]:
-        """One file for each hour that the rows are of; each call names them anew."""
+        """Return one file for each hour of the rows; every call gives the files new names."""
         return files_of(self._table(environment), environment)
 
     def _table(self, environment: str) -> pa.Table:
@@ -94,13 +94,13 @@ class Chunk:
 
 
 def files_of(table: pa.Table, environment: str) -> list[File]:
-    """One file for each hour that the rows of a table with a column `time` are of; each call names them anew."""
+    """Return one file for each hour in a table with a column `time`; every call gives the files new names."""
     hours = table["time"].to_numpy().astype("datetime64[us]").astype(np.int64) // HOUR_MICROSECONDS
     return [_file(table.filter(pa.array(hours == hour)), environment, int(hour)) for hour in np.unique(hours)]
 
 
 def labels(names: Sequence[str], runs: Sequence[int]) -> pa.DictionaryArray:
-    """A column of `LABEL`: each name as many times as its run is long [len(names)]."""
+    """Return a column of `LABEL` that repeats each name as often as its run is long [sum of runs]."""
     different = sorted(set(names))
     places: npt.NDArray[Any] = np.repeat([different.index(name) for name in names], runs).astype(np.int32)
     return pa.DictionaryArray.from_arrays(pa.array(places), pa.array(different, pa.string()))

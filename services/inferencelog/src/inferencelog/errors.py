@@ -1,21 +1,21 @@
-"""What can go wrong, said for people."""
+"""Errors of the inference log, with messages for people."""
 
 
 class LogError(Exception):
-    """The log, its store or a baseline cannot be used; the message says which, and what to do."""
+    """Error for a log, a store or a baseline that cannot be used; the message says which, and what to do."""
 
 
 class StoreError(LogError):
-    """The store does not answer, refuses, or has no such file."""
+    """Error for a store that does not answer, refuses, or has no such file."""
 
 
 class WindowError(LogError):
-    """A window of the log holds more rows than may be read."""
+    """Error for a window of the log that holds more rows than may be read."""
 
 
 class BaselineError(LogError):
-    """A file is no baseline, or one of rows that do not belong together."""
+    """Error for a file that is not a baseline, or whose rows do not belong together."""
 
 
 class EvaluationError(LogError):
-    """A file holds no scores of a corpus."""
+    """Error for a file without scores of a corpus."""

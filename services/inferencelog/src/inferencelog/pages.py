@@ -1,8 +1,8 @@
-"""What Parquet's own structures say of a file: its columns, and the sizes that its pages unpack to.
+"""Structures of a Parquet file: its columns, and the sizes that its pages unpack to.
 
-They are read here, before Arrow reads them. Arrow's Python API ends the process at some values in a footer, such as
-statistics of a wrong length. And a footer may lie about sizes: 64 kB of zstd unpack to 2 GB. Arrow allocates what the
-headers of pages say, so these are what is counted.
+They are read here before Arrow reads them. Arrow's Python API ends the process at some values in a footer, such as
+statistics of a wrong length. A footer may also lie about sizes: 64 kB of zstd unpack to 2 GB. Arrow allocates what the
+page headers say, so those sizes are added up.
 
 The structures (https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift) are written in
 Thrift's compact protocol (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md).
@@ -13,52 +13,52 @@ from dataclasses import dataclass
 from typing import Any
 
 ELEMENTS = 2_000
-"""Items of any list: columns and row groups among them."""
+"""Most items of any list, including columns and row groups."""
 HEADER_BYTES = 16 * 1024
-"""Bytes of a page's header."""
+"""Most bytes of a page's header."""
 _DEEPEST = 16
 _LONGEST_INTEGER = 10
-"""Bytes of an integer."""
+"""Most bytes of an encoded integer."""
 
 _STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 0, 1, 2, 3, 7, 8, 9, 10, 12
 _INTEGERS = (4, 5, 6)
 
-# Numbers of fields.
+# Field numbers in parquet.thrift.
 _ROW_GROUPS, _COLUMNS, _GROUP_ROWS, _COLUMN = 4, 1, 3, 3
 _VALUES, _LENGTH, _DATA_OFFSET, _DICTIONARY_OFFSET = 5, 7, 9, 11
 _UNPACKED, _PACKED = 2, 3
 
 
 class PageError(ValueError):
-    """Bytes are not the structure that should be there."""
+    """Error for bytes that are not the expected structure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column's pages in one row group."""
+    """Pages of a column in one row group."""
 
     start: int
-    """Offset of its first page."""
+    """Offset of the first page."""
     end: int
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A row group."""
+    """Row group of a file."""
 
     rows: int
     columns: list[Column]
-    """In the order of the file's schema, whatever names they bear here: so does Arrow read them."""
+    """Columns in the order of the file's schema. The names given here are ignored, as Arrow ignores them."""
 
 
 def read_groups(footer: bytes) -> list[Group]:
     """Return the row groups of a file.
 
     Args:
-        footer: The file's metadata, without its length and the magic number.
+        footer: Metadata of the file, without its length and the magic number.
 
     Raises:
-        PageError: The bytes are no footer.
+        PageError: If the bytes are not a footer.
     """
     try:
         groups = _Compact(footer).struct().get(_ROW_GROUPS, [])
@@ -70,7 +70,7 @@ def read_groups(footer: bytes) -> list[Group]:
 def _column(found: dict[int, Any]) -> Column:
     column = found[_COLUMN]
     if column[_VALUES] <= 0:
-        return Column(0, 0)  # no page of it is ever read
+        return Column(0, 0)  # none of its pages is ever read
     start, dictionary = int(column[_DATA_OFFSET]), int(column.get(_DICTIONARY_OFFSET, 0))
     if 0 < dictionary < start:
         start = dictionary
@@ -81,12 +81,12 @@ def page_sizes(data: memoryview, start: int, end: int) -> Iterator[int]:
     """Yield the number of bytes that each page of a column unpacks to.
 
     Args:
-        data: The file, as unsigned bytes.
+        data: Content of the file, as unsigned bytes.
         start: Offset of the column's first page.
         end: Offset after its last page.
 
     Raises:
-        PageError: The bytes are no pages.
+        PageError: If the bytes are not pages.
     """
     if not 0 <= start <= end <= len(data):
         raise PageError("a column lies outside the file")
@@ -101,14 +101,14 @@ def page_sizes(data: memoryview, start: int, end: int) -> Iterator[int]:
 
 
 class _Compact:
-    """Reads structures in Thrift's compact protocol."""
+    """Reader of structures in Thrift's compact protocol."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self.position = 0
 
     def struct(self, depth: int = 0) -> dict[int, Any]:
-        """Return a structure's values by the numbers of their fields; the last counts of those that come twice."""
+        """Return a structure's values by field number; of a repeated field the last value counts."""
         if depth > _DEEPEST:
             raise PageError("a structure is nested too deeply")
         found: dict[int, Any] = {}
@@ -129,11 +129,11 @@ class _Compact:
             return self.struct(depth + 1)
         if kind in (_LIST, _SET):
             return self._list(depth + 1)
-        if kind in (_BYTE, _TRUE, _FALSE):  # in a list a truth value has a byte of its own
+        if kind in (_BYTE, _TRUE, _FALSE):  # in a list a boolean takes a byte of its own
             return self._byte()
         if kind == _DOUBLE:
             return self._bytes(8)
-        # Parquet has no maps.
+        # Parquet uses no maps.
         raise PageError(f"a structure holds a field of kind {kind}")
 
     def _list(self, depth: int) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Reading a stretch of the log."""
+"""Reader of a window of the inference log."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,11 +20,14 @@ from inferencelog.store import Store
 from inferencelog.text import one_line
 
 READERS = 8
-"""Files read at a time: many are small, and S3 answers each after some milliseconds."""
+"""Files read at a time: many are small, and S3 answers each only after some milliseconds."""
 SMALL_BYTES, SMALL_UNPACKED_BYTES, SMALL_ROWS = 4 * 1024 * 1024, 16 * 1024 * 1024, 50_000
-"""Files beyond any of these are read one at a time, so that memory holds one of them and not `READERS`."""
+"""Limits of a small file in bytes, unpacked bytes and rows.
+
+A file beyond any of them is read alone, so that memory holds one such file instead of `READERS`.
+"""
 WINDOW_ROWS = 1_000_000
-"""Rows of a window by default; the drift detector needs about half a kilobyte for each."""
+"""Most rows of a window by default; the drift detector needs about half a kilobyte for each."""
 
 SUFFIX = ".parquet"
 _KEYS = ("time", "environment")
@@ -36,17 +39,17 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The rows of one environment with start <= time < end."""
+    """Rows of one environment with start <= time < end."""
 
     table: pa.Table
     files: int
-    """How many files could be read."""
+    """Number of files that could be read."""
     unreadable: dict[str, str]
-    """Path of a file that is no part of this log -> why; both are one printable line."""
+    """Reason why a file is not part of this log, by path; both are one printable line."""
     other_environment: int
-    """Rows that lie in this environment's partitions and say that they are of another; not in the table."""
+    """Rows in this environment's partitions that name another environment; not in the table."""
     other_hour: int
-    """Rows whose time is missing or not in the hour of their partition; not in the table."""
+    """Rows without a time or with a time outside the hour of their partition; not in the table."""
 
 
 def read_window(
@@ -57,16 +60,16 @@ def read_window(
     columns: Sequence[str] | None = None,
     most_rows: int = WINDOW_ROWS,
 ) -> Window:
-    """Read the partitions and columns that the window needs, and no others.
+    """Read only the partitions and columns that the window needs.
 
     Args:
-        columns: Of `schema()`; all by default.
-        most_rows: That the window may hold.
+        columns: Columns of `schema()`; all by default.
+        most_rows: Most rows that the window may hold.
 
     Raises:
-        StoreError: The store cannot be read.
-        WindowError: The window holds more rows.
-        ValueError: No environment, or no window.
+        StoreError: If the store cannot be read.
+        WindowError: If the window holds more rows.
+        ValueError: If the environment or the window is malformed.
     """
     return read_rows(store, environment, start, end, schema(), columns, most_rows)
 
@@ -83,7 +86,7 @@ def read_rows(
     """Read a window of any rows that are partitioned like the log; see `read_window`.
 
     Args:
-        whole: The columns that a file has, with `time` and `environment`.
+        whole: Columns that a file has, including `time` and `environment`.
     """
     wanted = whole if columns is None else pa.schema([whole.field(name) for name in columns])
     keys = [whole.field(key) for key in _KEYS if key not in wanted.names]
@@ -106,10 +109,10 @@ def read_rows(
 
 
 def newest_time(store: Store, environment: str) -> datetime | None:
-    """When the newest row of an environment was written; None for an empty log.
+    """Return the time of an environment's newest row; None for an empty log.
 
     Raises:
-        StoreError: The store cannot be read.
+        StoreError: If the store cannot be read.
     """
     for date in reversed(store.folders(environment_folder(environment))):
         for folder in reversed(store.folders(date)):
@@ -123,12 +126,12 @@ def newest_time(store: Store, environment: str) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """A name in a partition that a file of the log could have."""
+    """Name in a partition that fits a file of the log."""
 
     path: str
     hour: datetime
     odd: str
-    """Why it is no file that could be read."""
+    """Reason why it is not a readable file; "" for one that is."""
 
 
 def _listed(store: Store, folder: str, hour: datetime) -> Iterator[_Listed]:
@@ -139,7 +142,7 @@ def _listed(store: Store, folder: str, hour: datetime) -> Iterator[_Listed]:
 
 @dataclass(slots=True)
 class _Named:
-    """Files by names that can be printed, of which no two are the same."""
+    """Reasons by file, under printable names that are all different."""
 
     found: dict[str, str] = field(default_factory=dict)
 
@@ -154,7 +157,7 @@ class _Named:
 
 @dataclass(slots=True)
 class _Part:
-    """The rows of one file."""
+    """Rows of one file."""
 
     batches: list[pa.RecordBatch] = field(default_factory=list)
     other_environment: int = 0
@@ -163,7 +166,7 @@ class _Part:
 
 @dataclass(slots=True)
 class _Reading:
-    """One window's reading; its methods run in several threads."""
+    """Reader of one window; its methods run in several threads."""
 
     store: Store
     environment: str
@@ -171,7 +174,7 @@ class _Reading:
     end: datetime
     wanted: pa.Schema
     fields: pa.Schema
-    """The wanted columns, with `time` and `environment`."""
+    """Wanted columns, with `time` and `environment`."""
     most_rows: int
     _rows: int = 0
     _largest: tuple[int, str] = (0, "")
@@ -179,7 +182,10 @@ class _Reading:
     _large: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self, listed: _Listed) -> _Part | str | None:
-        """The file's rows, or why it has none to give, or None when it is gone: somebody expires old files."""
+        """Return the file's rows, the reason why it has none, or None if it is gone.
+
+        A file may vanish while the window is read, because old files expire.
+        """
         with ExitStack() as alone:
             try:
                 data = self._data(listed.path, alone)
@@ -195,7 +201,7 @@ class _Reading:
                 raise
             except ForeignFileError as error:
                 return str(error)
-            except Exception as error:  # pyarrow tells of a corrupt file in errors of many kinds
+            except Exception as error:  # pyarrow reports a corrupt file by many kinds of errors
                 return f"{type(error).__name__}: {error}"
 
     def _is_there(self, path: str) -> bool:
@@ -209,7 +215,7 @@ class _Reading:
             if size > SMALL_BYTES:
                 alone.enter_context(self._large)
 
-        # Whole: what is checked then is what is read, and S3 is asked once.
+        # Read the whole file: the bytes that are checked are then the bytes used, and S3 gets one request.
         return read_whole(self.store, path, before)
 
     def _part(self, data: pa.Buffer, listed: _Listed, alone: ExitStack) -> _Part:
@@ -234,7 +240,7 @@ class _Reading:
         part.other_hour += int((~placed).sum())
         part.other_environment += int((within & ~ours).sum())
         keep = within & ours
-        # Nearly always all of them: they need no copy.
+        # Nearly always all rows are kept and need no copy.
         return batch if keep.all() else batch.filter(pa.array(keep))
 
     def _count(self, rows: int, path: str) -> None:
@@ -261,9 +267,9 @@ def _together(work: Callable[[Any], Answer], items: Iterable[Any]) -> list[Answe
 
 
 def _newest(store: Store, listed: _Listed) -> datetime | None:
-    """When the newest row of a file was written; rows of another hour than its partition's are none.
+    """Return the time of a file's newest row, ignoring rows outside the hour of its partition.
 
-    Not by the footer's statistics: wrong ones end the process, within Arrow, where nothing can be caught.
+    The footer's statistics are not used: wrong ones make Arrow end the process, which no handler can catch.
     """
     try:
         file = BoundedFile(read_whole(store, listed.path), pa.schema([schema().field("time")]))
@@ -272,7 +278,7 @@ def _newest(store: Store, listed: _Listed) -> datetime | None:
         return datetime.fromtimestamp(newest / 1e6, UTC) if newest > _NO_TIME else None
     except StoreError:
         raise
-    except Exception:  # a corrupt file has no rows; reading its window says so
+    except Exception:  # a corrupt file has no rows; reading its window reports it
         return None
 
 
@@ -282,7 +288,7 @@ def _newest_of(column: pa.Array, hour: datetime) -> int:
 
 
 def _times(column: pa.Array) -> NDArray[np.int64]:
-    """Microseconds since 1970."""
+    """Return microseconds since 1970."""
     found: NDArray[np.int64] = column.cast(pa.int64()).fill_null(_NO_TIME).to_numpy(zero_copy_only=False)
     return found
 

@@ -1,4 +1,4 @@
-"""The columns of the log, and where a row lies."""
+"""Schema of the inference log, and the partition of a row."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -10,27 +10,27 @@ import features
 SCORE = "spam_probability"
 
 MEASURES: tuple[str, ...] = (*features.NAMES, SCORE)
-"""What a row measures: the named features, then the score."""
+"""Measures of a row: the named features, then the score."""
 
 HOUR = timedelta(hours=1)
 
 _HOUR_FOLDER = re.compile(r"(?s:.*)/date=([0-9]{4}-[0-9]{2}-[0-9]{2})/hour=([0-9]{2})")
 
 ENVIRONMENT_PATTERN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
-"""Names of environments are part of paths; the same names are good for Kubernetes."""
+"""Pattern of environment names. They are part of paths, and the same names are valid in Kubernetes."""
 
 LABEL = pa.dictionary(pa.int32(), pa.string())
-"""A text that many rows share."""
+"""Type of a text that many rows share."""
 
-# The features as the model sees them, the score as the caller does.
+# Features keep the precision that the model sees, the score the one that the caller gets.
 _MEASURES = [*(pa.field(name, pa.float32()) for name in features.NAMES), pa.field(SCORE, pa.float64())]
 
 
 def schema() -> pa.Schema:
-    """The log's columns.
+    """Return the log's columns.
 
-    `environment` stands in the rows too, so that a file in the wrong partition is noticed. Labels are
-    dictionaries, as readers of hive partitions make them of `environment=…`: both can then be read as one.
+    `environment` is in the rows too, so that a file in the wrong partition is noticed. Labels are dictionaries, because
+    readers of hive partitions make `environment=…` one. Both can then be read as the same type.
     """
     return pa.schema(
         [
@@ -46,15 +46,15 @@ def schema() -> pa.Schema:
 
 
 def measures_schema() -> pa.Schema:
-    """The columns of a baseline."""
+    """Return the columns of a baseline."""
     return pa.schema(_MEASURES)
 
 
 def check_environment(name: str) -> str:
-    """The name, if it can be part of a path.
+    """Return the name if it can be part of a path.
 
     Raises:
-        ValueError: It cannot.
+        ValueError: If it cannot.
     """
     if not re.fullmatch(ENVIRONMENT_PATTERN, name):
         raise ValueError(f"environment {name!r} must be of a-z, 0-9 and - and begin and end with a letter or digit")
@@ -62,17 +62,17 @@ def check_environment(name: str) -> str:
 
 
 def environment_folder(environment: str) -> str:
-    """Where an environment's rows lie."""
+    """Return the folder of an environment's rows."""
     return f"environment={check_environment(environment)}"
 
 
 def partition(environment: str, hour: datetime) -> str:
-    """Where an environment's rows of an hour (UTC) lie."""
+    """Return the folder of an environment's rows of an hour (UTC)."""
     return f"{environment_folder(environment)}/date={hour:%Y-%m-%d}/hour={hour:%H}"
 
 
 def hour_of(folder: str) -> datetime | None:
-    """Return the hour (UTC) whose rows a folder holds; None where it is no partition."""
+    """Return the hour (UTC) whose rows a folder holds; None if it is not a partition."""
     found = _HOUR_FOLDER.fullmatch(folder)
     try:
         return datetime.fromisoformat(f"{found[1]}T{found[2]}:00:00+00:00") if found else None
@@ -81,10 +81,10 @@ def hour_of(folder: str) -> datetime | None:
 
 
 def hours(start: datetime, end: datetime) -> list[datetime]:
-    """The hours (UTC) that hold a part of start <= time < end.
+    """Return the hours (UTC) that overlap start <= time < end.
 
     Raises:
-        ValueError: A time has no zone, or the end is not after the start.
+        ValueError: If a time has no zone, or if the end is not after the start.
     """
     if start.tzinfo is None or end.tzinfo is None:
         raise ValueError("start and end of a window need a time zone")

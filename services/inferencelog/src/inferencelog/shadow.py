@@ -1,7 +1,7 @@
-"""Rows of shadowed mails: what a candidate model answered beside what production had answered, never text.
+"""Shadow log: rows with a candidate model's answer beside production's answer for the same mail, never its text.
 
-They lie in the log's folder `_shadow`, partitioned as the log is. Arrow, Spark and pandas leave out folders that begin
-with an underscore, so who reads the whole log sees none of them.
+The rows lie in the log's folder `_shadow`, partitioned like the log. Arrow, Spark and pandas skip folders that begin
+with an underscore, so readers of the whole log see none of them.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ Prediction = Literal["spam", "ham"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What production answered for one mail, as its gateway hands it over."""
+    """Production's answer for one mail, as its gateway passes it on."""
 
     model_version: str
     model_sha256: str
     probability: float
     prediction: Prediction
     seconds: float
-    """From the departure of production's batch to its answer, as the gateway measured it."""
+    """Seconds from sending production's batch to its answer, measured by the gateway."""
     batch_mails: int = 0
-    """Of that batch; 0 where the gateway does not tell it."""
+    """Mails in that batch; 0 if the gateway does not report it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowRows:
-    """The mails of one batch that a candidate has answered; all sequences have one item a mail [n]."""
+    """Mails of one batch that a candidate has answered; every sequence has one item for each mail [n]."""
 
     request_ids: Sequence[str]
     positions: Sequence[int]
-    """Of the mail within its request; 0 for a single mail. With the request id it identifies the mail."""
+    """Position of the mail within its request; 0 for a single mail. With the request id it identifies the mail."""
     values: Sequence[Sequence[float]]
-    """The named features of each mail, in the order of `features.NAMES`."""
+    """Named features of each mail, in the order of `features.NAMES`."""
     probabilities: Sequence[float]
     predictions: Sequence[Prediction]
     model_version: str
     model_sha256: str
     seconds: float
-    """Of the candidate's transformer and predictor for this batch, as its transformer measured it."""
+    """Seconds that the candidate's transformer and predictor took for this batch, measured by its transformer."""
     production: Sequence[Answer]
 
 
@@ -67,19 +67,19 @@ class ShadowWindow:
     """Rows of `shadow_schema()` in the order of time."""
     files: int
     unreadable: dict[str, str]
-    """Path of a file that is no part of this log -> why; both are one printable line."""
+    """Reason why a file is not part of this log, by path; both are one printable line."""
     misplaced: int
-    """Rows of another environment or hour than their partition's; not in the table."""
+    """Rows that belong to another environment or hour than their partition; not in the table."""
     other_models: int
-    """Rows of other models than those asked for; not in the table."""
+    """Rows of models other than those asked for; not in the table."""
     duplicates: int
-    """Rows of a mail that is in the table already; the first is kept."""
+    """Further rows of a mail that is already in the table; the first is kept."""
     contradictions: int
-    """Of the duplicates, those in which a model's prediction differs from the one that is kept."""
+    """Duplicates in which a model's prediction differs from the one that is kept."""
 
 
 def shadow_schema() -> pa.Schema:
-    """The columns: the candidate's side, then what production answered."""
+    """Return the columns: the candidate's side, then production's answer."""
     return pa.schema(
         [
             pa.field("time", pa.timestamp("us", tz="UTC")),
@@ -105,10 +105,10 @@ def shadow_schema() -> pa.Schema:
 
 
 def open_shadow(log_uri: str) -> Store:
-    """Where the shadowed mails of a log lie.
+    """Return the store of a log's shadowed mails.
 
     Raises:
-        LogError: The URI is no place for files.
+        LogError: If the URI cannot hold files.
     """
     return open_store(f"{log_uri.rstrip('/')}/{FOLDER}")
 
@@ -128,7 +128,7 @@ def _doubles() -> dict[str, array[float]]:
 
 @dataclass(slots=True)
 class ShadowChunk:
-    """Shadowed mails on their way to a file, by column; what `Writer` gathers them in."""
+    """Buffer of shadowed mails by column, from which `Writer` makes files."""
 
     times: array[int] = field(default_factory=lambda: array("q"))
     values: array[float] = field(default_factory=lambda: array("f"))
@@ -137,14 +137,15 @@ class ShadowChunk:
     doubles: dict[str, array[float]] = field(default_factory=_doubles)
 
     def __len__(self) -> int:
-        """How many rows."""
+        """Return the number of rows."""
         return len(self.times)
 
     def add(self, rows: ShadowRows, microseconds: int) -> None:
-        """Take rows that were answered at a time (microseconds since 1970, UTC).
+        """Add rows that were answered at a time (microseconds since 1970, UTC).
 
         Raises:
-            ValueError: The sides do not have the same number of mails, or a prediction is none; nothing was taken.
+            ValueError: If the sides differ in their number of mails, or if a prediction is invalid. Nothing is added
+                then.
         """
         _check(rows)
         n = len(rows.request_ids)
@@ -156,7 +157,7 @@ class ShadowChunk:
         _extend(self.doubles, _doubles_of(rows))
 
     def files(self, environment: str) -> list[File]:
-        """One file for each hour that the rows are of; each call names them anew."""
+        """Return one file for each hour of the rows; every call gives the files new names."""
         return files_of(self._table(environment), environment)
 
     def _table(self, environment: str) -> pa.Table:
@@ -238,17 +239,17 @@ def read_shadow(
     """Read the shadowed mails of a window, each once however often it was written.
 
     Args:
-        store: `open_shadow` of the log.
-        environment: The candidate's.
-        start: With a zone, like `end`.
-        end: The first moment after the window.
-        candidate_sha256: Only rows of this candidate; of any by default.
-        production_sha256: Only rows beside this model of production; of any by default.
+        store: Result of `open_shadow`.
+        environment: Environment of the candidate.
+        start: Beginning of the window, with a zone, like `end`.
+        end: First moment after the window.
+        candidate_sha256: Candidate whose rows to read; any by default.
+        production_sha256: Production model whose rows to read; any by default.
 
     Raises:
-        StoreError: The store cannot be read.
-        WindowError: The window holds more than `WINDOW_ROWS` rows.
-        ValueError: No environment, or no window.
+        StoreError: If the store cannot be read.
+        WindowError: If the window holds more than `WINDOW_ROWS` rows.
+        ValueError: If the environment or the window is malformed.
     """
     window = read_rows(store, environment, start, end, shadow_schema())
     table = window.table.sort_by("time")
@@ -273,14 +274,14 @@ _MAIL = ["request_id", "position"]
 
 
 def _firsts(table: pa.Table) -> pa.Table:
-    """The first row of each mail, in the order of the table."""
+    """Return the first row of each mail, in the order of the table."""
     numbered = table.select(_MAIL).append_column("row", pa.array(np.arange(table.num_rows)))
     firsts = numbered.group_by(_MAIL).aggregate([("row", "min")])["row_min"]
     return table.take(firsts.combine_chunks().sort())
 
 
 def _contradictions(table: pa.Table, once: pa.Table) -> int:
-    """How many rows predict something else than the row that is kept of their mail."""
+    """Return how many rows contradict the kept row of their mail in a prediction."""
     said = ["prediction", "production_prediction"]
     rows, kept = (
         each.select([*_MAIL, *said]).cast(

@@ -1,4 +1,4 @@
-"""Files on a disk or in S3, written whole or not at all."""
+"""Stores of files on disk or in S3; each file is written whole or not at all."""
 
 import os
 from contextlib import suppress
@@ -18,38 +18,38 @@ ERROR_CHARACTERS = 1_000
 
 
 class Store(Protocol):
-    """Files under one URI. Paths are relative to it and use `/`; every method raises StoreError."""
+    """Files under one URI. Paths are relative to it and use `/`; every method may raise StoreError."""
 
     def write(self, path: str, data: bytes) -> None:
-        """Put a file there, whole or not at all, in place of one that is there."""
+        """Write a file, whole or not at all, replacing one of the same path."""
 
     def read(self, path: str) -> bytes:
-        """All of a file."""
+        """Return the content of a file."""
 
     def open(self, path: str) -> Any:
-        """A file to read parts of, as pyarrow takes it; a context manager."""
+        """Open a file for reading parts of it: a context manager, and a file object for pyarrow."""
 
     def files(self, folder: str) -> list[str]:
-        """The paths of the files in a folder, sorted; none where it is missing."""
+        """Return the paths of the files in a folder, sorted; empty if the folder is missing."""
 
     def folders(self, folder: str) -> list[str]:
-        """The paths of the folders in a folder, sorted; none where it is missing."""
+        """Return the paths of the folders in a folder, sorted; empty if the folder is missing."""
 
     def entries(self, folder: str) -> list[tuple[str, str]]:
-        """The paths of all that is in a folder, sorted, each with why it is no file to read; "" for one that is."""
+        """Return the sorted paths of everything in a folder, each with the reason why it is no readable file, or ""."""
 
     def uri(self, path: str = "") -> str:
-        """What a person can find a file by."""
+        """Return the URI of a file, for a person."""
 
 
 def open_store(uri: str) -> Store:
-    """The store at `file:///…`, a plain path, or `s3://bucket/prefix`.
+    """Return the store at `file:///…`, a plain path, or `s3://bucket/prefix`.
 
-    S3 takes credentials, region and endpoint from the variables that every S3 client knows:
-    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL.
+    S3 takes credentials, region and endpoint from the variables that every S3 client knows: AWS_ACCESS_KEY_ID,
+    AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL.
 
     Raises:
-        LogError: The URI is of neither kind.
+        LogError: If the URI is of neither kind.
     """
     parts = urlsplit(uri)
     if parts.scheme == "s3" and parts.netloc:
@@ -62,7 +62,7 @@ def open_store(uri: str) -> Store:
 
 
 def split_file(uri: str) -> tuple[Store, str]:
-    """The store that holds one file, and the file's name there."""
+    """Return the store that holds a file, and the file's name in it."""
     folder, _, name = uri.rpartition("/")
     if not name:
         raise LogError(f"{uri!r} names a folder; expected a file")
@@ -73,7 +73,7 @@ _ODD = {fs.FileType.File: "", fs.FileType.Directory: "is a folder"}
 
 
 def _base_name(info: fs.FileInfo) -> tuple[str, str]:
-    """A name, and why nothing can be read by it; "" where something can."""
+    """Return a name, and the reason why it cannot be used for reading; "" if it can."""
     try:
         return info.base_name, ""
     except UnicodeDecodeError as error:
@@ -81,7 +81,7 @@ def _base_name(info: fs.FileInfo) -> tuple[str, str]:
 
 
 class _ArrowStore:
-    """What both kinds do alike, through Arrow's file systems."""
+    """Common part of both kinds of store, over Arrow's file systems."""
 
     def __init__(self, files: fs.FileSystem, root: str, uri: str) -> None:
         self._fs = files
@@ -133,7 +133,7 @@ class _ArrowStore:
 
 
 class FolderStore(_ArrowStore):
-    """A folder on a disk."""
+    """Store in a folder on disk."""
 
     def __init__(self, root: Path) -> None:
         self._folder = root.absolute()
@@ -141,28 +141,28 @@ class FolderStore(_ArrowStore):
 
     @property
     def folder(self) -> Path:
-        """The folder's path."""
+        """Return the folder's path."""
         return self._folder
 
     def read(self, path: str) -> bytes:
-        """All of a file, which is a regular one."""
+        """Return the content of a file, which must be a regular one."""
         self._check_kind(path)
         return super().read(path)
 
     def open(self, path: str) -> Any:
-        """A file to read parts of, which is a regular one."""
+        """Open a file, which must be a regular one, for reading parts of it."""
         self._check_kind(path)
         return super().open(path)
 
     def _check_kind(self, path: str) -> None:
-        # Whoever opens a pipe waits for its writer, and a device may never end.
+        # Opening a pipe would wait for its writer, and reading a device may never end.
         if (self._folder / path).exists() and not (self._folder / path).is_file():
             raise StoreError(f"cannot read {self.uri(path)}: it is no regular file")
 
     def write(self, path: str, data: bytes) -> None:
-        """Put a file there in one step."""
+        """Write a file in one step."""
         target = self._folder / path
-        # Of no name that a reader looks for, and in the same folder, since only there a rename is one step.
+        # No reader looks for this name. It lies in the same folder, because only there a rename is atomic.
         partial = target.with_name(f".{target.name}.{uuid4().hex}")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -175,14 +175,14 @@ class FolderStore(_ArrowStore):
 
 
 class S3Store(_ArrowStore):
-    """A prefix in a bucket. An object appears when all of it has arrived: that is S3's own promise."""
+    """Store under a prefix in a bucket. S3 guarantees that an object appears only once all of it has arrived."""
 
     def __init__(self, bucket: str, prefix: str) -> None:
         root = f"{bucket}/{prefix}".rstrip("/")
         super().__init__(_s3(), root, f"s3://{root}")
 
     def write(self, path: str, data: bytes) -> None:
-        """Put an object there in one request, or in parts that count once all have arrived."""
+        """Write an object in one request, or in parts that count only once all have arrived."""
         try:
             with self._fs.open_output_stream(self._path(path)) as stream:
                 stream.write(data)
@@ -193,14 +193,15 @@ class S3Store(_ArrowStore):
 def _s3() -> fs.S3FileSystem:
     endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "")
     if endpoint.netloc:
-        # Servers other than Amazon's may refuse to answer with a checksum, which the SDK asks for by default.
+        # The SDK asks for a checksum in answers by default, which servers other than Amazon's may refuse.
         os.environ.setdefault("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")
     return fs.S3FileSystem(
         region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
         scheme=endpoint.scheme or "https",
         endpoint_override=endpoint.netloc or None,
         connect_timeout=CONNECT_SECONDS,
-        # One request an object, and an error from the write that caused it: who writes has its own patience.
+        # Send one request for each object, so that an error comes from the write that caused it. Callers retry by
+        # themselves.
         allow_delayed_open=True,
         background_writes=False,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),

@@ -1,4 +1,4 @@
-"""The writing end: bounded, off the caller's path, patient with a store that is away."""
+"""Writer of the inference log: bounded, off the caller's path, and patient with a store that is away."""
 
 import logging
 import random
@@ -21,25 +21,25 @@ LONGEST_PAUSE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When rows are written, and how many may wait."""
+    """Limits on when rows are written and how many may wait."""
 
     flush_seconds: float = 60.0
-    """A row waits no longer for its file to be begun; what `kill -9` can lose."""
+    """Longest time in seconds before a file is begun for a row; `kill -9` can lose as much."""
     flush_rows: int = 20_000
-    """Nor does it once so many have gathered."""
+    """Number of rows at which a file is begun earlier."""
     buffer_rows: int = 250_000
-    """What may wait for a store that is away; beyond it the oldest are dropped."""
+    """Most rows that may wait for a store that is away; beyond it the oldest are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What became of the rows so far."""
+    """Counts of rows so far, by outcome."""
 
     written: int = 0
     dropped: int = 0
     waiting: int = 0
     failures: int = 0
-    """Writes that the store did not take; each is tried again."""
+    """Number of failed writes; each is retried."""
 
 
 R = TypeVar("R")
@@ -47,24 +47,23 @@ R_contra = TypeVar("R_contra", contravariant=True)
 
 
 class Buffer(Protocol[R_contra]):
-    """Gathers rows of a kind until they become files; `Chunk` and `ShadowChunk` do."""
+    """Buffer that gathers rows until they become files, such as `Chunk` and `ShadowChunk`."""
 
     def __len__(self) -> int:
-        """How many rows."""
+        """Return the number of rows."""
 
     def add(self, rows: R_contra, microseconds: int) -> None:
-        """Take rows that were answered at a time (microseconds since 1970, UTC)."""
+        """Add rows that were answered at a time (microseconds since 1970, UTC)."""
 
     def files(self, environment: str) -> list[File]:
-        """One file for each hour that the rows are of."""
+        """Return one file for each hour of the rows."""
 
 
 class Writer(Generic[R]):
-    """Appends an environment's rows to its log.
+    """Writer that appends an environment's rows to its log.
 
-    `append` only adds to a buffer. A thread of the writer's own makes files of it and writes them; while
-    the store is away it tries again and again, pausing longer each time, and the buffer fills up to its
-    bound.
+    `append` only adds to a buffer. The writer's own thread makes files of it and writes them. While the store is away
+    it retries with growing pauses, and the buffer fills up to its limit.
     """
 
     @overload
@@ -113,12 +112,12 @@ class Writer(Generic[R]):
 
     @property
     def stats(self) -> Stats:
-        """What became of the rows so far."""
+        """Return the counts of rows so far."""
         with self._changed:
             return self._stats
 
     def append(self, rows: R) -> None:
-        """Hand over answered mails; costs microseconds, waits for nothing, never fails for the store's sake."""
+        """Add answered mails to the buffer; it takes microseconds, never waits and never fails because of the store."""
         with self._changed:
             if not len(self._filling):
                 self._due = time.monotonic() + self._limits.flush_seconds
@@ -132,11 +131,12 @@ class Writer(Generic[R]):
                 self._drop(self._full.popleft())
 
     def close(self, patience_seconds: float) -> Stats:
-        """Write what waits, for so long at most, and say what is lost. Nothing may be appended any more."""
+        """Write the waiting rows for at most so many seconds, and return the counts; nothing may be appended
+        afterwards."""
         with self._changed:
             self._give_up_at = time.monotonic() + patience_seconds
             self._changed.notify()
-        # A write under way cannot be interrupted; the thread does not keep the process alive.
+        # A write in progress cannot be interrupted; the thread does not keep the process alive.
         self._thread.join(patience_seconds + 0.5)
         found = self.stats
         if found.waiting:
@@ -148,7 +148,7 @@ class Writer(Generic[R]):
             try:
                 files = chunk.files(self._environment)
             except Exception:
-                # A chunk that cannot become a file never will; the next one may.
+                # A chunk that cannot be encoded now never can be, but the next one may.
                 log.exception("inference log: rows could not be encoded")
                 with self._changed:
                     self._drop(chunk)
@@ -157,7 +157,7 @@ class Writer(Generic[R]):
                 self._deliver(file)
 
     def _next(self) -> Buffer[R] | None:
-        """The next rows to write, once they are due; None when there will be none."""
+        """Return the next rows to write once they are due; None if there will be none."""
         with self._changed:
             while not self._full:
                 closing = self._give_up_at is not None
@@ -182,17 +182,17 @@ class Writer(Generic[R]):
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _try(self, file: File) -> bool:
-        # Under the same name each time: a write that arrived though its answer did not is no second copy.
+        # Use the same name each time: if a write succeeded but its answer was lost, the retry makes no second copy.
         try:
             self._store.write(file.path, file.data)
-        except Exception as error:  # whatever a store may raise: this thread must not end before the rows
+        except Exception as error:  # a store may raise anything, and this thread must outlive it
             self._note_failure(error)
             return False
         self._note_written(file)
         return True
 
     def _rest(self, seconds: float) -> bool:
-        """Pause between two tries; False when it is time to give up."""
+        """Pause between two attempts; return False if it is time to give up."""
         with self._changed:
             now = time.monotonic()
             end = now + seconds
