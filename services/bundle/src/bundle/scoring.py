@@ -1,8 +1,8 @@
 """Spam probabilities from a fitted pipeline, without building a table for each call.
 
 A `ColumnTransformer` on a `DataFrame` costs milliseconds for one row, nearly all of it spent on checking and
-indexing. A linear model over TF-IDF words and splines is only a sum, so `compile_linear` takes the terms of that sum
-out of the fitted pipeline once. A compiled scorer must be checked against its pipeline: see `fastest`.
+indexing. A linear model over TF-IDF words and splines is only a sum. `compile_linear` takes its terms out of the
+fitted pipeline once. A compiled scorer must be checked against its pipeline: see `fastest`.
 """
 
 import logging

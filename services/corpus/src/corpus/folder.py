@@ -94,8 +94,8 @@ def survey(root: Path, at_least: int) -> Survey:
         at_least: Fewest mails of each kind.
 
     Raises:
-        CorpusError: If the folder or something in it cannot be read, if it is not a corpus of a known form, or if it
-            has too few mails of a kind.
+        CorpusError: If the folder or its content cannot be read, if it is not a corpus of a known form, or if it has
+            too few mails of a kind.
     """
     found = Survey()
     for folder, spam in _folders(root, found.skipped):

@@ -1,5 +1,7 @@
-"""HTML as a reader sees it: shown text on one side, tags on the other. Parsing is linear in the input, whatever it
-holds."""
+"""HTML as a reader sees it: shown text on one side, tags on the other.
+
+Parsing takes time linear in the input, whatever it holds.
+"""
 
 import html
 import re

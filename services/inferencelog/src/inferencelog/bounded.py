@@ -195,8 +195,7 @@ def _rows(groups: list[Group]) -> int:
 
 
 def _places(paths: list[str], wanted: pa.Schema) -> list[int]:
-    """Return the position of each wanted column among the file's; a duplicate name or the name of a group is an
-    error."""
+    """Return the position of each wanted column among the file's; refuse a name that is repeated or is a group's."""
     found: dict[str, list[int]] = {name: [] for name in wanted.names}
     for place, path in enumerate(paths):
         found.get(path.partition(".")[0], []).append(place)

@@ -131,8 +131,7 @@ class Writer(Generic[R]):
                 self._drop(self._full.popleft())
 
     def close(self, patience_seconds: float) -> Stats:
-        """Write the waiting rows for at most so many seconds, and return the counts; nothing may be appended
-        afterwards."""
+        """Write the waiting rows for at most so many seconds and return the counts; nothing may be appended later."""
         with self._changed:
             self._give_up_at = time.monotonic() + patience_seconds
             self._changed.notify()
