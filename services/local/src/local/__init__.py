@@ -1,1 +1,1 @@
-"""The whole serving path on one machine: both environments and the gateway as processes."""
+"""Local system: both environments and the gateway as processes on one machine."""

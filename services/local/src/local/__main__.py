@@ -14,19 +14,19 @@ from local.ports import PortError, check_free, ports
 from local.supervisor import Plan, Supervisor, read_procfile
 
 SERVING = {
-    # One thread each: the processes share the machine, and batches are small.
+    # Use one thread each: the processes share the machine, and batches are small.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "PYTHONUNBUFFERED": "1",
 }
 
 FLUSH_SECONDS = "5"
-"""So that a person who has just sent mail finds it in the inference log."""
+"""Seconds until rows reach the inference log, short enough that a person finds the mail just sent."""
 LOOPBACK = "127.0.0.1"
 
 
 def main() -> None:
-    """Exit 0 when a person ends it, 2 when it cannot start, else as the gateway did."""
+    """Run the system and exit: 0 if a person ended it, 2 if it cannot start, else with the gateway's code."""
     open_standard_streams()
     try:
         code = _run(_options())
@@ -34,9 +34,9 @@ def main() -> None:
         _say(str(error))
         code = 2
     except KeyboardInterrupt:
-        # Nothing had been started yet.
+        # Ctrl-C came before any process was started.
         code = 130
-    # The thread of the greeting may still wait for an answer.
+    # Skip Python's shutdown: the greeting's thread may still wait for an answer.
     os._exit(code)
 
 
@@ -65,7 +65,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def reachable(host: str) -> str:
-    """Return the address to ask a server at that listens on one, as it stands in a URL."""
+    """Return the host to put in a URL in order to reach a server that listens on `host`."""
     if host in ("0.0.0.0", "::", ""):
         return LOOPBACK
     return f"[{host}]" if ":" in host else host

@@ -1,4 +1,4 @@
-"""The environment variables of the processes."""
+"""Environment variables of the processes."""
 
 from collections.abc import Mapping
 
@@ -6,10 +6,10 @@ FOREIGN = (
     *("HOST", "HTTP_HOST", "HTTP_PORT", "VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONOPTIMIZE"),
     *("PYTHONWARNINGS", "PYTHONINSPECT", "PYTHONSAFEPATH", "PYTHONIOENCODING", "PYTHONUSERBASE"),
 )
-"""Variables that other programs set for themselves (conda sets HOST), and that would change what ours do."""
+"""Variables that other programs set for themselves (conda sets HOST) and that would change how ours behave."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 WHEN_EMPTY = ("API_KEYS_FILE", "MODEL_SHA256")
-"""Variables that are handed on although they are empty: as unset ones they would let in what they are to keep out."""
+"""Variables that are passed on even if empty. If they were unset, what they keep out would be let in."""
 NO_PROXY = ("no_proxy", "NO_PROXY")
 
 
@@ -17,8 +17,8 @@ def environment(given: Mapping[str, str], settings: Mapping[str, str]) -> dict[s
     """Return the environment of all processes.
 
     Args:
-        given: The environment of this process. What is foreign in it, or empty, is left out.
-        settings: Set besides, whatever is given.
+        given: Environment of this process; foreign and empty variables are left out.
+        settings: Variables that are always set, whatever is given.
     """
     kept = {name: value for name, value in given.items() if (value or name in WHEN_EMPTY) and name not in FOREIGN}
     return {**kept, **without_proxy(given), "PYTHONUTF8": "1", **settings}

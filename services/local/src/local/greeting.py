@@ -1,4 +1,4 @@
-"""What a person sees once everything answers: a verdict from each environment, and what to try."""
+"""Greeting for a person once everything answers: a verdict from each environment, and commands to try."""
 
 import json
 import os
@@ -19,22 +19,22 @@ ENVIRONMENTS = ("staging", "production")
 UNKNOWN_KEY = 401
 FORBIDDEN = 403
 
-# Requests to this machine never go through a proxy, whatever the environment says.
+# Requests to this machine must never go through a proxy, whatever the environment says.
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one environment said of a mail."""
+    """Verdict of one environment on a mail."""
 
     text: str
-    """For a person: the verdict, or why there is none."""
+    """Verdict for a person, or the reason why there is none."""
     status: int = 200
-    """Of the answer; 0 if there was none."""
+    """HTTP status of the answer; 0 if there was none."""
 
 
 def wait_until_ready(base: str) -> bool:
-    """Wait until the gateway can serve both environments; False when it takes too long."""
+    """Wait until the gateway can serve both environments; return False if that takes too long."""
     end = time.monotonic() + READY_SECONDS
     while time.monotonic() < end:
         try:
@@ -50,7 +50,7 @@ def wait_until_ready(base: str) -> bool:
 def greeting(base: str, corpus: Path) -> str:
     """Return verdicts on a real mail from each environment, and commands to try.
 
-    What cannot be had is said in a line; the rest stands all the same.
+    A part that fails becomes one line that says so; the rest is unaffected.
     """
     lines = ["", f"The spam detector answers.{_page(base)}"]
     samples, missing = _samples(corpus)
@@ -69,7 +69,7 @@ def greeting(base: str, corpus: Path) -> str:
 
 
 def predict(base: str, environment: str, mail: str) -> Verdict:
-    """Ask one environment about one mail."""
+    """Return the verdict of one environment on one mail."""
     body = json.dumps({"email_content": mail}).encode()
     headers = {"Content-Type": "application/json", "X-Environment": environment, **key_header()}
     try:
@@ -84,13 +84,13 @@ def predict(base: str, environment: str, mail: str) -> Verdict:
 
 
 def key_header(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return what a gateway that wants API keys is sent: the variable API_KEY, where there is one."""
+    """Return the header with the API key of the variable API_KEY; empty if it is not set."""
     key = environ.get("API_KEY", "").strip()
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def has_keys(base: str, statuses: set[int]) -> bool:
-    """Whether the gateway wants API keys, judged by its answers so far or by one without a key."""
+    """Return whether the gateway requires API keys, judged by its statuses so far or by a request without a key."""
     if statuses & {UNKNOWN_KEY, FORBIDDEN}:
         return True
     if not key_header():
@@ -118,7 +118,7 @@ def _refusal(error: urllib.error.HTTPError, environment: str) -> str:
 
 
 def _samples(corpus: Path) -> tuple[dict[str, MailFile], list[str]]:
-    """Return a mail of each kind, the same each time, and a line where there is none."""
+    """Return a mail of each kind, always the same, and a line for each kind that is missing."""
     try:
         mails = find_mails(corpus, 0)
     except CorpusError as error:
@@ -134,7 +134,7 @@ def _samples(corpus: Path) -> tuple[dict[str, MailFile], list[str]]:
 
 
 def _page(base: str) -> str:
-    """Say where the page is, unless it is switched off."""
+    """Return where the page is, or that it is switched off."""
     try:
         with _open(f"{base}/", timeout=ANSWER_SECONDS) as response:
             is_page = response.headers.get_content_type() == "text/html"
@@ -152,7 +152,7 @@ def _get(request: str | urllib.request.Request) -> dict[str, Any]:
 def _commands(base: str, spam: MailFile | None, with_keys: bool) -> list[str]:
     body = """-d '{"email_content": "Subject: Lunch\\n\\nSee you at ten."}'"""
     emails = """-d '{"emails": ["See you at ten.", "You have won $1,000,000!!!"]}'"""
-    # Byte for byte: a file that is opened as text would have its CRLF turned into LF.
+    # Keep the file's bytes: if it were opened as text, CRLF would become LF.
     code = "import json, sys; print(json.dumps(dict(email_content=sys.stdin.read())))"
     raw = f"PYTHONIOENCODING=latin-1 python3 -c '{code}'"
     key = ' -H "Authorization: Bearer $API_KEY"' if with_keys else ""

@@ -1,7 +1,7 @@
-"""Becomes the command given, as a process that does not outlive the one that started it.
+"""Guard process: it becomes the given command, and cannot outlive the process that started it.
 
-Run as a script and before the command, because what must happen between fork and exec is not safe in a process with
-threads. Linux sends the signal whatever way the other ends; elsewhere `keeper` alone sees to it.
+It is a script that runs before the command, because work between fork and exec is not safe in a process with threads.
+Linux sends it the signal however the parent ends; on other systems only `keeper` ends it.
 """
 
 import ctypes
@@ -13,11 +13,11 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Arguments: process id of the parent, then the command."""
+    """Request the signal and run the command; arguments are the parent's process id and the command."""
     parent, *command = sys.argv[1:]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    # It may have ended before it was asked for the signal.
+    # The parent may have ended before the signal was requested.
     if os.getppid() == int(parent):
         os.execvp(command[0], command)
 

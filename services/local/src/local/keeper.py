@@ -1,7 +1,7 @@
-"""Ends the processes of a supervisor that was killed.
+"""Keeper process: it ends the processes of a supervisor that was killed.
 
-Its standard input is a pipe that the supervisor alone holds: when that ends, whatever way, the pipe does too. Lines on
-it are `+ID` for a process group that has begun and `-ID` for one that has ended.
+Its standard input is a pipe that only the supervisor holds. However the supervisor ends, the pipe closes. A line `+ID`
+reports a process group that has begun, a line `-ID` one that has ended.
 """
 
 import os
@@ -10,12 +10,12 @@ import sys
 import time
 
 GRACE_SECONDS = 10.0
-"""How long processes may take to end by themselves, for requests under way and the last rows of their logs."""
+"""Seconds for processes to end by themselves: they finish requests and write the last rows of their logs."""
 POLL_SECONDS = 0.05
 
 
 def main() -> None:
-    """Wait for the end of standard input, then end what is left."""
+    """Wait for the end of standard input, then end the process groups that are left."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     groups: set[int] = set()
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def end(groups: set[int]) -> None:
-    """End process groups, and kill those that are still there after `GRACE_SECONDS`."""
+    """Terminate process groups, and kill those that are still there after `GRACE_SECONDS`."""
     left = {group for group in groups if send(group, signal.SIGTERM)}
     deadline = time.monotonic() + GRACE_SECONDS
     while left and time.monotonic() < deadline:
@@ -40,7 +40,7 @@ def end(groups: set[int]) -> None:
 
 
 def send(group: int, number: int) -> bool:
-    """Send a signal to a process group; return whether there is such a group."""
+    """Send a signal to a process group; return whether the group exists."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):

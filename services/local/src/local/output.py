@@ -1,4 +1,4 @@
-"""What all processes say, on one stream, a line each with its time and its process's name."""
+"""Output of all processes on one stream; each line has its time and the name of its process."""
 
 import errno
 import os
@@ -10,16 +10,16 @@ from collections.abc import Callable
 
 COLOURS = ("36", "33", "32", "35", "34", "31")
 QUEUED_LINES = 10_000
-"""Lines that may wait for a slow reader; more are dropped and counted."""
+"""Most lines that may wait for a slow reader; further ones are dropped and counted."""
 LOOK_SECONDS = 0.5
-"""How often the stream is looked at when there is nothing to write: its reader may have gone."""
+"""Seconds between two checks for a reader that has gone, while there is nothing to write."""
 GONE = select.POLLERR | select.POLLHUP
 
 
 def open_standard_streams() -> None:
-    """See that standard input, output and error are open: whoever closed them wants to read nothing.
+    """Open standard input, output and error as the null device where they are closed.
 
-    Other files would take their numbers otherwise, and be written to.
+    Otherwise other files would get their numbers, and output would go into those files.
     """
     for number in range(3):
         try:
@@ -29,15 +29,15 @@ def open_standard_streams() -> None:
 
 
 class Output:
-    """Writes lines in a thread of its own, so that nothing waits for whoever reads them."""
+    """Writer of lines in its own thread, so that nothing waits for a slow reader."""
 
     def __init__(self, stream: int, names: list[str], when_gone: Callable[[], None]) -> None:
         """Begin to write.
 
         Args:
             stream: File descriptor.
-            names: Of all processes, for the width of their column.
-            when_gone: Called in the thread, once, when nobody can read the stream any more.
+            names: Names of all processes; they determine the width of the name column.
+            when_gone: Called once, in the writing thread, when nobody can read the stream any more.
         """
         self._stream = stream
         self._width = max(map(len, ["system", *names]))
@@ -50,14 +50,14 @@ class Output:
         self._thread.start()
 
     def line(self, name: str, text: str) -> None:
-        """Write one line that a process has said."""
+        """Write one line of a process."""
         begin = f"{time.strftime('%H:%M:%S')} {name:{self._width}} | "
         if self._coloured and name in self._colours:
             begin = f"\033[0;{self._colours[name]}m{begin}\033[0m"
         self.text(begin + text)
 
     def text(self, text: str) -> None:
-        """Write text as it stands."""
+        """Write text unchanged."""
         try:
             if self._dropped:
                 self._lines.put_nowait(f"{self._dropped} lines were dropped: nobody read them in time\n".encode())
@@ -67,7 +67,7 @@ class Output:
             self._dropped += 1
 
     def close(self, seconds: float) -> None:
-        """Give what waits so many seconds to be written."""
+        """Write the waiting lines for at most so many seconds, then stop."""
         try:
             self._lines.put(None, timeout=seconds)
         except queue.Full:
@@ -100,7 +100,7 @@ def _write(stream: int, content: bytes) -> None:
         try:
             content = content[os.write(stream, content) :]
         except BlockingIOError:
-            # A terminal that another process has set so.
+            # Another process has made the terminal non-blocking, so wait until it accepts more.
             select.select([], [stream], [], LOOK_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""The TCP ports of the processes, checked before anything starts."""
+"""TCP ports of the processes, checked before anything starts."""
 
 import errno
 import socket
@@ -12,16 +12,16 @@ PORTS = {
     "TRANSFORMER_STAGING_PORT": ("transformer-staging", 8083),
     "TRANSFORMER_PRODUCTION_PORT": ("transformer-production", 8084),
 }
-"""Variable -> process that listens there, default."""
+"""Process and default port by variable."""
 
 
 class PortError(Exception):
-    """A port cannot be had; the message names it, its process and the variable that changes it."""
+    """Error for a port that cannot be used; the message names it, its process and the variable that changes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """Where one process listens."""
+    """Port on which one process listens."""
 
     variable: str
     process: str
@@ -29,10 +29,10 @@ class Port:
 
 
 def ports(environ: Mapping[str, str]) -> list[Port]:
-    """The ports that the environment sets, or the defaults.
+    """Return the ports that the environment sets, or the defaults.
 
     Raises:
-        PortError: A value is no port, or two processes have the same.
+        PortError: If a value is not a port, or if two processes have the same port.
     """
     found = [
         Port(variable, process, _number(variable, environ.get(variable) or str(default)))
@@ -47,13 +47,13 @@ def ports(environ: Mapping[str, str]) -> list[Port]:
 
 
 def check_free(wanted: list[Port], host: str = "127.0.0.1") -> None:
-    """See that each process may listen on its port, and that nothing does yet.
+    """Check that every process may listen on its port, and that nothing does yet.
 
     Args:
         host: Address that the gateway listens on; the others listen on 127.0.0.1.
 
     Raises:
-        PortError: One may not, or something does; all such ports are named.
+        PortError: If any port cannot be used; the message names all of them.
     """
     reasons = [
         (port, reason)
@@ -84,11 +84,11 @@ def _advice(port: Port, error: OSError) -> str:
 
 
 def _reason(host: str, number: int) -> OSError | None:
-    """Return what keeps a server from listening there, if anything does."""
+    """Return the error that prevents a server from listening there, if any."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
-            # As the servers themselves do: a port in TIME_WAIT after a restart is free.
+            # Servers set this too: a port in TIME_WAIT after a restart counts as free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:

@@ -19,12 +19,12 @@ from local.greeting import key_header
 
 PROGRESS_SECONDS = 1.0
 UNDER_WAY = 64
-"""Requests at a time; more mail than the system answers waits for its turn."""
+"""Most requests in progress; if the system answers more slowly, further mail waits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What is sent: mails drawn from a corpus, each time anew and with replacement."""
+    """Mails to send, drawn from a corpus with replacement."""
 
     mails: Sequence[MailFile]
     spam: float
@@ -33,10 +33,10 @@ class Traffic:
     """Mails a second."""
     count: int
     seed: int | None
-    """For the same mails again; others each time without one."""
+    """Seed to draw the same mails again; None draws other mails each time."""
 
     def draw(self) -> Iterator[MailFile]:
-        """The mails, in the order in which they are sent."""
+        """Yield the mails in the order in which they are sent."""
         source = random.Random(self.seed)
         kinds = {spam: [mail for mail in self.mails if mail.spam is spam] for spam in (True, False)}
         for _ in range(self.count):
@@ -45,15 +45,15 @@ class Traffic:
 
 @dataclass(slots=True)
 class Tally:
-    """What has come back so far."""
+    """Counts of the answers so far."""
 
     sent: int = 0
     called: Counter[str] = field(default_factory=Counter)
-    """How many answers called a mail "spam" and how many "ham"."""
+    """Number of answers by prediction, "spam" or "ham"."""
     failures: Counter[str] = field(default_factory=Counter)
 
     def line(self, count: int, seconds: float) -> str:
-        """The state of things for a person."""
+        """Return the counts as a line for a person."""
         answered = self.called.total()
         share = f"{self.called['spam'] / answered:.1%}" if answered else "none"
         failed = "".join(f", {n} x {why}" for why, n in self.failures.most_common(3))
@@ -61,7 +61,7 @@ class Tally:
 
 
 async def simulate(base: str, environment: str, traffic: Traffic) -> Tally:
-    """Send the traffic at its rate, whatever the answers; progress goes to standard error."""
+    """Send the traffic at its rate whatever the answers, and return the counts; progress goes to standard error."""
     tally = Tally()
     begin = time.monotonic()
     connector = aiohttp.TCPConnector(limit=UNDER_WAY)
@@ -97,7 +97,10 @@ async def _report(tally: Tally, count: int, begin: float) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit 0 when every mail was answered, 1 when some were not or none could be sent, 2 for wrong options."""
+    """Run the command and return the exit code.
+
+    It is 0 if every mail was answered, 1 if some were not or none could be sent, and 2 for wrong options.
+    """
     options = _parser().parse_args(arguments)
     try:
         mails = find_mails(options.corpus, 1)

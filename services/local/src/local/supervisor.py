@@ -1,4 +1,4 @@
-"""The processes of the Procfile, none of which outlives the supervisor."""
+"""Supervisor of the processes of the Procfile, none of which outlives it."""
 
 import asyncio
 import contextlib
@@ -16,40 +16,40 @@ from local.output import Output
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 PARENT_SECONDS = 0.5
-"""How often it is looked whether the parent process lives."""
+"""Seconds between two checks whether the parent process lives."""
 LAST_WORDS_SECONDS = 2.0
-"""How long the output of a process that has ended is read: a child of its own may hold it open."""
+"""Seconds to read the output of a process that has ended; a child of it may hold the output open."""
 LINE_BYTES = 1 << 16
-"""A longer line is broken."""
+"""Most bytes of a line of output; a longer line is broken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to run."""
+    """Processes to run."""
 
     commands: Mapping[str, str]
-    """Name -> command line for the shell."""
+    """Command line for the shell, by the name of the process."""
     main: str
-    """The process whose end ends all others."""
+    """Name of the process whose end ends all others."""
     environ: Mapping[str, str]
     folder: Path
-    """Where the commands run."""
+    """Working directory of the commands."""
     with_parent: bool = False
-    """Whether all ends when the process that started the supervisor does."""
+    """Whether everything ends when the process that started the supervisor does."""
 
 
 def read_procfile(path: Path) -> dict[str, str]:
-    """Return the command of each process, by its name."""
+    """Return the command of each process by name."""
     lines = (line.partition(":") for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
     return {name.strip(): command.strip() for name, _, command in lines if not name.lstrip().startswith("#")}
 
 
 class Supervisor:
-    """Runs processes, passes their output on, and ends all of them.
+    """Supervisor that runs processes, passes their output on, and ends all of them.
 
-    All end when the main one does, at a signal, when nobody can read the output any more, or with the parent. An
-    environment whose processes die does not take the other one along, here as in a cluster. A supervisor that is
-    killed takes them along too: by the kernel (`guard`) and by a process that watches it (`keeper`).
+    All processes end when the main one does, at a signal, when nobody can read the output any more, or with the parent.
+    As in a cluster, an environment whose processes die does not affect the other one. If the supervisor is killed, the
+    kernel (`guard`) and a watching process (`keeper`) end the others.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -64,7 +64,7 @@ class Supervisor:
 
     @property
     def ending(self) -> bool:
-        """Whether all is about to end."""
+        """Return whether everything is about to end."""
         return self._end.is_set()
 
     async def run(self, when_started: Callable[[Output], None] = lambda _: None) -> int:
@@ -74,7 +74,7 @@ class Supervisor:
             when_started: Called once all processes have been started.
 
         Returns:
-            0 when a person ended it, else what the main process ended with.
+            0 if a person ended it, else the exit code of the main process.
         """
         loop = asyncio.get_running_loop()
         self._handle_signals(loop)
@@ -98,7 +98,7 @@ class Supervisor:
 
     def _handle_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         for number in SIGNALS:
-            # `nohup` has the terminal's end ignored, and means it.
+            # `nohup` makes the process ignore the end of the terminal, and that must stay so.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, self._signalled, number)
 
@@ -139,7 +139,7 @@ class Supervisor:
     async def _watch(self, name: str, process: asyncio.subprocess.Process) -> None:
         reader = asyncio.create_task(self._pass_on(name, process))
         code = await process.wait()
-        # Nothing of its group may stay; then the group's number is free for others.
+        # Kill what is left of its group, so that others may reuse the group's number.
         send(process.pid, signal.SIGKILL)
         self._tell_keeper("-", process.pid)
         await asyncio.wait([reader], timeout=LAST_WORDS_SECONDS)
@@ -181,7 +181,7 @@ class Supervisor:
                 send(process.pid, number)
 
     def _tell_keeper(self, change: str, group: int) -> None:
-        # Without it the kernel alone ends what a killed supervisor leaves.
+        # If the keeper is gone, only the kernel ends the processes of a killed supervisor.
         with contextlib.suppress(OSError):
             assert self._keeper.stdin is not None
             self._keeper.stdin.write(f"{change}{group}\n".encode())
