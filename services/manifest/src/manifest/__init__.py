@@ -1,7 +1,7 @@
-"""The manifest of a model bundle, `model.json`: it lists every other file's SHA-256, and a release pins its own.
+"""Manifest of a model bundle, `model.json`: it lists every other file's SHA-256, and a release pins its own.
 
-Standard library only: who pins a model or compares with its baseline needs no scikit-learn. Every service checks a
-bundle through this package, so that none takes what another refuses.
+It uses only the standard library: neither pinning a model nor comparing with its baseline requires scikit-learn. Every
+service checks a bundle through this package, so all accept and refuse the same bundles.
 """
 
 from manifest.document import GROUPS, LEVELS, MANIFEST_BYTES, Manifest, Quantiles, parse

@@ -1,4 +1,4 @@
-"""`model.json`: what a bundle says about itself."""
+"""Document `model.json`: the contents that a bundle declares."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -11,18 +11,18 @@ from manifest.fields import FieldError, check_fields, is_number
 from manifest.strict_json import loads
 
 MANIFEST_BYTES = 2**20
-"""Largest size of `model.json`; the trainer's has about 10,000 bytes."""
+"""Most bytes of `model.json`; the trainer's has about 10,000."""
 
 GROUPS = ("all", "ham", "spam")
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 Quantiles = Mapping[str, Mapping[str, Sequence[float]]]
-"""Group of mails -> named number -> its values at `LEVELS`."""
+"""Values at `LEVELS`, by group of mails and named number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Contents of `model.json`; fields that it has besides are not read."""
+    """Contents of `model.json`; unknown fields are ignored."""
 
     name: str
     version: str
@@ -30,15 +30,15 @@ class Manifest:
     columns: tuple[str, ...]
     """Columns of the model's table: the text first, then the named numbers."""
     threshold: float
-    """Spam probability from which on a mail is called spam, between 0 and 1."""
+    """Spam probability at or above which a mail is called spam, between 0 and 1."""
     metrics: dict[str, Any]
     libraries: dict[str, str]
-    """Versions of what the model was pickled with, which is what it can be unpickled with."""
+    """Versions of the libraries that pickled the model, and that can unpickle it."""
     corpus: dict[str, Any]
     files: dict[str, str]
     """SHA-256 (hex) of each other file of the bundle."""
     feature_quantiles: Quantiles | None
-    """What the named numbers of the training mail are like; bundles made before there was this field have none."""
+    """Quantiles of the named numbers of the training mail; None in bundles older than this field."""
     sha256: str
     """SHA-256 (hex) of `model.json` itself: the bundle's digest, which a release pins and every answer names."""
 
@@ -47,11 +47,11 @@ def parse(content: bytes, where: str) -> Manifest:
     """Return the manifest in the content of a `model.json`.
 
     Args:
-        content: All of the file.
-        where: The file's name, for errors.
+        content: Content of the file.
+        where: Name of the file, for error messages.
 
     Raises:
-        BundleError: The content is no JSON object, or a field is missing or out of its bounds.
+        BundleError: If the content is not a JSON object, or if a field is missing or outside its limits.
     """
     if len(content) > MANIFEST_BYTES:
         raise BundleError(f"{where} is larger than {MANIFEST_BYTES:,} bytes, the limit; train the bundle anew")
@@ -92,7 +92,7 @@ def _check_quantiles(content: dict[str, Any]) -> None:
 
 
 def _fault(content: Any, names: Sequence[str]) -> str:
-    """Return what keeps a value from being `Quantiles` of these numbers; empty when nothing does."""
+    """Return the reason why a value is not `Quantiles` of these numbers; empty if it is."""
     if not isinstance(content, dict) or set(content) != set(GROUPS):
         return f"must have the groups {', '.join(GROUPS)}"
     for group, numbers in content.items():

@@ -1,5 +1,5 @@
-"""What is wrong with a bundle, and what to do about it."""
+"""Errors of model bundles."""
 
 
 class BundleError(Exception):
-    """A bundle that must not be used; the message says what to do next."""
+    """Error for a bundle that must not be used; the message says what to do next."""

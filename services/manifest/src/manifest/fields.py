@@ -1,4 +1,4 @@
-"""What each field of `model.json` may hold."""
+"""Fields of `model.json`, and the rule for each."""
 
 import math
 import re
@@ -14,9 +14,9 @@ TEXT_COLUMN = "text"
 
 MAX_COLUMNS = 256
 MAX_ENTRIES = 256
-"""Metrics, libraries, corpus figures or files."""
+"""Most metrics, libraries, corpus figures or files."""
 MAX_LIST = 1000
-"""Numbers of one metric."""
+"""Most numbers of one metric."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _NAME_RULE = "1 to 63 of A-Z a-z 0-9 . _ - and begin with a letter or digit"
@@ -27,14 +27,14 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class FieldError(Exception):
-    """A field that breaks its rule; the message is the rule and what was found."""
+    """Error for a field that breaks its rule; the message gives the rule and the value found."""
 
 
 def check_fields(content: Mapping[str, Any]) -> None:
-    """Check every required field by its rule.
+    """Check every required field against its rule.
 
     Raises:
-        FieldError: One is missing or breaks its rule; the message begins with its name.
+        FieldError: If a field is missing or breaks its rule; the message begins with its name.
     """
     for name, (kinds, check) in _RULES.items():
         value = content.get(name)
@@ -45,7 +45,7 @@ def check_fields(content: Mapping[str, Any]) -> None:
 
 
 def is_sha256(text: object) -> bool:
-    """Whether it is a SHA-256 as 64 hexadecimal digits in lower case."""
+    """Return whether a value is a SHA-256 as 64 lower-case hexadecimal digits."""
     return isinstance(text, str) and _SHA256.fullmatch(text) is not None
 
 
@@ -113,7 +113,7 @@ def _files(name: str, value: dict[str, Any]) -> None:
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a finite number; true and false are none."""
+    """Return whether a value is a finite number; booleans are not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -1,4 +1,4 @@
-"""Files of a bundle's folder: regular ones only, none larger than a limit, and never a wait."""
+"""Files of a bundle's folder: only regular ones up to a size limit are read, and reading never waits."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ from typing import BinaryIO
 from manifest.errors import BundleError
 
 FILE_BYTES = 256 * 2**20
-"""Largest size of one file of a bundle: a model is held in memory once more while it is opened."""
+"""Most bytes of one file of a bundle; a model is held in memory twice while it is opened."""
 CHUNK_BYTES = 2**20
 
 
@@ -19,7 +19,7 @@ def read_file(path: Path, limit: int = FILE_BYTES) -> bytes:
     """Return a file's content, read once.
 
     Raises:
-        BundleError: The file is missing, not a regular file of its folder, or larger than the limit.
+        BundleError: If the file is missing, is not a regular file of its folder, or is larger than the limit.
     """
     with _opened(path, limit) as file:
         content = file.read(limit + 1)
@@ -35,7 +35,7 @@ def digest_file(path: Path, limit: int = FILE_BYTES) -> str:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
             size += len(chunk)
-            # A file that is written to meanwhile may grow without end.
+            # A file that grows while it is read might never end.
             if size > limit:
                 raise _too_large(path, limit)
     return digest.hexdigest()
@@ -44,9 +44,9 @@ def digest_file(path: Path, limit: int = FILE_BYTES) -> str:
 @contextmanager
 def _opened(path: Path, limit: int) -> Iterator[BinaryIO]:
     try:
-        # Opening a device may already do something, so look first.
+        # Opening a device may already have an effect, so check the kind first.
         _check(path, os.stat(path), limit)
-        # What was a file a moment ago may be a pipe now, and opening a pipe waits for a writer.
+        # The file may have become a pipe since the check, and opening a pipe would wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             _check(path, os.fstat(descriptor), limit)
@@ -67,7 +67,7 @@ def _check(path: Path, found: os.stat_result, limit: int) -> None:
 
 
 def _check_link(path: Path) -> None:
-    """Volumes of Kubernetes are made of links within their folder; a link out of it is no part of the bundle."""
+    """Refuse a link out of the folder; volumes of Kubernetes consist of links within it."""
     target, folder = os.path.realpath(path), os.path.realpath(path.parent)
     if os.path.commonpath([target, folder]) != folder:
         raise BundleError(

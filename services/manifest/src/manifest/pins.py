@@ -1,4 +1,4 @@
-"""The release's pin of a bundle: the SHA-256 of its `model.json`, compared before anything is parsed."""
+"""Pin of a bundle in a release: the SHA-256 of its `model.json`, compared before anything is parsed."""
 
 import hashlib
 
@@ -9,15 +9,15 @@ from manifest.strict_json import shown
 
 
 def parse_pinned(content: bytes, where: str, pin: str | None) -> Manifest:
-    """Return the manifest in the content of a `model.json`, if that is the one pinned.
+    """Return the manifest in the content of a `model.json` if it matches the pin.
 
     Args:
-        content: All of the file.
-        where: The file's name, for errors.
-        pin: Digest that the release pins; None checks nothing.
+        content: Content of the file.
+        where: Name of the file, for error messages.
+        pin: Digest that the release pins; None skips the comparison.
 
     Raises:
-        BundleError: The content is not the one pinned, or no manifest.
+        BundleError: If the content does not match the pin, or if it is not a manifest.
     """
     if pin is not None:
         check_pin(content, where, pin.strip().lower())
@@ -28,7 +28,7 @@ def check_pin(content: bytes, where: str, pin: str) -> None:
     """Compare a `model.json` with its pin.
 
     Raises:
-        BundleError: They differ; the message tells a pin of `model.joblib`, as releases once had, from any other.
+        BundleError: If they differ. The message distinguishes a pin of `model.joblib`, which older releases had.
     """
     if not is_sha256(pin):
         raise BundleError(
@@ -42,7 +42,7 @@ def check_pin(content: bytes, where: str, pin: str) -> None:
 
 
 def _advice(content: bytes, pin: str) -> str:
-    # By its bytes: what is not the one pinned is not parsed.
+    # Search the bytes: content that does not match the pin must not be parsed.
     if pin.encode() in content:
         return (
             f"that is the digest of a file that {MANIFEST_NAME} lists, as releases once pinned {MODEL_NAME}; now they"

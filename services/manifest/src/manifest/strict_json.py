@@ -1,4 +1,4 @@
-"""JSON that has one meaning: UTF-8, no name twice, finite numbers, text that can be printed."""
+"""Strict JSON with one meaning: UTF-8, no repeated names, finite numbers, printable text."""
 
 import json
 import math
@@ -6,19 +6,19 @@ from collections import Counter
 from typing import Any
 
 MAX_DEPTH = 8
-"""Levels of objects and arrays; a manifest has five."""
+"""Most levels of objects and arrays; a manifest has five."""
 MAX_TEXT = 1024
-"""Characters of one text or name."""
+"""Most characters of one text or name."""
 MAX_DIGITS = 18
-"""Digits of a whole number: it fits 64 bits."""
+"""Most digits of a whole number, so that it fits 64 bits."""
 
 
 def loads(content: bytes) -> Any:
     """Return the value of a JSON document.
 
     Raises:
-        ValueError: The content is not UTF-8 or no JSON, repeats a name, is nested too deeply, or holds a number or
-            text outside of the limits; the message is one short line.
+        ValueError: If the content is not UTF-8 or not JSON, repeats a name, is nested too deeply, or holds a number or
+            text outside the limits. The message is one short line.
     """
     try:
         text = content.decode()
@@ -39,7 +39,7 @@ def loads(content: bytes) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        # Readers differ in which of the two they take.
+        # Parsers differ in which of the two they use.
         twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise ValueError(f"an object has the name {shown(twice)} twice")
     return found
@@ -63,7 +63,7 @@ def _float(text: str) -> float:
 
 
 def _check(document: Any) -> None:
-    """Bound depth and texts, without recursion: the depth is what is not known yet."""
+    """Limit depth and texts; not recursively, because the depth is still unknown."""
     level = [document]
     for _ in range(MAX_DEPTH):
         for value in level:

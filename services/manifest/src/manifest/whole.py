@@ -1,4 +1,4 @@
-"""A bundle as a whole: its manifest, and every file that the manifest lists."""
+"""Whole bundle: its manifest, and every file that the manifest lists."""
 
 import hashlib
 import os
@@ -13,20 +13,20 @@ from manifest.pins import parse_pinned
 
 
 class Store(Protocol):
-    """Files under one URI, by their names, as `inferencelog.Store` has them."""
+    """Files under one URI by name, as `inferencelog.Store` provides them."""
 
     def open(self, path: str) -> Any:
-        """Open a file; a context manager with `size` and `read`, as Arrow's files are."""
+        """Open a file: a context manager with `size` and `read`, like Arrow's files."""
 
     def uri(self, path: str = "") -> str:
-        """Return what a person can find a file by."""
+        """Return the URI of a file, for a person."""
 
 
 def read_manifest(folder: Path, pin: str | None = None) -> Manifest:
-    """Read a bundle's `model.json`: once, bounded, compared with the pin, then parsed.
+    """Read a bundle's `model.json` once and within limits, compare it with the pin, then parse it.
 
     Raises:
-        BundleError: The file is missing, not the one pinned, or no manifest.
+        BundleError: If the file is missing, does not match the pin, or is not a manifest.
     """
     path = folder / MANIFEST_NAME
     if not os.path.lexists(path):
@@ -35,11 +35,11 @@ def read_manifest(folder: Path, pin: str | None = None) -> Manifest:
 
 
 def verify(folder: Path, pin: str | None = None) -> Manifest:
-    """Check a whole bundle and unpickle nothing; files that `model.json` does not list are ignored.
+    """Check a whole bundle without unpickling; files that `model.json` does not list are ignored.
 
     Raises:
-        BundleError: `model.json` is not the one pinned or no manifest, there is more than one model file, or a file
-            that is listed is missing, changed, or no regular file.
+        BundleError: If `model.json` does not match the pin or is not a manifest, or if there are several model files.
+            Also if a listed file is missing, changed, or not a regular file.
     """
     check_model_file(folder)
     manifest = read_manifest(folder, pin)
@@ -48,10 +48,10 @@ def verify(folder: Path, pin: str | None = None) -> Manifest:
 
 
 def check_model_file(folder: Path) -> None:
-    """Refuse a folder that holds another number of model files than one, before any file is read.
+    """Refuse a folder with no model file or several, before any file is read.
 
     Raises:
-        BundleError: The folder is missing, or the model file is, or there are several.
+        BundleError: If the folder or the model file is missing, or if there are several.
     """
     try:
         found = sorted(path.name for path in folder.iterdir() if path.suffix in MODEL_SUFFIXES)
@@ -72,10 +72,10 @@ def check_model_file(folder: Path) -> None:
 
 
 def check_listed(folder: Path, manifest: Manifest, *skipped: str) -> None:
-    """Hash every file that `model.json` lists, but for those that are skipped.
+    """Hash every file that `model.json` lists, except those in `skipped`.
 
     Raises:
-        BundleError: One is missing, changed, or no regular file.
+        BundleError: If a file is missing, changed, or not a regular file.
     """
     for name in manifest.files:
         if name in skipped:
@@ -85,10 +85,10 @@ def check_listed(folder: Path, manifest: Manifest, *skipped: str) -> None:
 
 
 def read_listed(folder: Path, manifest: Manifest, name: str) -> bytes:
-    """Return the content of a file that `model.json` lists: it is read once, and what was hashed is what is returned.
+    """Return the content of a file that `model.json` lists; the bytes that were hashed are returned.
 
     Raises:
-        BundleError: It is missing, changed, or no regular file.
+        BundleError: If the file is missing, changed, or not a regular file.
     """
     path = _there(folder / name)
     content = read_file(path)
@@ -102,19 +102,19 @@ def read_stored(store: Store, pin: str | None = None) -> Manifest:
 
 
 def download(store: Store, folder: Path, pin: str | None = None) -> Manifest:
-    """Copy a bundle from a store into a folder, each file once it has been checked.
+    """Copy a bundle from a store into a folder; each file is checked before it is written.
 
     Args:
-        store: The bundle's place.
-        folder: Exists.
+        store: Store of the bundle.
+        folder: Existing folder to copy into.
         pin: Digest that the release pins.
 
     Raises:
-        BundleError: As `verify`; besides that, what the store raises.
+        BundleError: For the reasons that `verify` gives. Errors of the store pass through.
     """
     content = _fetch(store, MANIFEST_NAME, MANIFEST_BYTES)
     manifest = parse_pinned(content, store.uri(MANIFEST_NAME), pin)
-    # Names of a manifest have no slash, so none leads out of the folder.
+    # Names in a manifest contain no slash, so none leads out of the folder.
     for name in manifest.files:
         data = _fetch(store, name, FILE_BYTES)
         _compare(store.uri(name), hashlib.sha256(data).hexdigest(), manifest, name)
@@ -124,10 +124,10 @@ def download(store: Store, folder: Path, pin: str | None = None) -> Manifest:
 
 
 def check_stored(store: Store, manifest: Manifest, name: str, content: bytes | memoryview) -> None:
-    """Compare the content of a file of a store with what `model.json` says of it.
+    """Compare the content of a file of a store with its digest in `model.json`.
 
     Raises:
-        BundleError: They differ.
+        BundleError: If they differ.
     """
     _compare(store.uri(name), hashlib.sha256(content).hexdigest(), manifest, name)
 
