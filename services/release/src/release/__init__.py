@@ -1,1 +1,1 @@
-"""Which images and which model an environment runs: pinned, promoted, and shown before it happens."""
+"""Releases: which images and which model an environment runs, pinned, promoted, and shown before they take effect."""

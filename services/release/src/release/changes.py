@@ -1,4 +1,4 @@
-"""What differs between two renderings of an environment."""
+"""Changes between two renderings of an environment."""
 
 import difflib
 import hashlib
@@ -16,16 +16,16 @@ What = Literal["added", "changed", "removed"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An object that one of two renderings lacks, or that they have differently."""
+    """Object that one of two renderings lacks, or that differs between them."""
 
     key: Key
     what: What
     diff: str
-    """Lines that begin with a space, + or -, or @@."""
+    """Diff lines, each beginning with a space, + or -, or @@."""
 
 
 def compare(before: Objects, after: Objects) -> list[Change]:
-    """Changes by kind, namespace and name."""
+    """Return the changes, ordered by kind, namespace and name."""
     return [
         Change(key, _what(key, before, after), _diff(before.get(key), after.get(key)))
         for key in sorted({*before, *after})
@@ -34,7 +34,7 @@ def compare(before: Objects, after: Objects) -> list[Change]:
 
 
 def count(changes: Sequence[Change]) -> str:
-    """How many objects of each sort: `1 added, 2 changed, 0 removed`."""
+    """Return the number of objects of each kind of change: `1 added, 2 changed, 0 removed`."""
     counts = Counter(change.what for change in changes)
     return ", ".join(f"{counts[what]} {what}" for what in ("added", "changed", "removed"))
 
@@ -47,7 +47,7 @@ def _what(key: Key, before: Objects, after: Objects) -> What:
 
 def _diff(before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:
     lines = difflib.unified_diff(_lines(before), _lines(after), lineterm="")
-    return "\n".join(list(lines)[2:])  # without the names of the files
+    return "\n".join(list(lines)[2:])  # without the file names
 
 
 def _lines(found: dict[str, Any] | None) -> list[str]:
@@ -58,7 +58,7 @@ def _lines(found: dict[str, Any] | None) -> list[str]:
 
 
 def _hidden(secret: dict[str, Any]) -> dict[str, Any]:
-    """A Secret that shows whether it has changed and not what it holds: pull requests are read by many."""
+    """Return a Secret with its values hidden but comparable, because many people read pull requests."""
     hidden = dict(secret)
     for field in ("data", "stringData"):
         values = secret.get(field) or {}
@@ -71,7 +71,7 @@ def _short_hash(value: object) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes texts of many lines, dashboards and rules, line by line: a diff shows the line that has changed."""
+    """Dumper that writes long texts, such as dashboards and rules, line by line: a diff then shows the changed line."""
 
 
 def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:

@@ -1,4 +1,4 @@
-"""The chart, rendered for an environment by helm."""
+"""Chart of an environment, rendered by helm."""
 
 import shutil
 import subprocess
@@ -14,18 +14,18 @@ ENVIRONMENTS = "environments"
 
 
 class RenderError(ReleaseError):
-    """helm has refused the values, or the chart is wrong."""
+    """Error for values that helm refuses, or for a chart that is wrong."""
 
 
 class Key(NamedTuple):
-    """What tells one object from all others."""
+    """Identity of a rendered object."""
 
     kind: str
     namespace: str
     name: str
 
     def __str__(self) -> str:
-        """As people write it: `Service serving/api-gateway`."""
+        """Return the key as people write it: `Service serving/api-gateway`."""
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
 
@@ -33,12 +33,12 @@ Objects = dict[Key, dict[str, Any]]
 
 
 def environments(root: Path) -> list[str]:
-    """Names of the environments that a tree has."""
+    """Return the names of the environments in a tree."""
     return sorted(path.parent.name for path in (root / ENVIRONMENTS).glob("*/release.yaml"))
 
 
 def release_path(environment: str) -> str:
-    """An environment's release file, from the root of the tree."""
+    """Return the path of an environment's release file from the root of the tree."""
     return f"{ENVIRONMENTS}/{environment}/release.yaml"
 
 
@@ -46,7 +46,7 @@ def check_environment(root: Path, environment: str) -> None:
     """Refuse an environment that a tree does not have.
 
     Raises:
-        ReleaseError: It has no release file.
+        ReleaseError: If the environment has no release file.
     """
     known = environments(root)
     if environment not in known:
@@ -54,10 +54,10 @@ def check_environment(root: Path, environment: str) -> None:
 
 
 def find_helm(root: Path) -> str:
-    """The helm that make has set up, under the name that tells it from Helm 3, or the one on the PATH.
+    """Return the helm that make has set up, or the one on the PATH; the name `helm4` tells it from Helm 3.
 
     Raises:
-        ReleaseError: There is none.
+        ReleaseError: If there is none.
     """
     helm = shutil.which("helm4", path=str(root / ".tools/bin")) or shutil.which("helm4") or shutil.which("helm")
     if not helm:
@@ -66,16 +66,16 @@ def find_helm(root: Path) -> str:
 
 
 def render(helm: str, root: Path, environment: str, release: Path | None = None) -> str:
-    """An environment's manifests, as Argo CD renders them.
+    """Return an environment's manifests, as Argo CD renders them.
 
     Args:
-        helm: The helm command.
-        root: Of the tree with chart and environments.
-        environment: One that the tree has.
-        release: In place of the environment's own release file.
+        helm: Path of the helm command.
+        root: Root of the tree with chart and environments.
+        environment: Environment in the tree.
+        release: Release file to use instead of the environment's own.
 
     Raises:
-        RenderError: helm refuses; the message is the chart's.
+        RenderError: If helm refuses; the message is the chart's.
     """
     values = [root / ENVIRONMENTS / environment / "values.yaml", release or root / release_path(environment)]
     command = [helm, "template", f"model-serving-{environment}", str(root / CHART)]
@@ -88,13 +88,13 @@ def render(helm: str, root: Path, environment: str, release: Path | None = None)
 
 
 def parse(manifests: str) -> Objects:
-    """The objects of rendered manifests, sorted.
+    """Return the objects of rendered manifests, sorted.
 
     Raises:
-        RenderError: Two objects have the same kind, namespace and name: one would overwrite the other.
+        RenderError: If two objects have the same kind, namespace and name; one would overwrite the other.
     """
     objects: Objects = {}
-    # The C parser: dashboards make these files large.
+    # Use the C parser if it is there: dashboards make these files large.
     for found in yaml.load_all(manifests, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         if found:
             key = _key(found)

@@ -1,4 +1,4 @@
-"""The command `release`."""
+"""Command line of `release`."""
 
 import argparse
 import sys
@@ -17,16 +17,16 @@ from release.releasefile import IMAGES, MODEL_SHA256, MODEL_URI, Place, ReleaseF
 
 LINE_CHARACTERS = 2_000
 COMMENT_LIMIT = 60_000
-"""Characters: a comment on GitHub holds 65,536."""
+"""Most characters of a comment; GitHub allows 65,536."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; results go to standard output, why not to standard error."""
+    """Run the command line; results go to standard output, reasons for failure to standard error."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options, Git.around(Path.cwd())))
     except ReleaseError as error:
-        # Of several lines where helm or git says several.
+        # The error has several lines where helm or git printed several.
         said = "\n".join(printable(line, LINE_CHARACTERS) for line in str(error).split("\n"))
         print(f"release: {said}", file=sys.stderr)
         return 1
@@ -85,7 +85,7 @@ def _pin_model(options: argparse.Namespace, git: Git) -> int:
     if not options.offline:
         check_uploaded(model, options.uri)
     pinned = _write(git, options.environment, {MODEL_URI: options.uri, MODEL_SHA256: model.sha256})
-    # What decides each verdict, for whoever reviews the pin.
+    # Show the threshold, which decides each verdict, to whoever reviews the pin.
     print(f"model {model.version}: a mail is spam from {model.threshold:g} on")
     looked = f"{options.uri} holds this bundle"
     print(looked if not options.offline else f"not checked: whether {looked}")
@@ -144,7 +144,7 @@ def _diff(options: argparse.Namespace, git: Git) -> int:
 
 
 def _fork(git: Git, base: str | None) -> str:
-    """Where this branch left its base: what came to the base since is not this branch's doing."""
+    """Return the commit where this branch left its base; later commits of the base are not changes of this branch."""
     named = [base] if base else ["origin/main", "main"]
     known = [name for name in named if git.resolves(name)]
     if not known:
@@ -164,7 +164,7 @@ def _compared(helm: str, base: Path, head: Path, environment: str) -> report.Res
 
 
 def _objects(helm: str, root: Path, environment: str) -> chart.Objects:
-    """None where a tree does not have the environment: it comes with this branch, or goes."""
+    """Return the objects of an environment; none if the tree lacks it because this branch adds or removes it."""
     there = environment in chart.environments(root)
     return chart.parse(chart.render(helm, root, environment)) if there else {}
 

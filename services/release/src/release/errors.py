@@ -1,5 +1,5 @@
-"""What stops a release, and what to do about it."""
+"""Errors of releases."""
 
 
 class ReleaseError(Exception):
-    """A pin, a promotion or a rendering that must not be; the message says what to do next."""
+    """Error for a pin, a promotion or a rendering that is refused; the message says what to do next."""

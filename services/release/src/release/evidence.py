@@ -1,7 +1,7 @@
-"""What `make evidence` has found out about a model that is to be promoted.
+"""Evidence of `make evidence` about a model that is to be promoted.
 
-Read here rather than with the package `evidence`: that brings scikit-learn, and a promotion computes nothing. The file
-is no signed document: it keeps honest people from forgetting, and the code owners see its table in the commit.
+It is parsed here and not with the package `evidence`, which requires scikit-learn although a promotion computes
+nothing. The file is not signed: it keeps honest people from forgetting, and code owners see its table in the commit.
 """
 
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ from release.errors import ReleaseError
 from release.releasefile import Pins
 
 AHEAD = timedelta(minutes=5)
-"""By how much the clock that evidence was made by may be ahead of this one."""
+"""Longest time that evidence may lie in the future, for clocks that differ."""
 EVIDENCE_BYTES = 16 * 1024 * 1024
-"""Bytes of evidence.json; it has some 50 kB."""
+"""Most bytes of evidence.json; it usually has about 50 kB."""
 REASON_CHARACTERS = 500
-"""Characters of a reason to promote without evidence; it is one line of the commit's message."""
+"""Most characters of a reason to promote without evidence, which becomes one line of the commit message."""
 LINE_CHARACTERS = 1_000
 MOST_SECONDS = 366 * 24 * 3600.0
 
@@ -39,7 +39,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Part(BaseModel):
-    """What is read of evidence.json; the rest of it is for people."""
+    """Part of evidence.json that is read; the rest is for people."""
 
     model_config = ConfigDict(strict=True)
 
@@ -52,7 +52,7 @@ class _Side(_Part):
 
 class _Check(_Part):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ,.%()-]{0,99}$")]
-    """Without a colon: no name can pretend to be a line of the message."""
+    """Name without a colon, so that it cannot pretend to be a line of the commit message."""
     outcome: Literal["accepted", "refused", "told"]
     measured: Line
     threshold: Line
@@ -78,7 +78,7 @@ _OVERRIDE = 'or promote without, and say why: make promote WITHOUT_EVIDENCE="rea
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A promotion of a model, as far as evidence has to be of it."""
+    """Promotion of a model that needs evidence."""
 
     root: Path
     source: str
@@ -89,18 +89,17 @@ class Asked:
 
 
 def summary(path: Path, asked: Asked, without: str | None) -> list[str]:
-    """Lines for the commit's message: the table of checks, or why there is none.
+    """Return lines for the commit message: the table of checks, or the reason why there is none.
 
-    A promotion that leaves the model as it is needs no evidence: evidence compares models, and has nothing to say about
-    images.
+    A promotion that does not change the model needs no evidence, because evidence compares models and not images.
 
     Args:
-        path: evidence.json.
-        asked: What is promoted.
-        without: Why it is to be promoted without evidence, if it is.
+        path: Path of evidence.json.
+        asked: Promotion to check.
+        without: Reason to promote without evidence, if any.
 
     Raises:
-        ReleaseError: There is no evidence, or it is refused, too old, or of other models or thresholds.
+        ReleaseError: If there is no evidence, or if it is refused, too old, or about other models or thresholds.
     """
     if asked.before.model_sha256 == asked.after.model_sha256:
         return ["Evidence: none needed, the model is unchanged"]
@@ -140,7 +139,7 @@ def _checked(path: Path, asked: Asked) -> _Evidence:
 def _content(path: Path) -> bytes:
     if not path.exists():
         raise ReleaseError(f"there is no evidence for the model, {path}: run make evidence; {_OVERRIDE}")
-    # A pipe would hold up whoever opens it.
+    # Check the kind first: opening a pipe would block.
     if not path.is_file() or path.stat().st_size > EVIDENCE_BYTES:
         raise ReleaseError(f"{path} is no file of at most {EVIDENCE_BYTES:,} bytes: run make evidence")
     try:
@@ -150,7 +149,7 @@ def _content(path: Path) -> bytes:
 
 
 def _objections(content: _Evidence, asked: Asked) -> Iterator[str]:
-    """What is wrong with evidence, the most telling first."""
+    """Yield the objections to evidence, the most important first."""
     sides = (
         ("candidate", content.candidate, asked.source, asked.after),
         ("production", content.production, asked.target, asked.before),
@@ -173,7 +172,7 @@ def _objections(content: _Evidence, asked: Asked) -> Iterator[str]:
 
 
 def _configured(asked: Asked) -> Any:
-    """The thresholds of today, as they stand in the target's config.yaml."""
+    """Return the current thresholds from the target's config.yaml."""
     path = asked.root / chart.ENVIRONMENTS / asked.target / "config.yaml"
     try:
         content = yaml.safe_load(path.read_text()) if path.is_file() else None

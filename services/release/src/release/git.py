@@ -1,4 +1,4 @@
-"""The git command, in one working tree."""
+"""Git command in one working tree."""
 
 import io
 import subprocess
@@ -9,40 +9,40 @@ from release.errors import ReleaseError
 
 
 class Git:
-    """A repository."""
+    """Git repository."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     @classmethod
     def around(cls, folder: Path) -> "Git":
-        """The repository that a folder is in.
+        """Return the repository that contains a folder.
 
         Raises:
-            ReleaseError: It is in none.
+            ReleaseError: If no repository contains it.
         """
         return cls(Path(cls(folder).run("rev-parse", "--show-toplevel").strip()))
 
     def run(self, *arguments: str, text: str | None = None) -> str:
-        """Run git and return what it prints.
+        """Run git and return its output.
 
         Raises:
-            ReleaseError: It fails.
+            ReleaseError: If git fails.
         """
         return self._run(arguments, text.encode() if text is not None else None).decode()
 
     def resolves(self, revision: str) -> bool:
-        """Whether a name is that of a commit."""
+        """Return whether a name resolves to a commit."""
         command = ["git", "rev-parse", "--quiet", "--verify", f"{revision}^{{commit}}"]
         return subprocess.run(command, cwd=self.root, capture_output=True, check=False).returncode == 0
 
     def changes(self, *paths: str) -> list[str]:
-        """Files below these paths that differ from the last commit, or that it does not have."""
+        """Return the files below these paths that are new or differ from the last commit."""
         listed = self.run("status", "--porcelain", "--untracked-files=all", "--", *paths)
         return [line[3:] for line in listed.splitlines()]
 
     def export(self, revision: str, target: Path, *paths: str) -> None:
-        """Write a commit's files below these paths, where it has any."""
+        """Write a commit's files below these paths into a folder, if it has any."""
         there = [path for path in paths if self.run("ls-tree", "--name-only", revision, "--", path)]
         if there:
             archive = self._run(("archive", "--format=tar", revision, "--", *there))

@@ -1,4 +1,4 @@
-"""Digests of pushed images: given one by one, or as the build has left them."""
+"""Digests of pushed images, given one by one or read from the build's files."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -9,19 +9,20 @@ from release.errors import ReleaseError
 from release.releasefile import IMAGES, check_digest
 
 BUILDX_DIGEST = "containerimage.digest"
-"""Where buildx's `--metadata-file` has the digest."""
+"""Key of the digest in buildx's `--metadata-file`."""
 
 
 def read_digests(arguments: Sequence[str], source: Path | None) -> dict[str, str]:
-    """Digests by service, checked.
+    """Return checked digests by service.
 
     Args:
-        arguments: Each `service=sha256:…`.
-        source: A folder with a buildx metadata file `<service>.json` for each image; or a file, either a JSON object of
+        arguments: Texts of the form `service=sha256:…`.
+        source: Folder with a buildx metadata file `<service>.json` for each image; or a file, either a JSON object of
             digests by service or lines of `service digest`.
 
     Raises:
-        ReleaseError: None, a service that has no image, a digest that is none, or two that contradict each other.
+        ReleaseError: If there are no digests, if a service has no image, or if a digest is malformed or contradicts
+            another.
     """
     found: dict[str, str] = {}
     for service, digest in [*map(_argument, arguments), *(_read(source) if source else [])]:

@@ -1,4 +1,4 @@
-"""What a bundle says about itself that a release needs; pinning a model unpickles nothing."""
+"""Model to be pinned: the facts of its bundle that a release needs. Pinning unpickles nothing."""
 
 from pathlib import Path
 
@@ -20,10 +20,10 @@ from release.releasefile import Pins, check_uri
 
 
 def read_bundle(folder: Path) -> Manifest:
-    """Read a bundle whose files are those that its `model.json` names.
+    """Return the manifest of a bundle, after checking its files against `model.json`.
 
     Raises:
-        ReleaseError: A file is missing, is another than `model.json` says, or a field is out of its bounds.
+        ReleaseError: If a file is missing or differs from `model.json`, or if a field is outside its limits.
     """
     try:
         return verify(folder)
@@ -32,10 +32,10 @@ def read_bundle(folder: Path) -> Manifest:
 
 
 def read_alone(path: Path) -> Manifest:
-    """Read a `model.json` alone, for a bundle that is elsewhere.
+    """Return the manifest in a single `model.json`, for a bundle that lies elsewhere.
 
     Raises:
-        ReleaseError: It is missing, or a field is out of its bounds.
+        ReleaseError: If the file is missing, or if a field is outside its limits.
     """
     try:
         return parse(read_file(path, MANIFEST_BYTES), str(path))
@@ -44,10 +44,10 @@ def read_alone(path: Path) -> Manifest:
 
 
 def check_place(model: Manifest, uri: str) -> None:
-    """Refuse a URI that names another version than the bundle is.
+    """Refuse a URI that names another version than the bundle's.
 
     Raises:
-        ReleaseError: It is malformed, or its last part is not the version.
+        ReleaseError: If the URI is malformed, or if its last part is not the version.
     """
     check_uri("the model's URI", uri)
     named = uri.rpartition("/")[2]
@@ -59,14 +59,14 @@ def check_place(model: Manifest, uri: str) -> None:
 
 
 def check_uploaded(model: Manifest, uri: str) -> None:
-    """Refuse a place that does not hold the bundle, so that no environment is told to run what is not there.
+    """Refuse a URI that does not hold the bundle, so that no environment is told to run a missing model.
 
     Args:
-        model: The bundle that is to be pinned.
-        uri: Where it should be; S3 is reached by the variables that every S3 client knows, AWS_*.
+        model: Manifest of the bundle to be pinned.
+        uri: Expected place of the bundle; S3 is reached by the variables that every S3 client knows, AWS_*.
 
     Raises:
-        ReleaseError: The place cannot be read, or has another bundle or only a part of it.
+        ReleaseError: If the place cannot be read, or if it holds another bundle or only part of this one.
     """
     try:
         store = open_store(uri)
@@ -87,7 +87,7 @@ OFFLINE = "where this machine cannot reach it, pin without looking: make pin-mod
 
 
 def find_model(models: Path, pins: Pins) -> Manifest | None:
-    """Return the manifest of a pinned model, where a copy is at hand; None where there is none or it is another."""
+    """Return the manifest of a pinned model from a local copy; None without a copy or if the copy differs."""
     try:
         return read_manifest(_copy(models, pins), pins.model_sha256)
     except BundleError:
@@ -95,10 +95,10 @@ def find_model(models: Path, pins: Pins) -> Manifest | None:
 
 
 def check_kind(models: Path, pins: Pins, environment: str) -> None:
-    """Refuse a pin of `model.joblib`, as releases once had, where a copy of the bundle shows that it is one.
+    """Refuse a pin of `model.joblib`, as older releases had, where a local copy of the bundle reveals it.
 
     Raises:
-        ReleaseError: It is; a predictor would refuse it too.
+        ReleaseError: If the pin is of `model.joblib`; a predictor would refuse it too.
     """
     try:
         found = read_manifest(_copy(models, pins))

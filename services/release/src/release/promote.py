@@ -1,4 +1,4 @@
-"""Promotion: one environment's release file becomes another's, as one commit that shows what it does."""
+"""Promotion: one environment's release file becomes another's in a single commit that shows its effect."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from release.model import check_kind, find_model
 from release.releasefile import IMAGES, Pins, ReleaseFile
 
 DIFF_LIMIT = 20_000
-"""Characters of the rendered diff in the commit's message; `git log` stays readable."""
+"""Most characters of the rendered diff in the commit message, so that `git log` stays readable."""
 SUBJECT_LIMIT = 72
 LINE_CHARACTERS = 3_000
 
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """What would be committed."""
+    """Promotion that is ready to be committed."""
 
     path: Path
     content: str
@@ -33,18 +33,18 @@ class Promotion:
 def prepare(
     git: Git, source: str, target: str, models: Path, evidence: Path, without_evidence: str | None
 ) -> Promotion:
-    """Check a promotion and write its message; nothing is changed.
+    """Check a promotion and write its message, without changing anything.
 
     Args:
-        git: The repository.
+        git: Repository.
         source: Environment whose release is promoted.
         target: Environment that gets it.
-        models: Root of bundles, `<models>/<name>/<version>`; metrics are shown of those that are there.
-        evidence: What `make evidence` has written about the model.
-        without_evidence: Why there is to be none, if there is.
+        models: Root of bundles, `<models>/<name>/<version>`; metrics are shown for the models found there.
+        evidence: File that `make evidence` has written about the model.
+        without_evidence: Reason to promote without evidence, if any.
 
     Raises:
-        ReleaseError: There is nothing to promote, or it must not be.
+        ReleaseError: If there is nothing to promote, or if the promotion is not allowed.
     """
     for environment in (source, target):
         chart.check_environment(git.root, environment)
@@ -60,23 +60,23 @@ def prepare(
     shown = evidence_file.summary(evidence, asked, without_evidence)
     changes = _rendered(git.root, target, paths[source])
     summary = list(_summary(before, pins, models))
-    # Whatever a bundle, evidence or a release file says, each of these is one line of the message.
+    # A bundle, the evidence or a release file may contain line breaks, but each item must stay one line of the message.
     lines = [printable(line, LINE_CHARACTERS) for line in [_subject(target, before, pins), "", *summary, "", *shown]]
     message = "\n".join([*lines, "", changes, ""])
     return Promotion(paths[target], release.text, message)
 
 
 def commit(git: Git, promotion: Promotion) -> str:
-    """Commit a promotion, and nothing else, and return the commit's short name.
+    """Commit only the promotion, and return the commit's short name.
 
     Raises:
-        ReleaseError: git refuses; the tree is as it was.
+        ReleaseError: If git refuses; the tree is then unchanged.
     """
     path = str(promotion.path.relative_to(git.root))
     before = promotion.path.read_bytes()
     promotion.path.write_text(promotion.content)
     try:
-        # The path alone, whatever else is staged.
+        # Commit this path alone, whatever else is staged.
         git.run("commit", "--quiet", "--file=-", "--only", "--", path, text=promotion.message)
     except ReleaseError:
         promotion.path.write_bytes(before)
@@ -85,7 +85,7 @@ def commit(git: Git, promotion: Promotion) -> str:
 
 
 def _check_clean(git: Git) -> None:
-    # The chart too: the diff in the message has to be that of the commit.
+    # The chart counts too: the diff in the message must be that of the commit.
     changed = git.changes(chart.ENVIRONMENTS, "charts")
     if changed:
         raise ReleaseError(
@@ -138,5 +138,5 @@ def _metrics(before: Manifest | None, after: Manifest | None) -> Iterator[str]:
 
 
 def _short(digest: str) -> str:
-    """Enough of a digest to recognize it; the diff below has all of it."""
+    """Return enough of a digest to recognise it; the diff below has all of it."""
     return digest[: len("sha256:") + 12]

@@ -1,4 +1,4 @@
-"""`environments/<environment>/release.yaml`: which images and which model an environment runs."""
+"""Release file `environments/<environment>/release.yaml`: the images and the model that an environment runs."""
 
 import json
 import re
@@ -20,7 +20,7 @@ IMAGES: dict[str, Place] = {
     "drift": ("drift", "image", "digest"),
     "baseline": ("drift", "baseline", "image", "digest"),
 }
-"""Where the digest of each service's image stands."""
+"""Place of the digest of each service's image."""
 MODEL_URI: Place = ("global", "model", "uri")
 MODEL_SHA256: Place = ("global", "model", "sha256")
 
@@ -33,7 +33,7 @@ _UNQUOTED = re.compile(r"(sha256:|s3://)\S+")
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """What a whole release file pins."""
+    """Pins of a complete release file."""
 
     images: dict[str, str]
     """Digest of each service's image."""
@@ -42,15 +42,15 @@ class Pins:
 
     @property
     def model_version(self) -> str:
-        """The last part of the model's URI."""
+        """Return the last part of the model's URI."""
         return self.model_uri.rpartition("/")[2]
 
 
 def check_digest(what: str, digest: str) -> None:
-    """Refuse what is no digest of an image, or only stands in for one.
+    """Refuse a text that is not an image digest, or that is only a placeholder.
 
     Raises:
-        ReleaseError: It is not `sha256:` and 64 hexadecimal digits of a real image.
+        ReleaseError: If the text is not `sha256:` and 64 hexadecimal digits, or if it is a placeholder.
     """
     if not _DIGEST.fullmatch(digest) or _stands_in(digest.removeprefix("sha256:")):
         raise ReleaseError(
@@ -60,20 +60,20 @@ def check_digest(what: str, digest: str) -> None:
 
 
 def check_sha256(what: str, sha256: str) -> None:
-    """Refuse what is no SHA-256 of a file, or only stands in for one.
+    """Refuse a text that is not the SHA-256 of a file, or that is only a placeholder.
 
     Raises:
-        ReleaseError: It is not 64 hexadecimal digits of a real file.
+        ReleaseError: If the text is not 64 hexadecimal digits, or if it is a placeholder.
     """
     if not _SHA256.fullmatch(sha256) or _stands_in(sha256):
         raise ReleaseError(f"{what}: {sha256!r} is no SHA-256, 64 hexadecimal digits; run make pin-model")
 
 
 def check_uri(what: str, uri: str) -> None:
-    """Refuse what names no folder of a model.
+    """Refuse a text that does not name the folder of a model.
 
     Raises:
-        ReleaseError: It is not `s3://bucket/…/version`, or stands in for one.
+        ReleaseError: If the text is not `s3://bucket/…/version`, or if it is a placeholder.
     """
     if not _URI.fullmatch(uri):
         raise ReleaseError(f"{what}: {uri!r} must be s3://bucket/…/version, without a slash at its end")
@@ -86,7 +86,7 @@ def _stands_in(digits: str) -> bool:
 
 
 class ReleaseFile:
-    """The text of a release file, of which single values are replaced and all else stays as its author wrote it."""
+    """Text of a release file, in which single values can be replaced while the rest stays as its author wrote it."""
 
     def __init__(self, text: str, name: str) -> None:
         self.text = text
@@ -98,7 +98,7 @@ class ReleaseFile:
         """Read a release file.
 
         Raises:
-            ReleaseError: It is missing or no YAML.
+            ReleaseError: If the file is missing or not YAML.
         """
         name = "/".join(path.parts[-3:])
         try:
@@ -107,18 +107,18 @@ class ReleaseFile:
             raise ReleaseError(f"{name} does not exist; copy another environment's, then pin") from None
 
     def get(self, place: Place) -> str:
-        """The value at a place, "" where there is none."""
+        """Return the value at a place; "" if there is none."""
         node = self._find(place)
         return "" if node is None or node.tag.endswith(":null") else str(node.value)
 
     def replaced(self, values: Mapping[Place, str]) -> "ReleaseFile":
-        """The file with other values.
+        """Return the file with other values.
 
         Raises:
-            ReleaseError: A place is not in the file.
+            ReleaseError: If a place is not in the file.
         """
         text = self.text
-        # From the end, so that what was found before stays where it was.
+        # Replace from the end backwards, so that the positions found earlier stay valid.
         for node, value in sorted(((self._node(p), v) for p, v in values.items()), key=_start, reverse=True):
             start, end = node.start_mark.index, node.end_mark.index
             space = "" if text[start - 1].isspace() or text[start - 1] in "{[" else " "
@@ -128,15 +128,15 @@ class ReleaseFile:
         return changed
 
     def written(self) -> Pins:
-        """What stands there, whatever it is; "" where nothing does."""
+        """Return the pins as written, unchecked; "" where there is none."""
         images = {service: self.get(place) for service, place in IMAGES.items()}
         return Pins(images, self.get(MODEL_URI), self.get(MODEL_SHA256))
 
     def pins(self) -> Pins:
-        """All that is pinned.
+        """Return all pins.
 
         Raises:
-            ReleaseError: Something is not, or is malformed.
+            ReleaseError: If a pin is missing or malformed.
         """
         pins = self.written()
         for service, digest in pins.images.items():
@@ -175,5 +175,5 @@ def _start(item: tuple[yaml.ScalarNode, str]) -> int:
 
 
 def _scalar(value: str) -> str:
-    """Quoted unless it cannot be read as anything but text: a digest of digits alone would be a number."""
+    """Return a YAML scalar, quoted unless it can only be text: a digest of digits alone would be a number."""
     return value if _UNQUOTED.fullmatch(value) else json.dumps(value)

@@ -1,4 +1,4 @@
-"""Changes as a person reads them: on a pull request, and in a commit's message."""
+"""Report of changes for people, on a pull request and in a commit message."""
 
 import html
 import re
@@ -10,27 +10,28 @@ from inferencelog import printable
 from release.changes import Change, count
 
 KEY_CHARACTERS = 300
-"""Characters of an object's kind, namespace and name together."""
+"""Most characters of an object's kind, namespace and name together."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotCompared:
-    """Why an environment has no changes to show."""
+    """Reason why an environment has no changes to show."""
 
     reason: str
     ours: bool
-    """Whether this branch does not render; otherwise what it is compared with does not."""
+    """Whether this branch does not render; otherwise its base does not."""
 
 
 Result = Sequence[Change] | NotCompared
 
 
 def as_markdown(results: Mapping[str, Result], limit: int) -> str:
-    """A table of environments, and a folded diff for each object.
+    """Return a table of environments, and a folded diff for each object.
 
     Args:
-        results: By environment.
-        limit: Characters after which objects are named without their diff; GitHub refuses comments over 65,536.
+        results: Results by environment.
+        limit: Number of characters after which objects are named without their diff; GitHub refuses comments over
+            65,536.
     """
     parts = ["### What this branch changes in the cluster", "", *_table(results)]
     used = sum(map(len, parts))
@@ -67,18 +68,18 @@ def _section(change: Change) -> str:
 
 
 def _plain(name: object) -> str:
-    """A name that a branch has chosen, so that it is nothing but text."""
+    """Return a name that a branch has chosen as plain text without markup."""
     return re.sub(r"[^A-Za-z0-9 ._:/-]", "?", printable(name, KEY_CHARACTERS))
 
 
 def _fenced(text: str, language: str) -> list[str]:
-    """A code block whose fence is longer than any that the text has: it cannot end early."""
+    """Return a code block whose fence is longer than any in the text, so that it cannot end early."""
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 3)
     return [fence + language, text, fence]
 
 
 def as_text(changes: Sequence[Change], limit: int) -> str:
-    """Changes for a commit's message: indented, so that no line of a diff is taken for one of the message."""
+    """Return changes for a commit message, indented so that no line of a diff is taken for a line of the message."""
     lines = [f"Rendered objects: {count(changes)}"]
     for change in changes:
         lines += ["", f"{change.what}: {printable(change.key, KEY_CHARACTERS)}"]
