@@ -1,4 +1,4 @@
-"""Bogofilter, a Bayesian spam filter in C, on the same folds and the same text: something to compare with."""
+"""Bogofilter, a Bayesian spam filter in C, for comparison on the same folds and the same text."""
 
 import json
 import shutil
@@ -24,8 +24,8 @@ def compare(root: Path, out: Path, progress: Progress) -> Path:
     """Evaluate bogofilter as `evaluate.evaluate` does the model, and write its figures to `out` as JSON.
 
     Raises:
-        TrainerError: bogofilter is not installed or fails.
-        CorpusError: The corpus cannot be used.
+        TrainerError: If bogofilter is not installed or fails.
+        CorpusError: If the corpus cannot be used.
     """
     program = _program()
     mails, corpus = find_mails(root, MINIMUM), read_corpus(root)
@@ -58,12 +58,12 @@ def _program() -> str:
 
 
 def _write_text(mail: MailFile, target: Path) -> Path:
-    """A mail of the subject and text parts that our features see, so that no transport header helps."""
+    """Write a mail with only the subject and text that our features see: transport headers must give no advantage."""
     parsed = mime.parse(read_mail(mail))
     pieces = [f"Subject: {' '.join(parsed.subject.split())}\nMIME-Version: 1.0"]
     pieces.append(f'Content-Type: multipart/mixed; boundary="{_BOUNDARY}"\n')
     for kind, texts in (("plain", parsed.plain), ("html", parsed.html)):
-        # As 8 bit, since bogofilter would see an encoding that our features do not.
+        # Write 8 bit: otherwise bogofilter would see an encoding that our features do not.
         head = f"--{_BOUNDARY}\nContent-Type: text/{kind}; charset=utf-8\nContent-Transfer-Encoding: 8bit\n"
         pieces += [f"{head}\n{text}" for text in texts]
     target.write_bytes("\n".join([*pieces, f"--{_BOUNDARY}--\n"]).encode("utf-8", "replace"))
@@ -77,7 +77,7 @@ def _scores(program: str, database: Path, files: list[Path]) -> Floats:
 
 
 def _run(program: str, database: Path, options: list[str], files: list[Path]) -> str:
-    # -C: no configuration file of whoever runs this; -b: names of files on standard input.
+    # -C ignores the user's configuration file; -b reads file names from standard input.
     command = [program, "-C", "-d", str(database), *options, "-b"]
     names = "".join(f"{file}\n" for file in files)
     try:

@@ -1,4 +1,4 @@
-"""Which corpus is used: the one that is named, else the one that the model was trained on, else SpamAssassin's."""
+"""Choice of the corpus: the one that is named, else the one the model was trained on, else SpamAssassin's."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from trainer.errors import TrainerError
 from trainer.fetch import FOLDER, fetch_corpus
 
 MINIMUM = 25
-"""Mails of each kind, five a fold; below that a fold says nothing."""
+"""Fewest mails of each kind, five for each fold; a fold of fewer says nothing."""
 BACK = "CORPUS_DIR= (empty) goes back to the SpamAssassin corpus"
 
 
@@ -16,13 +16,13 @@ def choose(named: str | None, trained: Path, cache: Path) -> Path:
     """Return the folder of the corpus to use.
 
     Args:
-        named: The variable CORPUS_DIR. Empty means the SpamAssassin corpus, None that nothing was said.
-        trained: File that names the corpus of one's own that the model was trained on, if there is one.
-        cache: Where the SpamAssassin corpus is kept.
+        named: Value of CORPUS_DIR. Empty means the SpamAssassin corpus; None means that nothing is set.
+        trained: File that names the user's own corpus that the model was trained on, if there is one.
+        cache: Folder that holds the SpamAssassin corpus.
 
     Raises:
-        CorpusError: The folder is no corpus, or the one that the model was trained on is gone.
-        TrainerError: The SpamAssassin corpus cannot be fetched.
+        CorpusError: If the folder is not a corpus, or if the corpus that the model was trained on is gone.
+        TrainerError: If the SpamAssassin corpus cannot be fetched.
     """
     if named:
         return Path(named).absolute()
@@ -38,13 +38,13 @@ def choose(named: str | None, trained: Path, cache: Path) -> Path:
 
 
 def note(folder: Path, at: Path) -> None:
-    """Write down the folder, unless it is the one that stands there and nothing in it is newer.
+    """Write the folder's name to a file, unless the file names it already and nothing in the folder is newer.
 
-    `make` trains anew when the file is newer than the model. A folder that is no corpus is not written down.
+    `make` trains again when the file is newer than the model. A folder that is not a corpus is not written.
 
     Raises:
-        CorpusError: The folder is no corpus.
-        TrainerError: The file cannot be written.
+        CorpusError: If the folder is not a corpus.
+        TrainerError: If the file cannot be written.
     """
     if is_noted(folder, at):
         return
@@ -56,7 +56,7 @@ def noted(at: Path) -> Path:
     """Return the folder that a file names.
 
     Raises:
-        TrainerError: The file cannot be read.
+        TrainerError: If the file cannot be read.
     """
     try:
         return Path(os.fsdecode(at.read_bytes().rstrip(b"\n")))
@@ -65,10 +65,10 @@ def noted(at: Path) -> Path:
 
 
 def keep(folder: Path, trained: Path) -> None:
-    """Write down which corpus the model was trained on, or nothing if it is SpamAssassin's.
+    """Write down which corpus the model was trained on, or remove the file if it is SpamAssassin's.
 
     Raises:
-        TrainerError: The file cannot be written.
+        TrainerError: If the file cannot be written.
     """
     if folder.name == FOLDER:
         trained.unlink(missing_ok=True)
@@ -86,7 +86,7 @@ def _write(folder: Path, at: Path) -> None:
 
 
 def is_noted(folder: Path, at: Path) -> bool:
-    """Whether the file names this folder, and nothing in it has changed since."""
+    """Return whether the file names this folder and nothing in the folder has changed since."""
     try:
         content, since = at.read_bytes(), at.stat().st_mtime_ns
     except OSError:

@@ -1,4 +1,4 @@
-"""The command `trainer`."""
+"""Command line of `trainer`."""
 
 import argparse
 import os
@@ -61,7 +61,7 @@ def _add_corpus(parser: argparse.ArgumentParser) -> None:
 
 
 def _version(text: str) -> str:
-    # It becomes the name of a folder, and part of a URI.
+    # The version becomes the name of a folder and part of a URI.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", text):
         raise argparse.ArgumentTypeError(
             f"{text!r} must be 1 to 63 of A-Z a-z 0-9 . _ - and begin with a letter or digit"
@@ -83,7 +83,7 @@ def _corpus_of(options: argparse.Namespace) -> Path:
 
 
 def _train(options: argparse.Namespace) -> Path:
-    # Imported late: scikit-learn and matplotlib take a second that `corpus` and `--help` need not wait for.
+    # Import late: scikit-learn and matplotlib take a second, which `corpus` and `--help` need not wait for.
     from trainer.train import train
 
     corpus = _corpus_of(options)
@@ -100,7 +100,7 @@ def _compare(options: argparse.Namespace) -> Path:
 
 
 class _Progress:
-    """Prints a line with the seconds since the start."""
+    """Printer of progress lines with the seconds since the start."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()

@@ -1,4 +1,4 @@
-"""A corpus as the trainer needs it: the features of all mails."""
+"""Training corpus: the features of all mails."""
 
 import hashlib
 import random
@@ -24,7 +24,7 @@ class Corpus:
     spam: NDArray[np.int_]
     """1 for spam, 0 for ham [n]."""
     excerpt_texts: list[str]
-    """Of a short excerpt of each mail [n], to learn from and never to be judged as a mail of the corpus."""
+    """Text of a short excerpt of each mail [n], for learning only: it is never scored as a mail of the corpus."""
     excerpt_values: NDArray[np.float64]
     """Named numbers of the excerpts [n, k]."""
     digest: str
@@ -32,24 +32,24 @@ class Corpus:
     mail_digests: list[str]
     """SHA-256 (hex) of each mail [n]."""
     remarks: str = ""
-    """What of the folder was left out, in one line; empty if nothing was."""
+    """Line that says what was left out of the folder; empty if nothing was."""
 
     @property
     def ham_count(self) -> int:
-        """How many mails are ham."""
+        """Return the number of ham mails."""
         return len(self.spam) - self.spam_count
 
     @property
     def spam_count(self) -> int:
-        """How many mails are spam."""
+        """Return the number of spam mails."""
         return int(self.spam.sum())
 
 
 def read_corpus(root: Path) -> Corpus:
-    """Extract the features of all mails and of an excerpt of each; holds one raw mail at a time.
+    """Extract the features of all mails and of an excerpt of each, holding one raw mail at a time.
 
     Raises:
-        CorpusError: The folder is no corpus, cannot be read, or has too few mails of a kind, or too few with text.
+        CorpusError: If the folder is not a corpus, cannot be read, or has too few mails of a kind or too few with text.
     """
     found_files = survey(root, MINIMUM)
     mails = found_files.mails

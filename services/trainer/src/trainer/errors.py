@@ -1,5 +1,5 @@
-"""What stops a training, and what to do about it."""
+"""Errors of the trainer."""
 
 
 class TrainerError(Exception):
-    """A training that cannot go on; the message says what to do next."""
+    """Error that stops a training; the message says what to do next."""

@@ -1,4 +1,4 @@
-"""How good the model is on mail that it has not seen."""
+"""Evaluation of the model on mail that it has not seen."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from trainer import folds, model
 from trainer.corpus import Corpus
 
 FALSE_POSITIVE_RATE = 0.001
-"""Share of ham that may be called spam: one mail in a thousand."""
+"""Largest share of ham that may be called spam: one mail in a thousand."""
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int_]
@@ -21,17 +21,17 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Out-of-fold probabilities [n] and what follows from them."""
+    """Out-of-fold probabilities [n] and the figures derived from them."""
 
     scores: Floats
     folds: Labels
-    """The fold that each mail was left out with [n], from 0."""
+    """Fold that each mail was left out with [n], from 0."""
     threshold: float
     metrics: dict[str, Any]
 
 
 def evaluate(corpus: Corpus, groups: Labels, progress: Progress) -> Evaluation:
-    """Score each mail, and apart from it its excerpt, by a model that was fitted without its fold."""
+    """Score each mail, and separately its excerpt, by a model that was fitted without its fold."""
     frame = model.table(corpus.texts, corpus.values)
     excerpts = model.table(corpus.excerpt_texts, corpus.excerpt_values)
     splits = folds.split(corpus.spam, groups)
@@ -52,7 +52,7 @@ def evaluate(corpus: Corpus, groups: Labels, progress: Progress) -> Evaluation:
 
 
 def threshold_at(spam: Labels, scores: Floats, false_positive_rate: float) -> float:
-    """The lowest score that at most a share `false_positive_rate` of the ham reaches; 1 when no score is so."""
+    """Return the lowest score that at most a share `false_positive_rate` of the ham reaches; 1 if there is none."""
     ham = np.sort(scores[spam == 0])[::-1]
     allowed = int(false_positive_rate * len(ham))
     fitting = scores[scores > ham[allowed]]
@@ -60,7 +60,7 @@ def threshold_at(spam: Labels, scores: Floats, false_positive_rate: float) -> fl
 
 
 def metrics(spam: Labels, scores: Floats, tests: list[folds.Indices]) -> dict[str, Any]:
-    """Figures of out-of-fold scores [n], pooled over the folds' test rows and for each of them; shares are 0 to 1."""
+    """Return figures of out-of-fold scores [n], pooled and for each fold's test rows; shares are 0 to 1."""
     threshold = threshold_at(spam, scores, FALSE_POSITIVE_RATE)
     return {
         "one_minus_auc": _miss(spam, scores),
@@ -74,7 +74,7 @@ def metrics(spam: Labels, scores: Floats, tests: list[folds.Indices]) -> dict[st
 
 
 def excerpt_metrics(spam: Labels, scores: Floats, threshold: float) -> dict[str, float]:
-    """Shares, 0 to 1, of out-of-fold scores of excerpts [n] at the threshold that the whole mails gave."""
+    """Return shares, 0 to 1, of the excerpts' out-of-fold scores [n] at the threshold derived from whole mails."""
     called = scores >= threshold
     return {
         "excerpts_ham_called_spam": float(called[spam == 0].mean()),
@@ -87,6 +87,6 @@ def _miss(spam: Labels, scores: Floats) -> float:
 
 
 def _calibration_error(spam: Labels, scores: Floats, bins: int = 10) -> float:
-    """Mean distance of probability and share of spam over equal bins (Naeini et al. 2015), 0 to 1."""
+    """Return the mean distance of probability and share of spam over equal bins (Naeini et al. 2015), 0 to 1."""
     place = np.minimum((scores * bins).astype(int), bins - 1)
     return float(sum(abs((spam[place == b] - scores[place == b]).sum()) for b in range(bins)) / len(spam))

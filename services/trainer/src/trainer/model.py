@@ -1,7 +1,7 @@
-"""The model: one scikit-learn pipeline, of scikit-learn's own classes and builtins only.
+"""Model: one scikit-learn pipeline, made only of scikit-learn's own classes and builtins.
 
-Nothing of ours is in the pickle, so scikit-learn's stock servers can serve it too. `bundle.scoring` knows this shape
-and scores it without a table; another shape is served as well, but slower.
+The pickle contains none of our code, so scikit-learn's stock servers can serve it too. `bundle.scoring` knows this
+shape and scores it without a table; another shape is also served, but more slowly.
 """
 
 from typing import Any
@@ -31,25 +31,28 @@ SETTINGS: dict[str, Any] = {
     "excerpt_weight": 0.02,
     "excerpt_spam_weight": 0.2,
 }
-"""Chosen on the folds of the SpamAssassin corpus, in coarse steps. Squared hinge loss halves 1-AUC against logistic
-loss, splines of the numbers take off another third, and both are flat around these values. Of a mail's weight its
-excerpt has `excerpt_weight`, and if spam `excerpt_spam_weight` of that: more lets the model forget whole messages,
-or takes short ham for spam. What is a word and where the splines' knots are, mails and excerpts decide alike."""
+"""Settings of the pipeline, chosen in coarse steps on the folds of the SpamAssassin corpus.
+
+Squared hinge loss halves 1-AUC against logistic loss, and splines of the numbers take off another third. Both are flat
+around these values. An excerpt weighs `excerpt_weight` of its mail, and for spam `excerpt_spam_weight` of that. More
+would make the model forget whole messages, or call short ham spam. Mails and excerpts alike decide what counts as a
+word and where the splines' knots are.
+"""
 
 
 def table(texts: list[str], values: NDArray[np.float64]) -> pd.DataFrame:
-    """The model's input: `COLUMNS` of n mails."""
+    """Return the model's input: `COLUMNS` of n mails."""
     frame = pd.DataFrame(values, columns=list(features.NAMES))
     frame.insert(0, TEXT_COLUMN, texts)
     return frame
 
 
 def build(calibration: list[folds.Split]) -> Pipeline:
-    """An unfitted model.
+    """Return an unfitted model.
 
     Args:
-        calibration: Folds of the rows it will be fitted on, for the sigmoid from margins to probabilities
-            (Platt 1999); near-duplicates over two of them would make it too sure of itself.
+        calibration: Folds of the rows it will be fitted on, for the sigmoid from margins to probabilities (Platt 1999).
+            Near-duplicates in two of them would make it overconfident.
     """
     svm = LinearSVC(C=SETTINGS["svm_c"], dual=False)
     calibrated = CalibratedClassifierCV(svm, method="sigmoid", ensemble=False, cv=calibration)
@@ -61,7 +64,7 @@ def _columns() -> ColumnTransformer:
     splines = SplineTransformer(
         n_knots=SETTINGS["spline_knots"], degree=SETTINGS["spline_degree"], knots="quantile", extrapolation="constant"
     )
-    # Counts span five decades: on their logarithm a spline's knots are where the mails are.
+    # Counts span five decades; on a logarithmic scale a spline's knots lie where the mails are.
     numbers = Pipeline([("logarithm", FunctionTransformer(np.log1p)), ("splines", splines)])
     return ColumnTransformer(
         [("text", words, TEXT_COLUMN), ("numbers", numbers, list(features.NAMES))],
@@ -70,7 +73,7 @@ def _columns() -> ColumnTransformer:
 
 
 def fit(frame: pd.DataFrame, spam: NDArray[np.int_], groups: NDArray[np.int_], excerpts: pd.DataFrame) -> Pipeline:
-    """Fit a model on n mails and their excerpts, calibrated on folds that keep groups together.
+    """Return a model fitted on n mails and their excerpts, calibrated on folds that keep groups together.
 
     Args:
         frame: Rows of `table` [n].
@@ -82,7 +85,7 @@ def fit(frame: pd.DataFrame, spam: NDArray[np.int_], groups: NDArray[np.int_], e
     kinds = np.tile(spam, 2)
     model = build(folds.split(kinds, np.tile(groups, 2)))
     model.fit(rows, kinds, classifier__sample_weight=np.concatenate([np.ones(len(spam)), _excerpt_weights(spam)]))
-    # Row numbers of the corpus say nothing any more, and would be most of the pickle.
+    # Row numbers of the corpus have no meaning after the fit, and would be most of the pickle.
     return model.set_params(classifier__cv=None)
 
 

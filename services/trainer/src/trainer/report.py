@@ -1,4 +1,4 @@
-"""What a person wants to see of a model: curves as a picture, and a model card."""
+"""Reports on a model for people: a picture of its curves, and a model card."""
 
 import io
 from typing import Any
@@ -21,21 +21,21 @@ matplotlib.use("Agg")
 
 
 def curves(spam: Labels, evaluation: Evaluation) -> bytes:
-    """ROC, precision over recall and the distribution of out-of-fold scores, as one PNG."""
+    """Return ROC, precision over recall and the distribution of out-of-fold scores, as one PNG."""
     figure = Figure(figsize=(15, 4.5), layout="constrained")
     roc, precision, distribution = figure.subplots(1, 3)
     _draw_roc(roc, spam, evaluation)
     _draw_precision(precision, spam, evaluation)
     _draw_distribution(distribution, spam, evaluation.scores, evaluation.threshold)
     target = io.BytesIO()
-    # No name and version of the software: the same figures give the same bytes.
+    # Leave out the software's name and version: the same figures then give the same bytes.
     figure.savefig(target, format="png", dpi=100, metadata={"Software": None})
     return target.getvalue()
 
 
 def _draw_roc(axes: Axes, spam: Labels, evaluation: Evaluation) -> None:
     false_positives, true_positives, _ = roc_curve(spam, evaluation.scores)
-    # The corner where spam filters live; a linear axis would show a right angle.
+    # Spam filters work in this corner; a linear axis would show a right angle.
     axes.semilogx(np.maximum(false_positives, 1e-4), true_positives, color="tab:blue")
     limit = evaluation.metrics["false_positive_rate_limit"]
     axes.axvline(limit, color="tab:gray", linestyle="--", label=f"{limit:.1%} of ham")
@@ -117,7 +117,7 @@ much again; choose it anew on mail of your own.
 
 
 def card(name: str, version: str, corpus: Corpus, evaluation: Evaluation) -> str:
-    """The model card (Mitchell et al. 2019), in Markdown."""
+    """Return the model card (Mitchell et al. 2019) in Markdown."""
     figures: dict[str, Any] = dict(evaluation.metrics)
     return _CARD.format(
         **figures,

@@ -1,4 +1,4 @@
-"""From a corpus to a bundle."""
+"""Training: from a corpus to a bundle."""
 
 import hashlib
 import json
@@ -27,17 +27,21 @@ def train(root: Path, out: Path, version: str | None, force: bool, progress: Pro
     """Train and evaluate on a corpus and write the bundle `<out>/spam-detector/<version>`.
 
     Args:
-        version: By default made of what goes in, so that the same input is the same version.
-        force: Train anew where the version exists already.
+        root: Folder of the corpus.
+        out: Root of bundles.
+        version: Version of the bundle. The default is derived from all inputs, so the same inputs give the same
+            version.
+        force: Whether to train again if the version already exists.
+        progress: Called with each line of progress.
 
     Returns:
         The bundle's folder.
 
     Raises:
-        CorpusError: The corpus cannot be used.
-        TrainerError: Nothing can be learned from it, or no threshold tells its spam from its ham.
+        CorpusError: If the corpus cannot be used.
+        TrainerError: If nothing can be learned from it, or if no threshold separates its spam from its ham.
     """
-    # Sums of several threads differ in their last digits, and with them the model: the same input must give the same.
+    # The same input must give the same model, but sums over several threads differ in their last digits.
     with threadpool_limits(limits=1):
         return _train(root, out, version, force, progress)
 
@@ -58,7 +62,7 @@ def _train(root: Path, out: Path, version: str | None, force: bool, progress: Pr
     try:
         evaluation, pickled = _learn(corpus, groups, progress)
     except ValueError as error:
-        # scikit-learn's own words, such as that no word is left that enough mails have.
+        # The message is scikit-learn's, for example that no word occurs in enough mails.
         raise TrainerError(
             f"the corpus cannot be learned from: {error}; add more mail, and more different mail"
         ) from error
@@ -79,7 +83,7 @@ def _learn(corpus: Corpus, groups: Labels, progress: Progress) -> tuple[Evaluati
 
 
 def _is_whole(folder: Path, progress: Progress) -> bool:
-    """Whether nothing of a bundle is missing or changed."""
+    """Return whether nothing of a bundle is missing or changed."""
     try:
         manifest.verify(folder)
     except manifest.BundleError as error:
@@ -97,9 +101,9 @@ def _check_threshold(threshold: float) -> None:
 
 
 def version_of(corpus: Corpus) -> str:
-    """Twelve hex digits over everything that decides what the bundle is: mails, settings, libraries, code.
+    """Return twelve hex digits over everything that determines the bundle: mails, settings, libraries, code.
 
-    What another input or another code makes has another name, so that no pin ever names two models.
+    Other inputs or other code give another name, so no pin ever names two models.
     """
     digest = hashlib.sha256(corpus.digest.encode())
     digest.update(json.dumps([features.SCHEMA_VERSION, model.COLUMNS, model.SETTINGS, bundle.libraries()]).encode())
@@ -140,16 +144,16 @@ def _write(folder: Path, pickled: bytes, corpus: Corpus, evaluation: Evaluation)
 
 
 def _baseline(version: str, corpus: Corpus, evaluation: Evaluation) -> Baseline:
-    """What mail and scores looked like in training, for the drift detector to compare with.
+    """Return features and scores of the training mail, for the drift detector to compare with.
 
-    Out-of-fold scores: those of the model on its own training mails would be too sure, and all later mail would
-    look like drift.
+    The scores are out of fold. The model is too sure of its own training mails, so against those scores all later mail
+    would look like drift.
     """
     return Baseline(
         table=pa.Table.from_arrays([*map(pa.array, corpus.values.T.copy()), pa.array(evaluation.scores)], [*MEASURES]),
         model_name=MODEL,
         model_version=version,
-        # That of model.json, which lists this file: whoever reads the baseline takes it from there.
+        # The digest is that of model.json, which lists this file; readers of the baseline take it from there.
         model_sha256="",
         feature_schema_version=features.SCHEMA_VERSION,
         threshold=evaluation.threshold,
@@ -158,7 +162,7 @@ def _baseline(version: str, corpus: Corpus, evaluation: Evaluation) -> Baseline:
 
 
 def _scored(pickled: bytes, corpus: Corpus, evaluation: Evaluation) -> ScoredCorpus:
-    """What a later model is compared with on the same mails: figures alone cannot be paired."""
+    """Return the scores of each mail, so that a later model can be compared mail by mail."""
     return ScoredCorpus(
         mails=corpus.mail_digests,
         spam=corpus.spam,
