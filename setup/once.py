@@ -26,16 +26,16 @@ from typing import Any
 
 LOCKS = Path(".tools", "locks")
 LITTLE_DISK_BYTES = 100 << 20
-"""Less free space than this is named as the likely reason of a failure."""
+"""Free bytes below which a full disk is named as the likely reason for a failure."""
 PR_SET_PDEATHSIG = 1
 
 
 class SetupError(Exception):
-    """Something cannot be set up; the message says what to do."""
+    """Error for something that cannot be set up; the message says what to do."""
 
 
 def main() -> int:
-    """Run a subcommand: exit 0 when all is there, 1 when not, 130 when interrupted."""
+    """Run a subcommand and return the exit code: 0 if everything is there, 1 if not, 130 if interrupted."""
     options = _options()
     try:
         _check_python()
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def make(options: argparse.Namespace) -> None:
-    """Run the command under a lock, unless what it makes is there."""
+    """Run the command under a lock, unless its results are already there."""
     stamp, began = Path(options.stamp), time.time()
     with _locked(options.lock or options.stamp, options.what):
         wanted = _facts(options)
@@ -67,7 +67,7 @@ def make(options: argparse.Namespace) -> None:
             _run(options)
             return
         incremental = options.keep and is_true(stamp, but_inputs=True)
-        # From here on it counts as missing.
+        # Until a new stamp is written, the result counts as missing.
         stamp.unlink(missing_ok=True)
         for path in [] if incremental else options.remove:
             _remove(Path(path))
@@ -76,7 +76,7 @@ def make(options: argparse.Namespace) -> None:
 
 
 def stale(options: argparse.Namespace) -> None:
-    """Print what has a stamp that is not true any more."""
+    """Print the results whose stamp is no longer true."""
     for name in options.stamps:
         stamp = Path(name)
         if stamp.is_file() and not is_true(stamp):
@@ -84,7 +84,7 @@ def stale(options: argparse.Namespace) -> None:
 
 
 def bundle(options: argparse.Namespace) -> None:
-    """Print the folder of the model that a file names, if nothing of it is missing."""
+    """Print the folder of the model that a file names, if none of its files is missing."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         folder = Path(Path(options.note).read_text(encoding="utf-8").strip())
         files = json.loads((folder / "model.json").read_bytes())["files"]
@@ -93,10 +93,10 @@ def bundle(options: argparse.Namespace) -> None:
 
 
 def is_true(stamp: Path, but_inputs: bool = False) -> bool:
-    """Whether what a stamp stands for is there as it was made.
+    """Return whether the results of a stamp are still there as they were made.
 
     Args:
-        but_inputs: Leave out whether it was made from the inputs as they are now.
+        but_inputs: Whether to ignore changes of the inputs since then.
     """
     found = _read(stamp)
     try:
@@ -115,7 +115,7 @@ def _facts(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _state(options: argparse.Namespace) -> dict[str, Any]:
-    """What is there now that it has been made."""
+    """Return the state of the results now that they have been made."""
     folders = [path for path in (options.venv and f"{options.venv}/bin", *_site_packages(options.venv)) if path]
     return {
         "root": os.getcwd(),
@@ -135,7 +135,7 @@ def _entries(folder: Path) -> set[str]:
 
 
 def _identity(venv: str) -> list[Any]:
-    """The Python that an environment was made with: an upgrade in its place is another one."""
+    """Return the identity of an environment's Python: one upgraded in place is another one."""
     if not venv:
         return []
     real = os.path.realpath(Path(venv, "bin", "python"))
@@ -176,7 +176,7 @@ def _write(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _locked(name: str, what: str) -> Iterator[None]:
-    """Hold a lock that all share who make the same; say so where another has it."""
+    """Hold the lock for one result, shared with other makes; print a line while another make holds it."""
     LOCKS.mkdir(parents=True, exist_ok=True)
     path = LOCKS / (name.replace("/", "-") + ".lock")
     with open(path, "a+", encoding="utf-8") as lock:
@@ -189,7 +189,7 @@ def _locked(name: str, what: str) -> Iterator[None]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        # What is started holds it too: where this process is killed, nobody begins beside what still runs.
+        # Child processes hold the lock too: if this process is killed, nobody begins while they still run.
         os.set_inheritable(lock.fileno(), True)
         yield
 
@@ -201,7 +201,7 @@ def _run(options: argparse.Namespace) -> None:
     command = [part.replace("{python}", sys._base_executable) for part in options.command]  # type: ignore[attr-defined]
     try:
         with open(fresh, "wb") as output:
-            # What make itself prints may go into a file, as in `make render > all.yaml`.
+            # Keep make's own output apart: it may go into a file, as in `make render > all.yaml`.
             _wait(command, output if options.stdout else 2, options)
         if options.stdout:
             os.replace(fresh, options.stdout)
@@ -223,7 +223,7 @@ def _wait(command: list[str], output: Any, options: argparse.Namespace) -> None:
         process.wait()
         raise
     if status and options.plain:
-        # It has said itself what is wrong.
+        # The command has printed the reason itself.
         sys.exit(status if status > 0 else 128 - status)
     if status:
         name = Path(command[0]).name
@@ -231,7 +231,7 @@ def _wait(command: list[str], output: Any, options: argparse.Namespace) -> None:
 
 
 def _die_with_parent() -> None:
-    # Elsewhere than on Linux, what is left over holds the lock until it is done.
+    # Other systems lack this signal; there, leftover processes hold the lock until they end.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -246,7 +246,7 @@ def _hint() -> str:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or folder, also where folders in it may not be written, as a killed pip leaves them."""
+    """Remove a file or folder, even if folders in it are read-only, as a killed pip leaves them."""
     try:
         if path.is_symlink() or path.is_file():
             path.unlink()
@@ -260,7 +260,7 @@ def _remove(path: Path) -> None:
 
 
 def _open(folder: str) -> None:
-    """Let a folder and all in it be written, as far as they are one's own."""
+    """Make a folder and everything in it writable, as far as the user owns them."""
     with contextlib.suppress(OSError):
         os.chmod(folder, stat.S_IRWXU)
     with os.scandir(folder) as entries:
