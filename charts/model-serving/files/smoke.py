@@ -1,4 +1,4 @@
-"""Send mail through the gateway until the pinned model answers again and again; exit 1 when it does not in time."""
+"""Send mail through the gateway until the pinned model answers several times in a row; exit 1 if time runs out."""
 
 import json
 import os
@@ -15,7 +15,7 @@ MAIL = "Subject: You have won\n\nClaim your free prize now, click here!!!"
 
 
 def ask() -> dict[str, Any]:
-    """The gateway's answer to one mail, with the digest of the model's bundle, which not every predictor tells."""
+    """Return the gateway's answer to one mail; a model digest that the predictor does not report counts as correct."""
     headers = {"Content-Type": "application/json", "X-Environment": ENVIRONMENT, "Connection": "close"}
     if key := os.environ.get("API_KEY"):
         headers["Authorization"] = f"Bearer {key.strip()}"
@@ -27,7 +27,7 @@ def ask() -> dict[str, Any]:
 
 
 def detail(problem: bytes) -> str:
-    """What a problem says, if it is one."""
+    """Return the detail of a problem document, else the beginning of the text."""
     try:
         return str(json.loads(problem)["detail"])
     except (ValueError, KeyError, TypeError):
@@ -35,7 +35,7 @@ def detail(problem: bytes) -> str:
 
 
 def fault() -> str | None:
-    """What is wrong with one answer, "" where nothing is; None of another environment's, as a canary has some."""
+    """Return what is wrong with one answer: "" for nothing, None if another environment answered, as in a canary."""
     try:
         answer = ask()
         probability = answer["spam_probability"]
@@ -56,7 +56,7 @@ def fault() -> str | None:
 
 
 def main() -> int:
-    """Exit 0 once enough right answers have come in a row, 1 when the time is over."""
+    """Return 0 once enough right answers have come in a row, or 1 when time runs out."""
     end = time.monotonic() + float(os.environ["TIMEOUT_SECONDS"])
     wanted, right, elsewhere, said = int(os.environ["ANSWERS"]), 0, 0, ""
     while right < wanted:
