@@ -1,6 +1,6 @@
-"""How often the drift detector raises a false alarm, and what it sees, beside alibi-detect's TabularDrift.
+"""Calibration of the drift detector: its rate of false alarms and what it detects, beside alibi-detect's TabularDrift.
 
-Run with services/drift's environment, on the rows that `rows.py` has written. Prints a table in Markdown.
+Run it with services/drift's environment, on the rows that `rows.py` has written. It prints a table in Markdown.
 """
 
 import argparse
@@ -27,19 +27,19 @@ from drift.report import LIBRARIES
 from drift.settings import Settings
 from inferencelog import SCORE
 
-# After the detector's own import, which keeps it quiet.
+# The detector's own import must come first, because it keeps this one quiet.
 from alibi_detect.cd import TabularDrift  # isort: skip
 
 ROWS = (200, 500, 1_000)
 NULL_ROWS = 1_000
 SEED = 20_021_010
 TABULAR_WINDOWS = 2_000
-"""As many windows of each kind are enough for what is only compared with."""
+"""Windows of each kind for TabularDrift; for a mere comparison these are enough."""
 CHUNK = 50
-"""Windows a process works on at a time."""
+"""Windows that a process works on at a time."""
 
 TABULAR = {"tabular_drift": 0.001, "tabular_drift_p05": 0.05}
-"""Name -> p-value of TabularDrift, which divides it by the number of features."""
+"""P-values of TabularDrift by name; it divides them by the number of features."""
 SYSTEMS = ("detector", *TABULAR)
 TITLES = {
     "detector": "**this**",
@@ -105,7 +105,7 @@ def _jobs(options: argparse.Namespace) -> list[Job]:
 
 
 def measure(folder: Path, jobs: list[Job], limits: Limits, processes: int) -> dict[tuple[str, int], Floats]:
-    """Alarms [windows, systems] of each scenario and number of rows: 1, 0, or NaN where a system was not asked."""
+    """Return alarms [windows, systems] of each scenario and number of rows: 1, 0, or NaN if a system was not asked."""
     found: dict[tuple[str, int], list[Any]] = {}
     start, done = time.monotonic(), 0
     total = sum(job[3] - job[2] for job in jobs)
@@ -124,7 +124,7 @@ _limits: Limits
 
 def _start(folder: Path, limits: Limits) -> None:
     global _mails, _limits
-    # That it takes all features for numbers, as they are, at each window.
+    # TabularDrift would warn at each window that it treats all features as numbers, which is intended.
     warnings.filterwarnings("ignore", message="No `categories_per_feature`")
     _mails, _limits = windows.read_mails(folder), limits
 
@@ -136,7 +136,7 @@ def _run(job: Job) -> Floats:
 
 
 def _alarms(scenario: str, rows: int, number: int, mails: Mails, limits: Limits) -> Iterator[float]:
-    """Whether each of `SYSTEMS` raises an alarm in one window, the same in every run."""
+    """Yield whether each of `SYSTEMS` raises an alarm in one window; it is the same in every run."""
     rng = np.random.default_rng([SEED, list(SCENARIOS).index(scenario), rows, number])
     draw = SCENARIOS[scenario](mails, rows, rng)
     changes = compare.compare(draw.baseline, draw.window, mails.threshold, limits)
@@ -155,7 +155,7 @@ def _features(columns: Columns) -> Floats:
 
 
 def figures(found: dict[tuple[str, int], Floats]) -> dict[str, Any]:
-    """What each system did."""
+    """Return the results of each system."""
     content: dict[str, Any] = {}
     for place, system in enumerate(SYSTEMS):
         content[system] = {
@@ -178,7 +178,7 @@ def _false_alarms(alarms: Floats) -> dict[str, int]:
 
 
 def table(content: dict[str, Any]) -> str:
-    """The figures in Markdown."""
+    """Return the figures in Markdown."""
     together = content["near_duplicates_together"]
     rows = {
         "": [TITLES[system] for system in SYSTEMS],

@@ -1,6 +1,6 @@
-"""What the detector needs for one hour of much mail: seconds and peak memory of the whole command.
+"""Cost of the drift detector for one busy hour of mail: seconds and peak memory of the whole command.
 
-Run with services/drift's environment, on the rows that `rows.py` has written.
+Run it with services/drift's environment, on the rows that `rows.py` has written.
 """
 
 import argparse
@@ -25,12 +25,12 @@ from inferencelog import MEASURES, SCORE, Baseline, Limits, Rows, Writer, open_s
 START = datetime(2026, 11, 24, 13, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 FILE_ROWS = 2_000
-"""An hour of several transformers that write each minute is some hundreds of files."""
+"""Rows of one file: several transformers that write each minute make some hundreds of files an hour."""
 DIGEST = "0" * 64
 
 
 def main() -> None:
-    """Write an hour of log into a scratch folder, run the command on it, say what it took."""
+    """Write an hour of log into a scratch folder, run the command on it, and print what it took."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=Path, required=True, help="folder with what rows.py has written")
     parser.add_argument("--mails", type=int, default=500_000, help="in the hour (%(default)s)")
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def write_log(root: Path, mails: Columns, threshold: float, count: int) -> None:
-    """An hour of mails drawn from the corpus, and the corpus as the baseline."""
+    """Write an hour of mails drawn from the corpus, and the corpus as the baseline."""
     about = ("spam-detector", "bench", DIGEST, features.SCHEMA_VERSION, threshold, "the corpus")
     store = open_store(str(root))
     store.write("baseline.parquet", write_baseline(Baseline(pa.table(mails), *about)))
@@ -57,13 +57,13 @@ def write_log(root: Path, mails: Columns, threshold: float, count: int) -> None:
 
 
 def _clock(count: int) -> Any:
-    """Times spread over the hour, one an append."""
+    """Return a clock that spreads times over the hour, one for each append."""
     times = iter(np.linspace(START.timestamp(), (START + HOUR).timestamp(), count // FILE_ROWS + 2)[:-1].tolist())
     return lambda: next(times)
 
 
 def measured(root: Path) -> dict[str, float]:
-    """The command's wall and CPU seconds, and its peak resident memory in MB (10^6 bytes)."""
+    """Return the command's wall and CPU seconds, and its peak resident memory in MB (10^6 bytes)."""
     command: list[str | Path] = [Path(sys.executable).with_name("drift-detector"), "--environment", "production"]
     command += ["--inference-log-uri", root, "--baseline-uri", root / "baseline.parquet"]
     command += ["--start", START.isoformat(), "--end", (START + HOUR).isoformat()]

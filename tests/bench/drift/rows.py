@@ -1,7 +1,7 @@
-"""Rows as the inference log would have them, of every mail of the corpus: by a model that has not seen the mail.
+"""Rows of every mail of the corpus as in the inference log, scored by a model that has not seen the mail.
 
-Run with services/trainer's environment. Writes two Parquet files with the same mails in the same order: as they are,
-and as a provider would hand them on who turns mail into plain text.
+Run it with services/trainer's environment. It writes two Parquet files with the same mails in the same order:
+unchanged, and as a provider that turns mail into plain text would pass them on.
 """
 
 import argparse
@@ -37,7 +37,7 @@ class Variant:
 
     texts: list[str]
     values: Floats
-    """[n, k]"""
+    """Named numbers [n, k]."""
 
 
 def main() -> None:
@@ -78,7 +78,7 @@ def write_rows(root: Path, out: Path, progress: Callable[[str], None]) -> None:
 
 
 def without_html(mails: list[MailFile], corpus: Corpus) -> Variant:
-    """What the features are once markup is gone; mails without any stay as they are."""
+    """Return the features once HTML is removed; mails without any stay unchanged."""
     texts, values = list(corpus.texts), corpus.values.copy()
     for row, mail in enumerate(mails):
         plain = strip_html(read_mail(mail))
@@ -88,10 +88,10 @@ def without_html(mails: list[MailFile], corpus: Corpus) -> Variant:
 
 
 def strip_html(raw: bytes) -> str | None:
-    """The mail as plain text; None where it has no HTML.
+    """Return the mail as plain text; None if it has no HTML.
 
-    A mail that comes as text and as HTML keeps its text; one of HTML alone keeps what a reader saw of it.
-    Attachments stay.
+    A mail with both text and HTML keeps its text. A mail with only HTML keeps what a reader saw of it. Attachments
+    stay.
     """
     mail = mime.parse(raw)
     if not mail.html:
@@ -107,7 +107,7 @@ def strip_html(raw: bytes) -> str | None:
 def cross_fitted(
     corpus: Corpus, groups: NDArray[np.int_], variants: list[Variant], progress: Callable[[str], None]
 ) -> list[Floats]:
-    """Out-of-fold probabilities [n] of each variant; near-duplicates share a fold, so both variants are unseen."""
+    """Return out-of-fold probabilities [n] of each variant; near-duplicates share a fold, so none has been seen."""
     frames = [model.table(variant.texts, variant.values) for variant in variants]
     excerpts = model.table(corpus.excerpt_texts, corpus.excerpt_values)
     scores = [np.empty(len(corpus.spam)) for _ in variants]
@@ -120,7 +120,7 @@ def cross_fitted(
 
 
 def _table(variant: Variant, probability: Floats, about: dict[str, NDArray[np.generic]], threshold: float) -> pa.Table:
-    # FP32, as the log has them.
+    # Convert to FP32, as in the log.
     columns = {name: variant.values[:, place].astype(np.float32) for place, name in enumerate(features.NAMES)}
     table = pa.table({**columns, "spam_probability": probability, **about})
     return table.replace_schema_metadata({"threshold": repr(threshold), "seed": "0"})

@@ -1,7 +1,7 @@
 """Baselines and windows of corpus mail: without drift, and with drift of four kinds.
 
-Every draw splits the corpus anew: 4,000 mails are the baseline, and the window is of the others, without
-replacement, so that no mail is on both sides.
+Every draw splits the corpus again. 4,000 mails are the baseline, and the window is drawn from the others without
+replacement, so no mail is on both sides.
 """
 
 from collections.abc import Callable
@@ -23,32 +23,32 @@ Columns = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Mails:
-    """All n mails of the corpus, with scores of a model that has not seen them."""
+    """Mails of the corpus [n], with scores of a model that has not seen them."""
 
     as_they_are: Columns
     without_html: Columns
     spam: NDArray[np.bool_]
     hard_ham: NDArray[np.bool_]
     group: Indices
-    """Near-duplicates share a number."""
+    """Number of each mail's group; near-duplicates share a number."""
     threshold: float
 
     @property
     def count(self) -> int:
-        """How many mails."""
+        """Return the number of mails."""
         return len(self.spam)
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """A baseline and a window to compare with it."""
+    """Baseline and a window to compare with it."""
 
     baseline: Columns
     window: Columns
 
 
 def read_mails(folder: Path) -> Mails:
-    """What `rows.py` has written."""
+    """Return the mails that `rows.py` has written."""
     table, stripped = (pq.read_table(folder / name) for name in ("mails.parquet", "no-html.parquet"))
     return Mails(
         as_they_are={name: table[name].to_numpy() for name in MEASURES},
@@ -61,13 +61,13 @@ def read_mails(folder: Path) -> Mails:
 
 
 def undrifted(mails: Mails, rows: int, rng: np.random.Generator) -> Draw:
-    """Any mails: baseline and window are exchangeable."""
+    """Draw any mails: baseline and window are exchangeable."""
     baseline, rest = _split(mails, rng)
     return Draw(_taken(mails.as_they_are, baseline), _taken(mails.as_they_are, rest[:rows]))
 
 
 def spam_share(mails: Mails, rows: int, rng: np.random.Generator, share: float) -> Draw:
-    """A window in which each mail is spam with probability `share`."""
+    """Draw a window in which each mail is spam with probability `share`."""
     baseline, rest = _split(mails, rng)
     count = rng.binomial(rows, share)
     spam, ham = rest[mails.spam[rest]], rest[~mails.spam[rest]]
@@ -77,7 +77,7 @@ def spam_share(mails: Mails, rows: int, rng: np.random.Generator, share: float) 
 
 
 def hard_ham(mails: Mails, rows: int, rng: np.random.Generator) -> Draw:
-    """A window whose ham is hard ham only; there is little of it, so it is drawn with replacement."""
+    """Draw a window whose ham is only hard ham; there is little of it, so it is drawn with replacement."""
     baseline, rest = _split(mails, rng)
     count = rng.binomial(rows, mails.spam.mean())
     spam, hard = rest[mails.spam[rest]], rest[mails.hard_ham[rest]]
@@ -86,13 +86,13 @@ def hard_ham(mails: Mails, rows: int, rng: np.random.Generator) -> Draw:
 
 
 def no_html(mails: Mails, rows: int, rng: np.random.Generator) -> Draw:
-    """A window of any mails, their HTML stripped."""
+    """Draw a window of any mails, with their HTML stripped."""
     baseline, rest = _split(mails, rng)
     return Draw(_taken(mails.as_they_are, baseline), _taken(mails.without_html, rest[:rows]))
 
 
 def campaigns(mails: Mails, rows: int, rng: np.random.Generator) -> Draw:
-    """No drift, but near-duplicates come together: all of a group in the window, or all of it outside."""
+    """Draw a window without drift in which near-duplicates stay together: all of a group, or none."""
     shuffled = rng.permutation(mails.count)
     place = rng.permutation(mails.group.max() + 1)[mails.group[shuffled]]
     order = shuffled[np.argsort(place, kind="stable")]

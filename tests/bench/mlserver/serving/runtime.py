@@ -1,4 +1,4 @@
-"""The spam model as an MLServer runtime: raw mails in, probabilities out, adaptively batched by MLServer."""
+"""MLServer runtime of the spam model: raw mails in, probabilities out, adaptively batched by MLServer."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ import features
 
 
 class SpamDetector(MLModel):
-    """Scores `email_content` (BYTES [n]) with the bundle in the folder MODEL_DIR."""
+    """Model that scores `email_content` (BYTES [n]) with the bundle in the folder MODEL_DIR."""
 
     async def load(self) -> bool:
         self._bundle = bundle.load(Path(os.environ["MODEL_DIR"]))
@@ -21,7 +21,7 @@ class SpamDetector(MLModel):
         self._batches = 0
         return True
 
-    # On the event loop, as MLServer's own scikit-learn runtime does: a thread would only add to its CPU.
+    # Score on the event loop, as MLServer's own scikit-learn runtime does: a thread would only add to its CPU.
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         mails = [features.extract(mail) for mail in payload.inputs[0].data.root]
         values = np.array([mail.values for mail in mails])
@@ -33,5 +33,5 @@ class SpamDetector(MLModel):
 
     @custom_handler(rest_path="/batches", rest_method="GET")
     async def batches(self) -> dict[str, int]:
-        """Mails and batches so far, so that a benchmark can show that batching took place."""
+        """Return mails and batches so far, so that a benchmark can show that batching took place."""
         return {"mails": self._mails, "batches": self._batches}

@@ -1,1 +1,1 @@
-"""Measures the serving path on real mail, beside other ways to serve the same model."""
+"""Benchmark of the serving path on real mail, beside other ways to serve the same model."""

@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def _environments(names: frozenset[str]) -> dict[str, Path]:
-    """The virtual environments whose libraries took part."""
+    """Return the virtual environments whose libraries took part."""
     folders = {"bench": Path(sys.prefix)}
     if systems.MLSERVER in names:
         folders["mlserver"] = systems.PROJECT / "mlserver" / ".venv"

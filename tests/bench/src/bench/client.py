@@ -1,4 +1,4 @@
-"""Single requests to a server on this machine."""
+"""HTTP client for single requests to a server on this machine."""
 
 import http.client
 import json
@@ -6,21 +6,21 @@ from typing import Any
 from urllib.parse import urlsplit
 
 TIMEOUT = 60.0
-"""Seconds."""
+"""Seconds to wait for an answer."""
 
 
 class Client:
-    """One kept connection."""
+    """Client with one kept connection."""
 
     def __init__(self, url: str) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT)
 
     def post(self, path: str, body: str) -> Any:
-        """Post a JSON body and read the JSON answer."""
+        """Post a JSON body and return the JSON answer."""
         return json.loads(self._read("POST", path, body.encode()))
 
     def get(self, path: str) -> str:
-        """The text at a path."""
+        """Return the text at a path."""
         return self._read("GET", path, None).decode()
 
     def _read(self, method: str, path: str, body: bytes | None) -> bytes:

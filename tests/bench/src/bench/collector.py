@@ -1,25 +1,25 @@
-"""A collector of traces that answers 200 and keeps nothing: `python -m bench.collector`, on port PORT."""
+"""Trace collector that answers 200 and keeps nothing: `python -m bench.collector`, on port PORT."""
 
 import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Takes whatever is posted."""
+    """Handler that accepts whatever is posted."""
 
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        """Read the spans and forget them."""
+        """Read the spans and discard them."""
         self.rfile.read(int(self.headers["Content-Length"]))
         self._answer()
 
     def do_GET(self) -> None:
-        """Say that it is ready."""
+        """Answer that the collector is ready."""
         self._answer()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing of each request."""
+        """Log nothing for requests."""
 
     def _answer(self) -> None:
         self.send_response(200)

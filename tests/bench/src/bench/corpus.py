@@ -1,14 +1,14 @@
-"""The mails of a run: real ones, the same every time."""
+"""Mails of a run: real ones, the same every time."""
 
 from pathlib import Path
 
 COUNT = 400
 SIZE_CAP = 4500
-"""Bytes. Longer mails are left out: the mean of the rest is about 2.8 kB in the SpamAssassin corpus."""
+"""Most bytes of a mail; longer ones are left out. The mean of the rest is about 2.8 kB in the SpamAssassin corpus."""
 
 
 def sample(corpus: Path, count: int = COUNT, size_cap: int = SIZE_CAP) -> list[str]:
-    """Mails taken at even steps through all files of up to `size_cap` bytes, ordered by folder and name."""
+    """Return mails at even steps through all files of up to `size_cap` bytes, ordered by folder and name."""
     files = [file for file in sorted(corpus.glob("*/*")) if file.is_file() and 0 < file.stat().st_size <= size_cap]
     if len(files) < count:
         raise SystemExit(f"{corpus}: {len(files)} mails of up to {size_cap} bytes in its folders, {count} are needed")

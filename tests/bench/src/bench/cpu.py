@@ -10,21 +10,21 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Process(NamedTuple):
-    """A process: its parent's id and its CPU time in clock ticks, with that of its ended children."""
+    """Parent's id of a process, and its CPU time in clock ticks including its ended children."""
 
     parent: int
     ticks: int
 
 
 def parse(stat: str) -> Process:
-    """Reads /proc/<pid>/stat (proc_pid_stat(5)): ppid, utime + stime + cutime + cstime."""
-    # The command's name is in parentheses and may itself hold spaces and parentheses.
+    """Parse /proc/<pid>/stat (proc_pid_stat(5)): ppid, utime + stime + cutime + cstime."""
+    # The command's name is in parentheses and may itself contain spaces and parentheses.
     fields = stat.rpartition(")")[2].split()
     return Process(parent=int(fields[1]), ticks=sum(int(field) for field in fields[11:15]))
 
 
 def processes() -> dict[int, Process]:
-    """All processes by id."""
+    """Return all processes by id."""
     found = {}
     for folder in PROC.glob("[0-9]*"):
         try:
@@ -35,12 +35,12 @@ def processes() -> dict[int, Process]:
 
 
 def seconds(roots: Iterable[int]) -> float:
-    """CPU time in seconds that these processes and all that descend from them have used so far."""
+    """Return the CPU time in seconds that these processes and all their descendants have used so far."""
     return tree_ticks(processes(), set(roots)) / TICKS
 
 
 def tree_ticks(found: dict[int, Process], roots: set[int]) -> int:
-    """CPU time in clock ticks of the trees below `roots`."""
+    """Return the CPU time in clock ticks of the process trees below `roots`."""
     missing = roots - found.keys()
     if missing:
         raise ProcessLookupError(f"processes {sorted(missing)} have ended")

@@ -1,4 +1,4 @@
-"""The figures of a run: one row a system and number of connections, medians over rounds, ratios."""
+"""Figures of a run: one row for each system and number of connections, medians over rounds, and ratios."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -15,10 +15,10 @@ MEASURES = ("mails_per_s", "cpu_us_per_mail", "p50_ms", "p99_ms")
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement, or the median of several.
+    """Figures of one measurement, or the medians of several.
 
-    CPU in microseconds a mail, over all server processes; percentiles in milliseconds a request;
-    0 connections and 0 hops mean in process; mails_per_batch is None where the system does not count it.
+    CPU is in microseconds a mail over all server processes; percentiles are in milliseconds a request. 0 connections
+    and 0 hops mean in process. `mails_per_batch` is None if the system does not count it.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Ratio:
-    """A figure that the design is judged by: its value, and what it must and should come to."""
+    """Ratio by which the design is judged, with what it must and should be."""
 
     label: str
     value: Callable[["Rows"], float]
@@ -43,12 +43,12 @@ class Ratio:
     aim: float | None = None
 
     def meets(self, value: float) -> bool:
-        """Whether a value is within what it must come to."""
+        """Return whether a value meets what it must be."""
         return (self.at_most is None or value <= self.at_most) and (self.at_least is None or value >= self.at_least)
 
 
 class Rows:
-    """The rows of a run, by system and connections."""
+    """Rows of a run by system and connections."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
         self._rows = {(row.name, row.connections): row for row in rows}
@@ -90,7 +90,7 @@ RATIOS = {
 
 
 def medians(rounds: list[list[Row]]) -> list[Row]:
-    """One row for each system and number of connections: medians over the rounds, the errors of all added up."""
+    """Return one row for each system and number of connections: medians over the rounds, and the sum of all errors."""
     repeated: dict[tuple[str, int], list[Row]] = {}
     for row in (row for rows in rounds for row in rows):
         repeated.setdefault((row.name, row.connections), []).append(row)
@@ -112,10 +112,10 @@ def _median(rows: list[Row]) -> Row:
 
 
 def ratios(rounds: list[list[Row]]) -> dict[str, float]:
-    """The ratios whose systems were all measured: the median of each round's own.
+    """Return the ratios whose systems were all measured: the median of each round's own ratio.
 
-    A machine is faster at one time than at another, and what is measured in one round was measured close together: the
-    ratio of two medians, perhaps of different rounds, would hold that against one of the two.
+    A machine's speed changes over time, but figures of one round were measured close together. The ratio of two medians
+    could mix rounds, which would favour one of the systems.
     """
     values = {}
     for name, ratio in RATIOS.items():
@@ -127,19 +127,19 @@ def ratios(rounds: list[list[Row]]) -> dict[str, float]:
 
 
 def as_json(rows: list[Row]) -> list[dict[str, Any]]:
-    """The rows as JSON objects."""
+    """Return the rows as JSON objects."""
     return [asdict(row) for row in rows]
 
 
 def table(rows: list[Row]) -> str:
-    """The rows as text to read."""
+    """Return the rows as text for people."""
     width = max(len(row.name) for row in rows)
     head = f"{'system':{width}}  hops  conn.   mails/s  CPU µs/mail    p50 ms    p99 ms  errors  mails/batch"
     return "\n".join([head, "-" * len(head), *(_line(row, width) for row in sorted(rows, key=_order))])
 
 
 def summary(values: dict[str, float]) -> str:
-    """The ratios as text, each beside what it must and should come to."""
+    """Return the ratios as text, each beside what it must and should be."""
     return "\n".join(_verdict(RATIOS[name], value) for name, value in values.items())
 
 

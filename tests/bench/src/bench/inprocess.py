@@ -1,6 +1,6 @@
-"""The work itself, with no server around it: features and model in one process.
+"""In-process work: features and model without a server.
 
-Run as a program of its own, so that it has the servers' settings: python -m bench.inprocess MODEL BODIES SECONDS
+It runs as a program of its own, so that it has the servers' settings: python -m bench.inprocess MODEL BODIES SECONDS
 """
 
 import itertools
@@ -23,7 +23,7 @@ from bench.servers import ONE_THREAD
 
 @dataclass(frozen=True)
 class Work:
-    """Batches of one size: mails done, elapsed and CPU time in seconds, and percentiles of a batch's time."""
+    """Figures of batches of one size: mails, elapsed and CPU time in seconds, and percentiles of a batch's time."""
 
     batch: int
     mails: int
@@ -34,14 +34,14 @@ class Work:
 
 
 def score(model: bundle.Bundle, mails: list[str]) -> list[float]:
-    """Spam probabilities of a batch."""
+    """Return the spam probabilities of a batch."""
     extracted = [features.extract(mail) for mail in mails]
     values = np.array([mail.values for mail in extracted])
     return [float(score) for score in model.score([mail.text for mail in extracted], values)]
 
 
 def work(model: bundle.Bundle, mails: list[str], batch: int, seconds: float) -> Work:
-    """Score batches of the mails, in turn, for so many seconds."""
+    """Score batches of the mails in turn for so many seconds, and return the figures."""
     taken: list[float] = []
     batches = _batches(mails, batch)
     score(model, next(batches))
@@ -56,12 +56,12 @@ def work(model: bundle.Bundle, mails: list[str], batch: int, seconds: float) -> 
 
 
 def probabilities(model: Path, mails: Path) -> list[float]:
-    """Score a file with a list of mails in JSON."""
+    """Return the spam probabilities of a file with a list of mails in JSON."""
     return score(bundle.load(model), json.loads(mails.read_text()))
 
 
 def measure(model: Path, mails: Path, batch: int, seconds: int) -> Work:
-    """Run this module over a file with a list of mails in JSON."""
+    """Run this module over a file with a list of mails in JSON, and return its figures."""
     command = [sys.executable, "-m", "bench.inprocess", str(model), str(mails), str(batch), str(seconds)]
     done = subprocess.run(command, env=os.environ | ONE_THREAD, stdout=subprocess.PIPE, text=True, check=True)
     return Work(**json.loads(done.stdout))

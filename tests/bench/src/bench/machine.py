@@ -1,4 +1,4 @@
-"""What the figures depend on besides the code: the machine and the versions."""
+"""Machine and versions, on which the figures depend besides the code."""
 
 import json
 import os
@@ -18,7 +18,7 @@ print(json.dumps({item.metadata["Name"]: item.version for item in metadata.distr
 
 
 def machine() -> dict[str, Any]:
-    """The machine, and its load average of the last minute before the run."""
+    """Return the machine, and its load average of the last minute before the run."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "cpu": _cpu_model(),
@@ -30,7 +30,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions(model: Path, commit: str, environments: dict[str, Path]) -> dict[str, Any]:
-    """The commit, and versions of tools, model and libraries; the latter in each environment (folders of .venv)."""
+    """Return the commit and the versions of tools, model and libraries; libraries by environment (.venv folder)."""
     return {
         "python": platform.python_version(),
         "wrk": wrk.version(),
@@ -47,7 +47,7 @@ def _libraries(environment: Path) -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit that is checked out; ask before the run, since the servers keep the code they started with."""
+    """Return the commit that is checked out. Ask before the run, since servers keep the code they started with."""
     command = ["git", "-C", str(systems.ROOT), "describe", "--always", "--dirty"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"

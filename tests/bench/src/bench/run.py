@@ -1,4 +1,4 @@
-"""A run: start every system, show that all give the same answers, then measure them in turn."""
+"""Benchmark run: start every system, check that all give the same answers, then measure them in turn."""
 
 import itertools
 import json
@@ -18,12 +18,12 @@ CONNECTIONS = (1, 64)
 BATCHES = (1, 32)
 WHOLE_BATCH = 1000
 TOLERANCE = 1e-5
-"""Of a probability: between our services the features travel in single precision."""
+"""Largest difference of a probability: between our services features travel in single precision."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure and for how long: seconds of warm-up and of measurement of each system and load."""
+    """Systems and loads to measure, and the seconds of warm-up and measurement for each."""
 
     model: Path
     corpus: Path
@@ -35,7 +35,7 @@ class Plan:
 
 
 def run(plan: Plan) -> list[list[Row]]:
-    """The rows of each round."""
+    """Run the plan and return the rows of each round."""
     mails = corpus.sample(plan.corpus)
     size = sum(len(mail.encode()) for mail in mails) / len(mails)
     say(f"{len(mails)} mails from {plan.corpus}, {size:,.0f} bytes in the mean")
@@ -51,7 +51,7 @@ def run(plan: Plan) -> list[list[Row]]:
 
 
 def start(servers: Servers, plan: Plan) -> list[System]:
-    """Start the systems of the plan, all at once, and wait for them."""
+    """Start the systems of the plan all at once, and return them when they are ready."""
     makers: dict[str, Callable[[], System]] = {
         systems.OURS: lambda: systems.ours(servers, plan.model),
         systems.LOGGING: lambda: systems.ours(
@@ -71,7 +71,7 @@ def start(servers: Servers, plan: Plan) -> list[System]:
 
 
 def check_agreement(started: list[System], plan: Plan, mails: list[str]) -> None:
-    """End the run unless every system gives every mail the probability that it gets in process."""
+    """End the run unless every system gives each mail the probability that it gets in process."""
     expected = inprocess.probabilities(plan.model, _mails_file(plan, mails))
     for system in started:
         answers = [system.probability(answer) for answer in _answers(system, mails)]
@@ -82,7 +82,7 @@ def check_agreement(started: list[System], plan: Plan, mails: list[str]) -> None
 
 
 def measure_round(number: int, plan: Plan, started: list[System], mails: list[str]) -> list[Row]:
-    """Every system once at each load, in an order that turns round from round to round."""
+    """Measure every system once at each load, in an order that rotates from round to round."""
     rows = []
     for connections, system in itertools.product(CONNECTIONS, started if number % 2 else started[::-1]):
         rows.append(_told(number, plan, measure(system, plan, mails, connections)))
@@ -94,7 +94,7 @@ def measure_round(number: int, plan: Plan, started: list[System], mails: list[st
 
 
 def measure(system: System, plan: Plan, mails: list[str], connections: int) -> Row:
-    """One system under load from wrk."""
+    """Measure one system under load from wrk."""
     bodies = plan.scratch / "bodies.jsonl"
     bodies.write_text("".join(f"{system.body(mail)}\n" for mail in mails))
     pids = [server.pid for server in system.servers]
@@ -119,7 +119,7 @@ def measure(system: System, plan: Plan, mails: list[str], connections: int) -> R
 
 
 def measure_whole_batches(system: System, plan: Plan, mails: list[str]) -> Row:
-    """Batches of 1,000 mails, one after the other, through the batch endpoint."""
+    """Measure batches of 1,000 mails, one after the other, through the batch endpoint."""
     body = json.dumps({"emails": list(itertools.islice(itertools.cycle(mails), WHOLE_BATCH))})
     client = Client(system.base)
     client.post("/api/v1/batch-predict", body)
@@ -147,7 +147,7 @@ def measure_whole_batches(system: System, plan: Plan, mails: list[str]) -> Row:
 
 
 def measure_in_process(plan: Plan, mails: list[str], batch: int) -> Row:
-    """Features and model with no server."""
+    """Measure features and model without a server."""
     done = inprocess.measure(plan.model, _mails_file(plan, mails), batch, plan.seconds)
     return Row(
         name=IN_PROCESS.format(batch),

@@ -15,18 +15,18 @@ from typing import NamedTuple, NoReturn, Self
 from bench.client import Client
 
 START_TIMEOUT = 120.0
-"""Seconds for a server to load its model and say that it is ready."""
+"""Seconds for a server to load its model and become ready."""
 STOP_TIMEOUT = 10.0
 """Seconds for a server to end before it is killed."""
 TAIL = 25
-"""Lines of a log shown when its server fails."""
+"""Number of last log lines to show when a server fails."""
 
-# Products of sparse matrices use one thread. Idle BLAS threads would only blur the CPU time, of every system alike.
+# Products of sparse matrices use one thread. Idle BLAS threads would only blur the CPU time of every system.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 class Server(NamedTuple):
-    """A process, where it listens and where its output goes."""
+    """Server process, its address and its log."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -36,16 +36,16 @@ class Server(NamedTuple):
 
     @property
     def pid(self) -> int:
-        """The id of its process."""
+        """Return the id of the process."""
         return self.process.pid
 
     def tail(self) -> str:
-        """The last lines of its log."""
+        """Return the last lines of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-TAIL:])
 
 
 class Servers:
-    """All servers of a run, as a context that ends them."""
+    """Context that ends all servers of a run."""
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
@@ -74,7 +74,7 @@ class Servers:
         ready_path: str,
         address: str = "127.0.0.1",
     ) -> Server:
-        """Start a server, in a session of its own: Ctrl-C reaches only the benchmark, which then ends it in order."""
+        """Start a server in its own session: Ctrl-C then reaches only the benchmark, which ends the server in order."""
         log = self._logs / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -89,7 +89,7 @@ class Servers:
         return server
 
     def forget(self, server: Server) -> None:
-        """Leave a server out that has been ended on purpose."""
+        """Forget a server that has been ended on purpose."""
         self._servers.remove(server)
 
     def wait_ready(self) -> None:
@@ -110,12 +110,12 @@ class Servers:
                 raise SystemExit(f"{server.name} ended with status {status}, its log ends:\n{server.tail()}")
 
     def tails(self) -> str:
-        """The last lines of all logs, to be shown when a measurement goes wrong."""
+        """Return the last lines of all logs, to show when a measurement goes wrong."""
         return "\n".join(f"--- {server.log}\n{server.tail()}" for server in self._servers)
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on."""
+    """Return a port of 127.0.0.1 on which nothing listens."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -123,7 +123,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Makes Ctrl-C, SIGTERM and SIGHUP end the program through every `finally`, without a traceback."""
+    """Let Ctrl-C, SIGTERM and SIGHUP end the program through every `finally`, without a traceback."""
 
     def end(number: int, _: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)

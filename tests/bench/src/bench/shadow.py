@@ -1,16 +1,18 @@
-"""What a shadow of all mail costs production: `python -m bench.shadow`.
+"""Cost of shadowing all mail, for production: `python -m bench.shadow`.
 
-Two gateways before the same production pair, one of which shadows to a staging pair, are loaded in short rounds in
-turn; each round with a shadow is compared with the one beside it without. The gateway's own CPU counts, and what
-clients wait. Two processes of one program differ by some percent, each for as long as it runs, by what lies where in
-memory: so there are several such pairs, new ones for each state. And the machine's speed changes by a quarter from one
-round to the next: so CPU and time count in units of the CPU that production's transformer and predictor, whose work is
-the same in both, took for a mail in that round.
+Two gateways stand before the same production pair, and one of them shadows to a staging pair. Both are loaded in turn
+in short rounds. Each round with a shadow is compared with the adjacent round without one, by the gateway's own CPU and
+by the time that clients wait.
 
-Staging should be on another machine: here it has CPU only where nobody else wants it (SCHED_IDLE), and works as much in
-the rounds without a shadow, for mail that a third gateway sends it, since it slows its neighbours down all the same. It
-is up, slow (stopped nine tenths of each second), hung (stopped) and dead. At full load little is shadowed, since a
-gateway at its limit has nothing to spare; so there is also a load with pauses.
+Two processes of one program differ by some percent for as long as they run, because their memory is laid out
+differently. So there are several such pairs, with new ones for each state. The machine's speed also changes by a
+quarter from one round to the next. So the unit of CPU and time is the CPU that production's transformer and predictor
+used for a mail in that round: their work is always the same.
+
+Staging should be on another machine. Here it gets CPU only when nothing else wants it (SCHED_IDLE), but it still slows
+its neighbours down. So it works as much in the rounds without a shadow, for mail that a third gateway sends it. Its
+states are up, slow (stopped nine tenths of each second), hung (stopped) and dead. At full load little is shadowed,
+because a gateway at its limit has nothing to spare; so there is also a load with pauses.
 """
 
 import argparse
@@ -38,16 +40,16 @@ LOADS = ("paced", "full")
 CPU_AT_MOST = 1.10
 P99_AT_MOST = 1.05
 ALIKE = {"PYTHONHASHSEED": "0"}
-"""Of both gateways: two processes whose hash tables differ need not take the same time for the same."""
+"""Environment of both gateways: processes with different hash seeds may differ in the time for the same work."""
 OTHER_MAILS = 128
-"""Of a batch, as of the shadow's."""
+"""Mails of a batch, as many as the shadow sends at once."""
 STOPPED_SECONDS = 0.9
 RUNNING_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Round:
-    """One load of one gateway: its own CPU in microseconds a mail, and what clients waited."""
+    """Figures of one load on one gateway: its own CPU in microseconds a mail, and the time that clients waited."""
 
     state: str
     load: str
@@ -55,11 +57,11 @@ class Round:
     mails_per_s: float
     gateway_cpu_us_per_mail: float
     pair_cpu_us_per_mail: float
-    """Of production's transformer and predictor: a measure of how fast the machine was."""
+    """CPU of production's transformer and predictor in microseconds a mail, as a measure of the machine's speed."""
     p99_ms: float
     errors: int
     compared: float
-    """Of the mails, the share that was compared; 0 without a shadow."""
+    """Share of the mails that was compared; 0 without a shadow."""
 
 
 def main() -> None:
@@ -84,7 +86,7 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace, scratch: Path) -> list[Round]:
-    """Rounds for each state of staging and each load."""
+    """Run rounds for each state of staging and each load."""
     with Servers(scratch) as servers:
         model = options.model.resolve()
         production = systems.pair(servers, model, "production", "production")
@@ -113,13 +115,13 @@ def run(options: argparse.Namespace, scratch: Path) -> list[Round]:
 
 
 Pair = tuple[Server, ...]
-"""A predictor and its transformer."""
+"""Predictor and its transformer."""
 Gateways = tuple[Server, Server]
-"""Without a shadow, and with one."""
+"""Gateway without a shadow, and gateway with one."""
 
 
 def both(servers: Servers, urls: dict[str, str], n: int) -> Gateways:
-    """Processes that differ in nothing but the shadow."""
+    """Start two gateways that differ only in the shadow."""
     without, shadowing = (
         systems.gateway(
             servers, f"share-{share}-{n}", urls, {"SHADOW_SHARE": share, "DEFAULT_ENVIRONMENT": "production"} | ALIKE
@@ -130,7 +132,7 @@ def both(servers: Servers, urls: dict[str, str], n: int) -> Gateways:
 
 
 def use(pairs: Sequence[Gateways], bodies: Path, seconds: int) -> None:
-    """Load each gateway for a while: what counts is not how new processes do, nor what happens as a state begins."""
+    """Load each gateway for a while, so that neither new processes nor the beginning of a state is measured."""
     for gateways in pairs:
         for gateway in gateways:
             wrk.run(f"{gateway.url}/api/v1/predict", bodies, CONNECTIONS, seconds)
@@ -138,7 +140,7 @@ def use(pairs: Sequence[Gateways], bodies: Path, seconds: int) -> None:
 
 @contextlib.contextmanager
 def beside(work: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Have this done by a thread while the context is open; the event says when it ends."""
+    """Run `work` in a thread while the context is open; the event tells it to end."""
     ended = threading.Event()
     thread = threading.Thread(target=work, args=(ended,))
     thread.start()
@@ -150,14 +152,14 @@ def beside(work: Callable[[threading.Event], None]) -> Iterator[None]:
 
 
 class Other:
-    """Mail for staging that is no shadow."""
+    """Mail for staging that is not shadowed."""
 
     def __init__(self, gateway: Server, mails: Sequence[str]) -> None:
         self._gateway = gateway
         self._body = json.dumps({"emails": list(mails[:OTHER_MAILS])})
 
     def sent(self, mails_per_s: float) -> contextlib.AbstractContextManager[None]:
-        """Send so much while the context is open."""
+        """Send so many mails a second while the context is open."""
         return beside(lambda ended: self._send(OTHER_MAILS / max(mails_per_s, 1), ended))
 
     def _send(self, seconds: float, ended: threading.Event) -> None:
@@ -165,7 +167,7 @@ class Other:
         while not ended.wait(max(due - time.monotonic(), 0)):
             due += seconds
             client = Client(self._gateway.url)
-            # One that fails is no loss: it is sent for the work that it makes.
+            # A failed request does not matter: it is sent only for the work that it makes.
             with contextlib.suppress(OSError, RuntimeError, http.client.HTTPException):
                 client.post("/api/v1/batch-predict", self._body)
             client.close()
@@ -180,7 +182,7 @@ def measure_pairs(
     load: str,
     options: argparse.Namespace,
 ) -> list[Round]:
-    """All rounds of one state and load, without and with in turn; which of the two is first changes."""
+    """Measure one state and load, alternating without and with a shadow; which of the two is first changes."""
     delay_ms = options.delay_ms if load == "paced" else 0
     last: dict[int, Round] = {}
     rounds: list[Round] = []
@@ -197,7 +199,7 @@ def measure_pairs(
 def measure(
     gateway: Server, behind: Pair, bodies: Path, state: str, load: str, shadow: int, seconds: int, delay_ms: int
 ) -> Round:
-    """One round of one gateway."""
+    """Measure one round of one gateway."""
     behind_pids = [server.pid for server in behind]
     compared_before = compared(gateway)
     cpu_before, behind_before = cpu.seconds([gateway.pid]), cpu.seconds(behind_pids)
@@ -224,7 +226,7 @@ def measure(
 
 
 def compared(gateway: Server) -> float:
-    """How many shadowed mails a gateway has compared so far."""
+    """Return the number of shadowed mails that a gateway has compared so far."""
     client = Client(gateway.url)
     try:
         found = re.search(r'^gateway_shadow_mails_total\{outcome="compared"\} (\S+)$', client.get("/metrics"), re.M)
@@ -236,7 +238,7 @@ def compared(gateway: Server) -> float:
 
 
 def ratios(rounds: list[Round]) -> dict[str, dict[str, float]]:
-    """With a shadow / without, for each state and load: the medians of the ratios of rounds beside each other."""
+    """Return the ratio with a shadow / without, by state and load: the median over adjacent rounds."""
     found: dict[str, list[tuple[Round, Round]]] = {}
     for without, with_shadow in zip(rounds[::2], rounds[1::2], strict=True):
         found.setdefault(f"{without.state}, {without.load}", []).append((without, with_shadow))
@@ -252,7 +254,7 @@ def ratios(rounds: list[Round]) -> dict[str, dict[str, float]]:
 
 
 def _ratio(pairs: list[tuple[Round, Round]], figure: Callable[[Round], float]) -> float:
-    """Of a figure in units of what the machine took for a mail behind the gateway."""
+    """Return the median ratio of a figure, in units of the CPU that a mail took behind the gateway."""
     in_units = [(figure(a) / a.pair_cpu_us_per_mail, figure(b) / b.pair_cpu_us_per_mail) for a, b in pairs]
     return round(median(b / a for a, b in in_units), 3)
 
@@ -331,7 +333,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--loads", nargs="+", choices=LOADS, default=list(LOADS), help="to measure (all)")
     parser.add_argument("--states", nargs="+", choices=STATES, default=list(STATES), help="of staging (all)")
     options = parser.parse_args()
-    # Who is dead comes back no more.
+    # Sort by state, so that dead is last: dead processes do not come back.
     options.states = sorted(options.states, key=STATES.index)
     return options
 

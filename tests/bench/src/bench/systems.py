@@ -1,4 +1,4 @@
-"""The systems that are compared: how each is started, what it is sent and what it answers."""
+"""Systems under comparison: how each is started, what it is sent and what it answers."""
 
 import json
 import os
@@ -29,7 +29,7 @@ ROOT = PROJECT.parents[1]
 
 
 class Batched(NamedTuple):
-    """How many mails, in how many batches, a system has scored so far."""
+    """Number of mails, and of batches, that a system has scored so far."""
 
     mails: float
     batches: float
@@ -37,7 +37,7 @@ class Batched(NamedTuple):
 
 @dataclass(frozen=True)
 class System:
-    """A running system under test."""
+    """Running system under test."""
 
     name: str
     hops: int
@@ -50,11 +50,11 @@ class System:
 
     @property
     def base(self) -> str:
-        """The URL of the server that faces the client."""
+        """Return the URL of the server that faces the client."""
         return self.servers[-1].url
 
     def counted(self) -> Batched | None:
-        """The system's own count of its batches, if it keeps one."""
+        """Return the system's own count of its batches, if it keeps one."""
         if self.batched is None:
             return None
         client = Client(self.base)
@@ -72,11 +72,11 @@ def ours(
     inference_log: str = "",
     tracing: dict[str, str] | None = None,
 ) -> System:
-    """Gateway, transformer and predictor of one environment.
+    """Start gateway, transformer and predictor of one environment.
 
     Args:
-        inference_log: Where the transformer records what it answers, if anywhere.
-        tracing: OpenTelemetry's variables, for all three.
+        inference_log: URI where the transformer records its answers; empty for none.
+        tracing: OpenTelemetry's variables for all three.
     """
     label = re.sub(r"\W+", "-", name)
     traced = tracing or {}
@@ -104,7 +104,7 @@ def pair(
     transformer: dict[str, str] | None = None,
     both: dict[str, str] | None = None,
 ) -> tuple[Server, Server]:
-    """Predictor and transformer of an environment, with more settings of the transformer and of both."""
+    """Start predictor and transformer of an environment, with more settings for the transformer and for both."""
     more = both or {}
     bundle = {"MODEL_DIR": str(model), "MODEL_NAME": MODEL}
     predictor = _service(servers, "predictor", label, MODEL_READY, bundle | more)
@@ -113,30 +113,30 @@ def pair(
 
 
 def gateway(servers: Servers, label: str, environments: dict[str, str], settings: dict[str, str]) -> Server:
-    """A gateway to these environments, each with the URL of its transformer."""
+    """Start a gateway for these environments, each with the URL of its transformer."""
     return _service(servers, "gateway", label, "/ready", {"ENVIRONMENTS": json.dumps(environments)} | settings)
 
 
 def collector(servers: Servers) -> Server:
-    """A collector that takes all spans and keeps none, in a process whose CPU nobody counts."""
+    """Start a collector that accepts all spans and keeps none; its CPU is not counted."""
     port = free_port()
     return servers.start("collector", [sys.executable, "-m", "bench.collector"], port, {"PORT": str(port)}, "/")
 
 
 def at_one_percent(server: Server) -> dict[str, str]:
-    """Tracing as its users have it."""
+    """Return settings for tracing as users have it."""
     share = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
     return {"OTEL_EXPORTER_OTLP_ENDPOINT": server.url} | share
 
 
 def by_parents(server: Server) -> dict[str, str]:
-    """Tracing of those requests, and of all those, whose traceparent says so."""
+    """Return settings that trace all the requests whose traceparent asks for it, and no others."""
     share = {"OTEL_TRACES_SAMPLER": "parentbased_always_off", "TRACING_PARENTS_PER_SECOND": "1000000"}
     return {"OTEL_EXPORTER_OTLP_ENDPOINT": server.url} | share
 
 
 def mlserver(servers: Servers, model: Path) -> System:
-    """MLServer with adaptive batching, one process."""
+    """Start MLServer with adaptive batching, one process."""
     project = PROJECT / "mlserver"
     command = [executable(project, "mlserver"), "start", str(project / "serving")]
     port = free_port()
@@ -155,7 +155,7 @@ def mlserver(servers: Servers, model: Path) -> System:
 
 
 def kserve(servers: Servers, model: Path) -> System:
-    """The KServe SDK's server, one process."""
+    """Start the KServe SDK's server, one process."""
     port = free_port()
     environment = {"HTTP_PORT": str(port), "MODEL_DIR": str(model)}
     server = servers.start("kserve", [sys.executable, "-m", "bench.kserve_server"], port, environment, MODEL_READY)
@@ -163,18 +163,18 @@ def kserve(servers: Servers, model: Path) -> System:
 
 
 def v2_body(mail: str) -> str:
-    """An Open Inference Protocol v2 request for one mail."""
+    """Return an Open Inference Protocol v2 request for one mail."""
     tensor = {"name": "email_content", "shape": [1], "datatype": "BYTES", "data": [mail]}
     return json.dumps({"id": "1", "inputs": [tensor]})
 
 
 def v2_probability(answer: Any) -> float:
-    """The only number of an Open Inference Protocol v2 answer."""
+    """Return the only number of an Open Inference Protocol v2 answer."""
     return float(answer["outputs"][0]["data"][0])
 
 
 def gateway_batches(metrics: str) -> Batched:
-    """Mails and batches so far, from the sum and count of the gateway's histogram of batch sizes."""
+    """Return mails and batches so far, from the sum and count of the gateway's histogram of batch sizes."""
     totals = [
         sum(
             float(value)
@@ -186,7 +186,7 @@ def gateway_batches(metrics: str) -> Batched:
 
 
 def executable(project: Path, script: str) -> str:
-    """A console script of a uv project, its environment made first; run directly, so that its process is the server."""
+    """Return a console script of a uv project, set up first; run it directly, so that its process is the server."""
     if not (project / ".venv").exists():
         print(f"making the environment of {project.name}", flush=True)
     uv = os.environ.get("UV", "uv")
@@ -203,5 +203,5 @@ def _service(servers: Servers, service: str, label: str, ready_path: str, settin
 
 
 def _outside_environment() -> dict[str, str]:
-    """The environment without what `uv run` set for the benchmark's own, which is not the one to change."""
+    """Return the environment without the variables of `uv run`, which would make uv change the benchmark's own."""
     return {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT")}

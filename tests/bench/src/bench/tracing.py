@@ -1,9 +1,12 @@
-"""What tracing costs, within the same processes: `python -m bench.tracing`.
+"""Cost of tracing within the same processes: `python -m bench.tracing`.
 
-Two systems of the same kind differ by some per cent, which is more than there is to measure. So one system is loaded
-in short rounds in turn: its requests have no traceparent, or one in a hundred has, sixteen in a row as the gateway's
-own sampler would take them. Each round without is compared with the round beside it with. It leaves out what tracing
-costs each request that is not sampled, a comparison and a count, which the row "traced at 1 %" of `make bench` has.
+Two systems of the same kind differ by some percent, which is more than the effect to be measured. So one system is
+loaded in short rounds. In every other round the requests have no traceparent. In the rest one in a hundred has, sixteen
+in a row, as the gateway's own sampler would choose them. Each round without is compared with the adjacent round with
+it.
+
+This leaves out the cost for requests that are not sampled, a comparison and a count. The row "traced at 1 %" of `make
+bench` includes it.
 """
 
 import argparse
@@ -21,14 +24,14 @@ from bench.systems import System
 CONNECTIONS = 64
 SHARE = 0.01
 RUN = 16
-"""Requests sampled in a row, as wrk.lua and the gateway do it."""
+"""Requests sampled in a row, as wrk.lua and the gateway do."""
 AT_MOST = 1.03
 LEAST_ROUNDS = 2
 
 
 @dataclass(frozen=True)
 class Round:
-    """One load: the share of its requests that was to be sampled, and the CPU of all servers, microseconds a mail."""
+    """Figures of one load: the share of requests to be sampled, and the CPU of all servers in microseconds a mail."""
 
     share: float
     cpu_us_per_mail: float
@@ -56,7 +59,7 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace, scratch: Path) -> list[Round]:
-    """Rounds in turn, without traces first."""
+    """Run rounds in turn, without traces first."""
     mails = corpus.sample(options.corpus)
     with Servers(scratch) as servers:
         tracing = systems.by_parents(systems.collector(servers))
@@ -71,7 +74,7 @@ def run(options: argparse.Namespace, scratch: Path) -> list[Round]:
 
 
 def measure(system: System, bodies: Path, seconds: int, share: float) -> Round:
-    """One round of a share."""
+    """Measure one round with a share of sampled requests."""
     pids = [server.pid for server in system.servers]
     before = cpu.seconds(pids)
     load = wrk.run(system.base + system.path, bodies, CONNECTIONS, seconds, share)
@@ -86,9 +89,9 @@ def measure(system: System, bodies: Path, seconds: int, share: float) -> Round:
 
 
 def overhead(rounds: list[Round]) -> float:
-    """The median of the ratios traced / not of all rounds that are beside each other.
+    """Return the median ratio traced / not over all adjacent rounds.
 
-    Each round is compared with the one before and the one after: what drifts, drifts for both sides alike.
+    Each round is compared with the one before and the one after, so a slow drift affects both sides alike.
     """
     ratios = [
         second.cpu_us_per_mail / first.cpu_us_per_mail

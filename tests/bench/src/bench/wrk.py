@@ -13,7 +13,7 @@ TIMEOUT = 10
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk saw: answers 2xx, errors (every other status, and sockets), the time and its percentiles."""
+    """Figures of wrk: 2xx answers, errors (every other status, and sockets), the time and its percentiles."""
 
     mails: int
     errors: int
@@ -23,7 +23,7 @@ class Load:
 
 
 def require() -> str:
-    """The path of wrk; ends the program, naming the remedy, when it is not installed."""
+    """Return the path of wrk; if it is not installed, end the program and say how to install it."""
     found = shutil.which("wrk")
     if found is None:
         raise SystemExit("the benchmark needs wrk to make its load, install it by: sudo apt-get install wrk")
@@ -31,8 +31,8 @@ def require() -> str:
 
 
 def version() -> str:
-    """The version that wrk says of itself."""
-    # Its exit status is 1 even when all it was asked for is the version.
+    """Return the version that wrk reports."""
+    # Its exit status is 1 even when only the version was asked for.
     said = subprocess.run([require(), "--version"], capture_output=True, text=True, check=False).stdout
     return said.split(" [")[0].removeprefix("wrk ")
 
@@ -41,8 +41,8 @@ def run(url: str, bodies: Path, connections: int, seconds: int, traced: float = 
     """Post the lines of the file `bodies` in turn over so many connections for so long, from one thread.
 
     Args:
-        traced: The share of requests that have a sampled traceparent, sixteen in a row.
-        delay_ms: How long each connection pauses before its next request.
+        traced: Share of requests that have a sampled traceparent, sixteen in a row.
+        delay_ms: Milliseconds that each connection pauses before its next request.
     """
     options = ["--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
     command = [
@@ -65,7 +65,7 @@ def run(url: str, bodies: Path, connections: int, seconds: int, traced: float = 
 
 
 def parse(output: str) -> Load:
-    """Reads the line of JSON that wrk.lua prints below wrk's own report."""
+    """Parse the line of JSON that wrk.lua prints below wrk's own report."""
     line = next((line for line in output.splitlines() if line.startswith("{")), None)
     if line is None:
         raise RuntimeError(f"wrk did not print its figures: {output}")
