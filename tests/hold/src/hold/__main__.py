@@ -21,11 +21,11 @@ PARTS = {
     "soak": "hold.soak",
     "logging": "hold.unread_log",
 }
-"""Name of a part -> the module whose `run` it is."""
+"""Module with the `run` function of each part, by the part's name."""
 
 
 def main() -> None:
-    """Run the parts, print what they found as a table and write it as JSON; exit 1 when something falls short."""
+    """Run the parts, print the checks as a table and write them as JSON; exit 1 if any falls short."""
     options = _options()
     scratch = options.out.parent.resolve() / "hold"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -44,7 +44,7 @@ def main() -> None:
         for name in options.parts:
             say(f"\n==> {name}")
             checks += _part(name)(plan)
-            # After each part, so that what is known is not lost with a later one.
+            # Write after each part, so that a later failure does not lose the earlier results.
             write(checks, options.out)
     short = [check.name for check in checks if not check.ok]
     say(f"\n{table(checks)}\n\nfigures: {options.out}")

@@ -21,16 +21,16 @@ from hold.system import System
 
 MAIL_CHARACTERS = 1 << 20
 MAIL_CPU_SECONDS = 0.5
-"""Of one hostile mail of 1 MiB."""
+"""Most CPU seconds for one hostile mail of 1 MiB."""
 GROWTH = 3.0
-"""Of CPU time from half a mail to a whole: linear is 2, quadratic 4. Below `NOISE_SECONDS` it says nothing."""
+"""Largest growth of CPU time from half a mail to a whole one: linear is 2, quadratic 4, below `NOISE_SECONDS` noise."""
 NOISE_SECONDS = 0.02
 FUZZ_MARGIN_SECONDS = 300
 BYSTANDER_SECONDS = 1.0
 
 
 def run(plan: Plan) -> list[Check]:
-    """Run all of it, the fuzzer last, as it takes longest."""
+    """Run all checks, with the fuzzer last because it takes longest."""
     folder = plan.folder("input")
     checks = families()
     with Servers(folder / "logs") as servers:
@@ -44,7 +44,7 @@ def run(plan: Plan) -> list[Check]:
 
 
 def families() -> list[Check]:
-    """Each hostile family through the features library in this process: CPU time, and how it grows."""
+    """Check CPU time and its growth for each hostile family, with the features library in this process."""
     costs = {
         name: (_cost(family(MAIL_CHARACTERS // 2)), _cost(family(MAIL_CHARACTERS))) for name, family in FAMILIES.items()
     }
@@ -65,8 +65,8 @@ def families() -> list[Check]:
 
 
 def _cost(mail: str) -> float:
-    """Least CPU time of three, in seconds; a wrong result ends the program."""
-    # Not with the module: fuzz.py must be the first to import it where it is instrumented.
+    """Return the least CPU time of three runs, in seconds; a wrong result ends the program."""
+    # Import late: where the library is instrumented, fuzz.py must be the first to import it.
     import features
 
     best = math.inf
@@ -113,7 +113,7 @@ def _ordinary(corpus: Path) -> Sequence[str]:
 
 
 def fuzz(plan: Plan, folder: Path) -> list[Check]:
-    """Fuzz the features library in a process of its own."""
+    """Fuzz the features library in its own process."""
     out = folder / "fuzz"
     seconds = max(1, round(plan.fuzz_minutes * 60))
     say(f"input: atheris on the features library for {plan.fuzz_minutes:g} minutes")
@@ -133,7 +133,7 @@ def fuzz(plan: Plan, folder: Path) -> list[Check]:
 
 
 def _runs(log: Path) -> int:
-    """Mails tried, by libFuzzer's last figures."""
+    """Return the number of mails tried, from libFuzzer's last figures."""
     lines = log.read_text(errors="replace").splitlines()
     counted = [line.rpartition(":")[2] for line in lines if line.startswith("stat::number_of_executed_units:")]
     return int(counted[-1]) if counted else 0

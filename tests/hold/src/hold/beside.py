@@ -1,4 +1,4 @@
-"""Mail of a bystander beside something that somebody else does: its p99 over that without, in rounds."""
+"""Bystander's mail beside a disturbance: its p99 divided by the p99 without the disturbance, in rounds."""
 
 import asyncio
 import statistics
@@ -9,28 +9,28 @@ from hold.check import Check, at_most
 from hold.steady import Steady, steadily
 
 RATE = 100
-"""Mails a second of the bystander."""
+"""Mails a second that the bystander sends."""
 MOST = 2
-"""Times the p99 without that the p99 beside may be."""
+"""Largest allowed ratio of the p99 beside the disturbance to the p99 without."""
 
 
 @dataclass
 class Beside:
-    """The bystander's p99 beside it over that without, by rounds, and what became of its mail."""
+    """Ratios of the bystander's p99 by round, and the outcomes of its mail."""
 
     ratios: list[float] = field(default_factory=list)
     beside: list[float] = field(default_factory=list)
     answers: Steady = field(default_factory=Steady)
 
     def note(self, without: Steady, beside: Steady) -> None:
-        """Note a round."""
+        """Add the results of a round."""
         self.ratios.append(beside.p99_ms(200) / without.p99_ms(200))
         self.beside.append(beside.p99_ms(200))
         self.answers.answers += beside.answers
 
 
 def look(url: str, bodies: list[bytes], seconds: float, key: str = "") -> Steady:
-    """Return what becomes of the bystander's mail for so long."""
+    """Send the bystander's mail for so many seconds, and return its outcomes."""
 
     async def looking() -> Steady:
         async with steadily(url, "production", bodies, RATE, key) as seen:
@@ -41,7 +41,7 @@ def look(url: str, bodies: list[bytes], seconds: float, key: str = "") -> Steady
 
 
 def checks(part: str, seen: Mapping[str, Beside]) -> list[Check]:
-    """Return a check of each ratio's median, and one of all mail."""
+    """Return a check of each median ratio, and one of all mail."""
     found = []
     for name, each in seen.items():
         note = f"median of {len(each.ratios)}; {statistics.median(each.beside):.1f} ms"

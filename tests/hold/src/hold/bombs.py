@@ -1,7 +1,7 @@
-"""Bombs: large bodies of JSON that cost a parser much and their sender nothing, beside production's mail.
+"""Bombs: large JSON bodies that are costly to parse and free to send, beside production's mail.
 
-One client sends them as fast as they are answered, over a few connections. What the mail's p99 is beside it is compared
-with what it is without, in rounds of which the median counts.
+One client sends them over a few connections as fast as they are answered. The mail's p99 beside them is compared with
+its p99 without, in rounds; the median counts.
 """
 
 import json
@@ -18,10 +18,10 @@ from hold.system import System
 ROUNDS = 5
 CONNECTIONS = 4
 SHARE_OF_SECONDS = 1 / 20
-"""Of the run's seconds, what each look at the bystander takes: 3 s of 60."""
+"""Share of the run's seconds for each look at the bystander: 3 s of 60."""
 MIB = 1024 * 1024
 BYTES = 16 * MIB - 1024
-"""Of each bomb; the API takes 16 MiB."""
+"""Bytes of each bomb; the API accepts 16 MiB."""
 PREDICT, BATCH = "/api/v1/predict", "/api/v1/batch-predict"
 
 BOMBS: dict[str, tuple[str, bytes, bytes, bytes]] = {
@@ -34,7 +34,7 @@ BOMBS: dict[str, tuple[str, bytes, bytes, bytes]] = {
     "mails of surrogates": (BATCH, b'{"emails": ["', b"\\ud800" * 1000 + b'","', b'"]}'),
     "numbers": (BATCH, b'{"emails": [', b"1,", b"1]}"),
 }
-"""Path, head, what fills the body, and tail."""
+"""Path, head, filler of the body, and tail, by name."""
 
 
 @dataclass
@@ -46,12 +46,12 @@ class Seen(Beside):
 
     @property
     def milliseconds_a_mib(self) -> float:
-        """CPU of the gateway, the mail beside the bombs included."""
+        """Return the gateway's CPU in milliseconds a MiB, including the mail beside the bombs."""
         return 1000 * self.seconds / max(self.sent * BYTES / MIB, 1)
 
 
 def run(plan: Plan) -> list[Check]:
-    """Every bomb in turn, several rounds."""
+    """Run several rounds of every bomb in turn."""
     folder = plan.folder("bombs")
     bodies = [json.dumps({"email_content": mail}).encode() for mail in corpus.sample(plan.corpus)]
     targets = {}

@@ -1,4 +1,4 @@
-"""What a run of the suite found: a line for each thing that must hold."""
+"""Check of the suite: one line for each thing that must hold."""
 
 import json
 from collections.abc import Sequence
@@ -8,13 +8,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that must hold.
+    """Result of one check.
 
     Args:
-        name: The part and what is looked at, "overload: goodput".
-        target: What must be, in words with units.
-        measured: What was, in the same units.
-        ok: Whether that is enough.
+        name: Part and subject, such as "overload: goodput".
+        target: Required value, in words with units.
+        measured: Measured value, in the same units.
+        ok: Whether the target is met.
     """
 
     name: str
@@ -24,17 +24,17 @@ class Check:
 
 
 def at_most(name: str, measured: float, limit: float, unit: str = "", note: str = "") -> Check:
-    """A figure that must not be above its limit; `note` says more about the measurement."""
+    """Return a check that a figure is at most its limit; `note` says more about the measurement."""
     return Check(name, f"<= {_figure(limit, unit)}", _noted(_figure(measured, unit), note), measured <= limit)
 
 
 def at_least(name: str, measured: float, limit: float, unit: str = "", note: str = "") -> Check:
-    """A figure that must not be below its limit; `note` says more about the measurement."""
+    """Return a check that a figure is at least its limit; `note` says more about the measurement."""
     return Check(name, f">= {_figure(limit, unit)}", _noted(_figure(measured, unit), note), measured >= limit)
 
 
 def table(checks: Sequence[Check]) -> str:
-    """The checks as a Markdown table."""
+    """Return the checks as a Markdown table."""
     rows = [(check.name, check.target, check.measured, "yes" if check.ok else "**NO**") for check in checks]
     head = ("check", "target", "measured", "met")
     lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]

@@ -1,4 +1,4 @@
-"""Requests made from the API's own description by schemathesis, until there are enough of them."""
+"""Requests that schemathesis makes from the API's own description, until there are enough of them."""
 
 import json
 import subprocess
@@ -12,17 +12,17 @@ from hold.part import say
 
 SEED = 1
 EXAMPLES = 2_000
-"""Of one operation in one run; operations without parameters have fewer different ones."""
+"""Examples of one operation in one run; operations without parameters have fewer different ones."""
 RUN_SECONDS = 3_600
 
 
 @dataclass
 class Described:
-    """What all runs found."""
+    """Findings of all runs."""
 
     cases: int = 0
     failures: Counter[str] = field(default_factory=Counter)
-    """Check of schemathesis -> how many distinct failures."""
+    """Number of distinct failures by check of schemathesis."""
     errors: int = 0
 
 

@@ -1,4 +1,4 @@
-"""Stands before a server and passes requests on, or breaks them in one of the ways in which servers break."""
+"""Fault proxy in front of a server: it passes requests on, or breaks them in a way in which servers break."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ Respond = Callable[["FaultProxy", web.Request, bytes], Awaitable[web.StreamRespo
 
 
 class FaultProxy:
-    """One address and port before one server; `fault` says what becomes of requests, probes left alone."""
+    """Proxy on one address and port before one server; `fault` is applied to all requests except probes."""
 
     def __init__(self, host: str, port: int, upstream: str) -> None:
         self.host = host
@@ -27,14 +27,14 @@ class FaultProxy:
         self.upstream = upstream
         self.fault = PASS
         self.passed: list[tuple[float, int]] = []
-        """When a request was passed on, and how many mails it held."""
+        """Time and number of mails of each request that was passed on."""
         self._last = b""
         self._session: aiohttp.ClientSession | None = None
         self._runner: web.AppRunner | None = None
         self._mended = asyncio.Event()
 
     async def start(self) -> None:
-        """Listen."""
+        """Begin to listen."""
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
@@ -43,14 +43,14 @@ class FaultProxy:
         await web.TCPSite(self._runner, self.host, self.port).start()
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self.mend()
         assert self._runner is not None and self._session is not None
         await self._runner.cleanup()
         await self._session.close()
 
     def mend(self) -> None:
-        """Pass everything on again; what hangs goes on hanging, as in life."""
+        """Pass everything on again; requests that hang keep hanging, as in real life."""
         self.fault = PASS
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -90,7 +90,7 @@ async def hang(_: FaultProxy, __: web.Request, ___: bytes) -> web.StreamResponse
 
 
 async def hang_in_the_middle(_: FaultProxy, request: web.Request, __: bytes) -> web.StreamResponse:
-    """Begin an answer and never end it."""
+    """Begin an answer and never finish it."""
     response = web.StreamResponse(headers={"Content-Length": "1000", "Content-Type": "application/json"})
     await response.prepare(request)
     await response.write(b'{"model_name":"spam-detector","outputs":[{')
@@ -108,14 +108,14 @@ async def half(_: FaultProxy, request: web.Request, __: bytes) -> web.StreamResp
 
 
 async def garbage(_: FaultProxy, request: web.Request, __: bytes) -> web.StreamResponse:
-    """Answer bytes that are no HTTP."""
+    """Answer with bytes that are not HTTP."""
     _transport(request).write(bytes(range(256)) * 4)
     _transport(request).close()
     return web.Response()
 
 
 async def reset(_: FaultProxy, request: web.Request, __: bytes) -> web.StreamResponse:
-    """Reset the connection: with a linger of no time, close sends RST, socket(7)."""
+    """Reset the connection: with a linger time of zero, close sends RST, socket(7)."""
     linger = struct.pack("ii", 1, 0)
     _transport(request).get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     _transport(request).abort()
@@ -123,12 +123,12 @@ async def reset(_: FaultProxy, request: web.Request, __: bytes) -> web.StreamRes
 
 
 async def fail(_: FaultProxy, __: web.Request, ___: bytes) -> web.StreamResponse:
-    """Answer 500."""
+    """Answer with status 500."""
     return web.json_response({"error": "RuntimeError: out of order"}, status=500)
 
 
 async def error_with_200(_: FaultProxy, __: web.Request, ___: bytes) -> web.StreamResponse:
-    """Answer an error under status 200."""
+    """Answer with an error under status 200."""
     return web.json_response({"error": "RuntimeError: out of order"})
 
 
@@ -138,17 +138,17 @@ def _transport(request: web.Request) -> asyncio.Transport:
 
 
 def truncated(answer: bytes) -> bytes:
-    """JSON that breaks off."""
+    """Return JSON that breaks off."""
     return answer[: len(answer) * 2 // 3]
 
 
 def one_short(answer: bytes) -> bytes:
-    """An answer of its own accord to one mail less."""
+    """Return a well-formed answer with one mail too few."""
     return _altered(answer, lambda data, row: data[:-row], -1)
 
 
 def nan(answer: bytes) -> bytes:
-    """The last number is none."""
+    """Return an answer whose last number is NaN."""
     return _altered(answer, lambda data, _: [*data[:-1], float("nan")], 0)
 
 
@@ -172,4 +172,4 @@ UNASKED: dict[str, Respond] = {
 }
 ALTERED = {"truncated JSON": truncated, "one row short": one_short, "NaN": nan}
 FAULTS = (*UNASKED, *ALTERED, "another's answer")
-"""What a proxy can be told, besides `PASS`."""
+"""Faults that a proxy can be given, besides `PASS`."""

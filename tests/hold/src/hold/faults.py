@@ -1,6 +1,6 @@
 """Faults of hops: real processes, two of each tier, with a fault proxy before each, under a steady load.
 
-What is right for each mail is known from a quiet pass, so every answer is compared.
+The right answer for each mail is known from a quiet pass, so every answer is compared.
 """
 
 import asyncio
@@ -29,25 +29,25 @@ NAMES = Path(__file__).with_name("names")
 
 DEADLINE_SECONDS = 2.0
 LATE_SECONDS = 0.3
-"""Beyond the deadline: the way from the gateway to the client on a machine that is busy."""
+"""Seconds beyond the deadline, for the way from the gateway to the client on a busy machine."""
 RATE = 40
 """Requests a second."""
 MAILS = 120
 FAULT_SECONDS = 2.5
 PROBE_SECONDS = 5.0
-"""At most between two looks at whether a replica hangs still, as the services have it."""
+"""Most seconds between two probes of a hung replica, as the services have it."""
 RECOVERED_SECONDS = 2.0
-"""Until all is answered again, once a look was due."""
+"""Most seconds until everything is answered again, once a probe was due."""
 CALM_SECONDS = 1.0
 DNS_SECONDS = 8.0
-"""Longer than addresses may be old, 5 s."""
+"""Seconds of a name server's fault, longer than the 5 s for which addresses may be kept."""
 STAMPEDE_SECONDS = 0.1
 NAME_FAULTS = {"fails": "fail", "hangs": "hang", "has no addresses": [], "lost one": ADDRESSES[:1]}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one request; `wrong` is an answer that is not the mail's own."""
+    """Outcome of one request; `wrong` means that the answer is not the mail's own."""
 
     sent: float
     seconds: float
@@ -58,7 +58,7 @@ class Outcome:
 
 @dataclass
 class Load:
-    """Sends mails whose probability is known, at a steady rate, and notes what becomes of them."""
+    """Load at a steady rate of mails with known probability, and the outcome of each."""
 
     session: aiohttp.ClientSession
     url: str
@@ -67,7 +67,7 @@ class Load:
     outcomes: list[Outcome] = field(default_factory=list)
 
     async def learn(self) -> None:
-        """The probability of each mail, from a quiet pass."""
+        """Learn the probability of each mail from a quiet pass."""
         for mail in self.mails:
             status, answer = await self._post(mail)
             if status != 200:
@@ -75,7 +75,7 @@ class Load:
             self.right[mail] = float(answer["spam_probability"])
 
     async def send(self, mail: str) -> None:
-        """Send one and compare."""
+        """Send one mail and compare its answer."""
         sent = time.monotonic()
         status, answer = await self._post(mail)
         wrong = status == 200 and abs(answer["spam_probability"] - self.right[mail]) > 1e-6
@@ -90,7 +90,7 @@ class Load:
             return 0, {"detail": f"the gateway gave no answer: {error}"}
 
     async def steadily(self) -> None:
-        """Send until cancelled; what is under way then is waited for."""
+        """Send until cancelled, then wait for requests in progress."""
         running: set[asyncio.Task[None]] = set()
         loop = asyncio.get_running_loop()
         due, number = loop.time(), 0
@@ -106,40 +106,40 @@ class Load:
             await asyncio.gather(*running)
 
     def failed(self, start: float, end: float = float("inf")) -> list[Outcome]:
-        """Those sent between that had no answer 200."""
+        """Return the outcomes other than 200 of requests sent between these times."""
         return [each for each in self.outcomes if start <= each.sent < end and each.status != 200]
 
 
 @dataclass
 class Stage:
-    """The system with its proxies, by hop, and the file of its name server."""
+    """System with its proxies by hop, and the file of its name server."""
 
     system: System
     proxies: dict[str, list[FaultProxy]]
     names: Path
 
     def resolve(self, addresses: object = ADDRESSES) -> None:
-        """What the name server says of both names from now on."""
+        """Set the addresses that the name server returns for both names."""
         new = self.names.with_suffix(".new")
         new.write_text(json.dumps({f"{hop}s.test": addresses for hop in HOPS}))
         new.replace(self.names)
 
     def settings(self) -> dict[str, str]:
-        """With which a service has our name server."""
+        """Return the settings with which a service uses our name server."""
         return {"PYTHONPATH": str(NAMES), "HOLD_NAMES": str(self.names), "ENVIRONMENT": ENVIRONMENT}
 
     def url(self, hop: str) -> str:
-        """Under which both replicas of a hop are reached."""
+        """Return the URL that leads to both replicas of a hop."""
         return f"http://{hop}s.test:{self.proxies[hop][0].port}"
 
     def start_transformer(self, name: str) -> Server:
-        """A transformer over both predictors."""
+        """Start a transformer that uses both predictors."""
         return self.system.start_transformer(name, self.url("predictor"), self.settings())
 
 
 @dataclass
 class Findings:
-    """What was seen under all faults."""
+    """Findings under all faults."""
 
     recovered: dict[str, float] = field(default_factory=dict)
     unnamed: list[str] = field(default_factory=list)
@@ -150,7 +150,7 @@ class Findings:
 
 
 def run(plan: Plan) -> list[Check]:
-    """All faults at each hop."""
+    """Run all faults at each hop."""
     folder = plan.folder("faults")
     names = folder / "names.json"
     with Servers(folder / "logs") as servers:
@@ -244,9 +244,9 @@ async def _both_broken(stage: Stage, load: Load, findings: Findings, hop: str, f
     for proxy in stage.proxies[hop]:
         proxy.mend()
     await _failed_until_calm(load, started)
-    # A replica may be found to have recovered later than the other; the next fault begins with both.
+    # One replica may be found to have recovered later than the other, and the next fault must begin with both.
     await asyncio.sleep(max(0.0, mended + PROBE_SECONDS + CALM_SECONDS - time.monotonic()))
-    # What was sent before it was mended may have met the fault.
+    # Requests sent before the proxy was mended may have met the fault.
     late = [each.sent - mended for each in load.failed(mended)]
     findings.recovered[f"{hop}: {fault}"] = recovered = max(late, default=0.0)
     failed = load.failed(started)
@@ -257,13 +257,13 @@ async def _both_broken(stage: Stage, load: Load, findings: Findings, hop: str, f
 
 
 def _at_once(proxy: FaultProxy, mended: float) -> int:
-    """Mails that reach a server in the first moments after it has recovered."""
+    """Return the number of mails that reach a server in the first moments after it has recovered."""
     after = [(when, mails) for when, mails in proxy.passed if when >= mended]
     return sum(mails for when, mails in after if when < after[0][0] + STAMPEDE_SECONDS)
 
 
 async def _restart(stage: Stage, load: Load, number: signal.Signals) -> int:
-    """End the first transformer, and start another in its place; how many requests failed."""
+    """End the first transformer and start another in its place; return how many requests failed."""
     proxy, old = stage.proxies["transformer"][0], stage.system.transformers["one"]
     started = time.monotonic()
     old.process.send_signal(number)
@@ -277,7 +277,7 @@ async def _restart(stage: Stage, load: Load, number: signal.Signals) -> int:
 
 
 async def _failed_until_calm(load: Load, started: float) -> int:
-    """Wait until nothing has failed for a while, and all that may still fail has ended; how many failed since then."""
+    """Wait until nothing has failed for a while and no request is left that may fail; return how many have failed."""
     calm_since = time.monotonic()
     give_up = calm_since + 60
     while time.monotonic() < min(give_up, calm_since + DEADLINE_SECONDS + CALM_SECONDS):

@@ -1,4 +1,4 @@
-"""Floods from wrk, and what the gateway counts meanwhile."""
+"""Floods from wrk, and the gateway's counts during them."""
 
 import contextlib
 import os
@@ -14,14 +14,14 @@ from bench.client import Client
 
 SCRIPT = Path(__file__).with_name("flood.lua")
 NICENESS = 5
-"""Of wrk. The clients of a flood have their own machines in life; here it must not take the servers' cores."""
+"""Nice value of wrk, so that it leaves the cores to the servers; real clients have their own machines."""
 SAMPLE = re.compile(r"^http_request_duration_seconds_count\{(.*)\} (\S+)$", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
 @dataclass(frozen=True)
 class Flood:
-    """What wrk sends: to which environment, over how many connections, with which pause after each answer."""
+    """Flood of wrk: environment, number of connections, and pause after each answer."""
 
     bodies: Path
     environment: str
@@ -31,7 +31,7 @@ class Flood:
 
 @dataclass
 class Counted:
-    """Answers that the gateway gave between two looks, by status, and the time between."""
+    """Answers of the gateway between two looks, by status, and the seconds between."""
 
     seconds: float = 0.0
     statuses: dict[str, float] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Counted:
         return Counted(self.seconds + other.seconds, sums)
 
     def rate(self, *statuses: str) -> float:
-        """Answers of these statuses a second; of all without."""
+        """Return the answers a second with these statuses; without any, of all statuses."""
         chosen = statuses or tuple(self.statuses)
         return sum(self.statuses.get(status, 0) for status in chosen) / self.seconds
 
@@ -53,7 +53,7 @@ class Counted:
 
 @contextlib.contextmanager
 def flooding(url: str, flood: Flood, seconds: float) -> Iterator[None]:
-    """Flood the gateway for so long at most; ends with the context."""
+    """Flood the gateway for so many seconds at most; the flood ends with the context."""
     options = ["--threads", "1", "--connections", str(flood.connections), "--duration", f"{seconds:.0f}s"]
     command = [wrk.require(), *options, "--timeout", "30s", "--script", str(SCRIPT), f"{url}/api/v1/predict"]
     arguments = ["--", str(flood.bodies), flood.environment, str(flood.pause_ms)]
@@ -70,7 +70,7 @@ def flooding(url: str, flood: Flood, seconds: float) -> Iterator[None]:
 
 
 def counted(url: str, environment: str, seconds: float) -> Counted:
-    """What the gateway answers within so many seconds from now."""
+    """Return the gateway's answers of the next seconds."""
     before, started = answers(url, environment), time.monotonic()
     time.sleep(seconds)
     after, ended = answers(url, environment), time.monotonic()
@@ -78,7 +78,7 @@ def counted(url: str, environment: str, seconds: float) -> Counted:
 
 
 def answers(url: str, environment: str) -> dict[str, float]:
-    """Answers that the gateway has counted for an environment so far, by status."""
+    """Return the answers that the gateway has counted for an environment so far, by status."""
     found: dict[str, float] = {}
     for text, value in SAMPLE.findall(metrics(url)):
         labels = dict(LABEL.findall(text))
@@ -88,7 +88,7 @@ def answers(url: str, environment: str) -> dict[str, float]:
 
 
 def metrics(url: str) -> str:
-    """The gateway's metrics as text."""
+    """Return the gateway's metrics as text."""
     client = Client(url)
     try:
         return client.get("/metrics")
@@ -97,10 +97,10 @@ def metrics(url: str) -> str:
 
 
 def sample(text: str, name: str) -> float:
-    """The value of a series, named as it stands in the text; 0 where there is none."""
+    """Return the value of a series, named as in the text; 0 if there is none."""
     return next((float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(f"{name} ")), 0.0)
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory that a process has in use, proc_pid_statm(5)."""
+    """Return the memory that a process has in use, proc_pid_statm(5)."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,7 @@
-"""Framing: clients who would have one request taken for two, directly and through proxies; memory of one client."""
+"""Request framing: clients that try to have one request taken for two, directly and through proxies.
+
+It also checks the memory that one client can occupy.
+"""
 
 import asyncio
 import re
@@ -18,28 +21,28 @@ from hold.system import System
 
 CLIENTS = 32
 REQUESTS = 200
-"""Of each client, on each way."""
+"""Requests of each client on each way."""
 PIPELINING = 30
-"""Connections that send requests behind one that waits."""
+"""Connections that send further requests behind one that waits."""
 PIPELINED_BYTES = 8 << 20
-"""Of all of them together, at least: what each sends ends where nothing more is taken."""
+"""Least bytes of all these connections together; each sends until nothing more is accepted."""
 HEADS = 500
-"""Connections that send a head of thousands of headers."""
+"""Connections that send a head with thousands of headers."""
 GROWTH_BYTES = 64 << 20
-"""Of the gateway's memory, MAX_WAITING_BYTES."""
+"""Largest growth of the gateway's memory in bytes, MAX_WAITING_BYTES."""
 LOOK_SECONDS = 4.0
-"""How long memory is watched; a request that waits has its deadline after ten."""
+"""Seconds for which memory is watched; a waiting request meets its deadline after ten."""
 FLUSH_SECONDS = 1.0
-"""Longer than the gateway keeps lines."""
+"""Seconds to wait for log lines, longer than the gateway buffers them."""
 COUNT = re.compile(r"^http_request_duration_seconds_count\{.*\} (\S+)$", re.MULTILINE)
 TINY = b"GET /health HTTP/1.1\r\nHost:\r\n\r\n"
 MAIL = smuggling.mail(b"waits", "See you at ten.")
 HEAD = b"GET /health HTTP/1.1\r\nHost: a\r\n" + b"a:b\r\n" * 12_000
-"""Without its end, and within the limit of bytes."""
+"""Head without its end, within the limit of bytes."""
 
 
 def run(plan: Plan) -> list[Check]:
-    """Run all of it over one system."""
+    """Run all checks over one system."""
     folder = plan.folder("framing")
     with Servers(folder / "logs") as servers:
         system = System(servers, plan.model)
@@ -77,7 +80,7 @@ def _counted(system: System) -> float:
 
 
 def _smuggled(system: System) -> Check:
-    """Lines of the log about requests that stood in bodies."""
+    """Check that no log line is about a request hidden in a body."""
     time.sleep(FLUSH_SECONDS)
     assert system.gateway
     found = system.gateway.log.read_text(errors="replace").count(f'"{smuggling.SMUGGLED.decode()}')
@@ -104,7 +107,7 @@ def _memory(system: System) -> list[Check]:
 
 @contextmanager
 def _stopped(server: Server) -> Iterator[None]:
-    """Stop a process for as long as the context is open."""
+    """Stop a process while the context is open."""
     server.process.send_signal(signal.SIGSTOP)
     try:
         yield
@@ -113,7 +116,7 @@ def _stopped(server: Server) -> Iterator[None]:
 
 
 def _growth(system: System, sent: Sequence[bytes]) -> int:
-    """Open a connection for each, send as much of it as is taken, and return by how much the gateway's memory grew."""
+    """Open a connection for each item, send what is accepted of it, and return the growth of the gateway's memory."""
     assert system.gateway
     before = most = resident_bytes(system.gateway.pid)
     at = urlsplit(system.url)
@@ -125,7 +128,7 @@ def _growth(system: System, sent: Sequence[bytes]) -> int:
         sock.setblocking(False)
     while time.monotonic() < end:
         for n, sock in enumerate(sockets):
-            # What is full is tried again, what has ended is over.
+            # A full socket is tried again later; a closed one is finished.
             with suppress(OSError):
                 left[n] = left[n][sock.send(left[n]) :] if left[n] else left[n]
         most = max(most, resident_bytes(system.gateway.pid))

@@ -1,9 +1,9 @@
-"""Fuzzes the features library: run by `bad_input` as a process of its own, since libFuzzer ends the one it runs in.
+"""Fuzzer of the features library; `bad_input` runs it as its own process, because libFuzzer ends the one it runs in.
 
     python -m hold.fuzz --corpus FOLDER --out FOLDER --seconds 1800
 
-atheris (libFuzzer) mutates real and hostile mails, guided by which lines of the library a mail reaches. A mail that
-breaks what must hold is written to `--out` as `crash-…`; `python -m hold.fuzz --out FOLDER --again FILE` reproduces it.
+atheris (libFuzzer) mutates real and hostile mails, guided by the lines of the library that a mail reaches. A mail that
+breaks a rule is written to `--out` as `crash-…`; `python -m hold.fuzz --out FOLDER --again FILE` reproduces it.
 """
 
 import argparse
@@ -23,7 +23,7 @@ MAIL_BYTES = 1 << 20
 SEED_BYTES = 4_096
 SEED_MAILS = 1_000
 MAIL_SECONDS = 2.0
-"""Of CPU for a mail of 1 MiB at most: many times what the worst family needs, also with instrumented code."""
+"""Most CPU seconds for a mail of 1 MiB: many times what the worst family needs, even with instrumented code."""
 TEXT_CHARACTERS = 4 * features.TEXT_LIMIT + 64_000
 
 WORDS = (
@@ -41,10 +41,10 @@ WORDS = (
 
 
 def check(mail: bytes) -> None:
-    """What must hold of every mail.
+    """Check the rules that hold for every mail.
 
     Raises:
-        AssertionError: It does not.
+        AssertionError: If the mail breaks one.
     """
     for source in (mail, mail.decode("utf-8", "surrogateescape")):
         started = time.process_time()
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def write_seeds(folder: Path, corpus: Path) -> Path:
-    """The beginnings of real mails, each kind's share, and every hostile family small."""
+    """Write the beginnings of real mails of each kind, and every hostile family in small; return the folder."""
     seeds = folder / "seeds"
     seeds.mkdir(parents=True, exist_ok=True)
     kinds = sorted(path for path in corpus.iterdir() if path.is_dir())
@@ -90,7 +90,7 @@ def write_seeds(folder: Path, corpus: Path) -> Path:
 
 
 def write_dictionary(folder: Path) -> Path:
-    """The words of the formats, as libFuzzer reads them."""
+    """Write the words of the formats as libFuzzer reads them, and return the file."""
     file = folder / "words.dict"
     file.write_text("".join(f'"{word}"\n' for word in WORDS))
     return file

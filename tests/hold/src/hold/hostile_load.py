@@ -1,4 +1,4 @@
-"""Hostile mail through the running system, beside bystanders who send ordinary mail at a steady rate."""
+"""Hostile mail through the running system, beside bystanders that send ordinary mail at a steady rate."""
 
 import asyncio
 import time
@@ -14,10 +14,10 @@ from hold.part import say
 from hold.system import System
 
 SIZES = (250_000, 1_000_000)
-"""Characters of a hostile mail: below what the transformer takes on its event loop, and near the API's limit."""
+"""Characters of a hostile mail: one below what the transformer handles on its event loop, one near the API's limit."""
 MAIL_BYTES = 1 << 20
 ROUNDS = 5
-"""Times that each is sent: for long enough that bystanders are many."""
+"""Times that each mail is sent, so that there are enough bystanders."""
 AT_ONCE = 4
 BYSTANDERS_A_SECOND = 20
 DEADLINE_SECONDS = 10.0
@@ -25,24 +25,24 @@ DEADLINE_SECONDS = 10.0
 
 @dataclass
 class Load:
-    """What clients saw."""
+    """Results of the clients."""
 
     hostile: int = 0
     wrong: list[str] = field(default_factory=list)
-    """Of hostile mails: family and what came instead of 200."""
+    """Family of a hostile mail, and the answer that came instead of 200."""
     seconds: list[float] = field(default_factory=list)
-    """Of each bystander's answer, in seconds."""
+    """Seconds of each bystander's answer."""
     failed: int = 0
 
     @property
     def bystanders_p99(self) -> float:
-        """In seconds; 0 when there were none."""
+        """Return the bystanders' p99 in seconds; 0 without bystanders."""
         ordered = sorted(self.seconds)
         return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] if ordered else 0.0
 
 
 async def run(system: System, ordinary: Sequence[str]) -> Load:
-    """Send every family in every size to staging; bystanders use staging too."""
+    """Send every family in every size to staging, which bystanders use too."""
     load = Load()
     waiting = [(name, family(size)) for size in SIZES for name, family in FAMILIES.items()] * ROUNDS
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
@@ -57,7 +57,7 @@ async def run(system: System, ordinary: Sequence[str]) -> Load:
 async def _attack(load: Load, http: aiohttp.ClientSession, url: str, waiting: list[tuple[str, str]]) -> None:
     while waiting:
         name, mail = waiting.pop()
-        # What no JSON can hold is replaced, and a mail that UTF-8 makes longer is cut: both would be refused.
+        # Replace what JSON cannot hold, and cut a mail that UTF-8 makes longer: both would be refused.
         mail = mail.encode("utf-8", "replace")[:MAIL_BYTES].decode("utf-8", "ignore")
         status, _ = await _predict(http, url, mail)
         load.hostile += 1
@@ -66,7 +66,7 @@ async def _attack(load: Load, http: aiohttp.ClientSession, url: str, waiting: li
 
 
 async def _bystand(load: Load, http: aiohttp.ClientSession, url: str, ordinary: Sequence[str]) -> None:
-    """At a steady rate, whatever the answers take."""
+    """Send at a steady rate, however long the answers take."""
     async with asyncio.TaskGroup() as group:
         started = asyncio.get_running_loop().time()
         for number in count():
@@ -82,7 +82,7 @@ async def _bystander(load: Load, http: aiohttp.ClientSession, url: str, mail: st
 
 
 async def _predict(http: aiohttp.ClientSession, url: str, mail: str) -> tuple[int, float]:
-    """Status, 0 for none within the deadline, and seconds."""
+    """Return the status and the seconds; the status is 0 if there is no answer within the deadline."""
     started = time.perf_counter()
     try:
         timeout = aiohttp.ClientTimeout(DEADLINE_SECONDS)

@@ -1,4 +1,4 @@
-"""Hostile requests by raw sockets: what answers them, and what they leave in the logs of all processes."""
+"""Hostile requests over raw sockets: their answers, and what they leave in the logs of all processes."""
 
 import json
 import socket
@@ -12,11 +12,11 @@ from hold.system import System
 
 ANSWER_SECONDS = 20
 FLUSH_SECONDS = 1.0
-"""Longer than the gateway keeps lines."""
+"""Seconds to wait for log lines, longer than the gateway buffers them."""
 
 
 def run(system: System) -> list[Check]:
-    """Send each request on a connection of its own."""
+    """Send each request on its own connection."""
     wrong, split = [], []
     for name, (raw, statuses) in REQUESTS.items():
         head = exchange(system.url, raw).partition(b"\r\n\r\n")[0]
@@ -42,11 +42,11 @@ def run(system: System) -> list[Check]:
 
 
 def exchange(url: str, raw: bytes) -> bytes:
-    """Send a request and read what comes first; empty for no answer."""
+    """Send a request and return the first bytes of the answer; empty if there is none."""
     where = urlsplit(url)
     answer = b""
     with socket.create_connection((where.hostname, where.port), timeout=ANSWER_SECONDS) as connection:
-        # What refuses a request early closes the connection while it is still sent.
+        # A server that refuses a request early closes the connection while it is still being sent.
         with suppress(OSError):
             connection.sendall(raw)
         with suppress(OSError):
@@ -55,13 +55,13 @@ def exchange(url: str, raw: bytes) -> bytes:
 
 
 def status_of(head: bytes) -> int:
-    """The status of an answer, 0 for none."""
+    """Return the status of an answer; 0 if there is none."""
     version, _, rest = head.partition(b" ")
     return int(rest[:3]) if version.startswith(b"HTTP/1.") and rest[:3].isdigit() else 0
 
 
 def _bad_lines(system: System) -> list[str]:
-    """Lines, by every line end that a reader may know, which are not one JSON object of ours."""
+    """Return the lines that are not one JSON object of ours, split at every line end that a reader may know."""
     servers = [*system.predictors.values(), *system.transformers.values()]
     servers += [system.gateway] if system.gateway else []
     return [

@@ -1,12 +1,12 @@
 """Overload: more mail than can be served, one environment's flood beside another's mail, and slow clients.
 
-All on one machine, whose cores the load shares with the servers, and whose speed changes within minutes. So wrk, which
-makes the floods, runs at a low priority; what is served under a flood is compared with the peak measured just before,
-and the median of the rounds counts. Refusals are timed by a client of its own at normal priority, since wrk cannot tell
-them from answers.
+Everything runs on one machine. The load shares its cores with the servers, and its speed changes within minutes. So
+wrk, which makes the floods, runs at a low priority. What is served under a flood is compared with the peak measured
+just before, and the median of the rounds counts. A separate client at normal priority times refusals, since wrk cannot
+tell them from answers.
 
-The peak is 64 connections, each of which asks again as soon as it is answered. A flood is as many connections as fill
-the queue, and so many more that what is offered, by the gateway's own count of answers, is over three times as much.
+The peak is 64 connections, each of which sends again as soon as it is answered. A flood has enough connections to fill
+the queue. Further ones bring the offered load, by the gateway's own count of answers, to over three times the peak.
 """
 
 import asyncio
@@ -34,19 +34,19 @@ ROUNDS = 5
 PEAK_CONNECTIONS = 64
 QUEUE_MAILS = 4_000
 QUEUE_SECONDS = 5.0
-"""MAX_QUEUED_MAILS and MAX_QUEUE_SECONDS."""
+"""Longest queue in seconds, MAX_QUEUE_SECONDS; `QUEUE_MAILS` is MAX_QUEUED_MAILS."""
 PAUSE_MS = 50
 OFFERED = 3.8
-"""Times the peak: more than the three that are asked for, since the peak changes between two looks."""
+"""Load to offer in units of the peak. It exceeds the required three, because the peak changes between two looks."""
 PROBES = 50
 """Requests a second that time refusals."""
 LIKE_BEFORE_MS = 100
-"""An answer within this is one of an idle system; in a full queue it takes a second."""
+"""Milliseconds within which an idle system answers; in a full queue an answer takes a second."""
 BULKHEAD_RATE = 150
 SLOW_LIMIT = 5
-"""Seconds, of heads, bodies and unread answers in this run."""
+"""Seconds allowed for heads, bodies and unread answers in this run."""
 SLACK = 3.0
-"""Seconds beyond a limit: a sweep, one more for a body that the application was told of, and a busy machine."""
+"""Seconds allowed beyond a limit: a sweep, one more for a body known to the application, and a busy machine."""
 SLOW_CLIENTS, UNREADING_CLIENTS = 1_000, 200
 MAX_CONNECTIONS, IDLE_CONNECTIONS = 6_000, 6_500
 GATEWAY = {
@@ -59,25 +59,25 @@ GATEWAY = {
 
 @dataclass
 class Load:
-    """The system under load, and what it is sent."""
+    """System under load, and the mail it is sent."""
 
     system: System
     bodies: Path
-    """A file with a JSON body a line."""
+    """File with one JSON body a line."""
 
     @property
     def url(self) -> str:
-        """Of the gateway."""
+        """Return the URL of the gateway."""
         return self.system.url
 
     @property
     def contents(self) -> list[bytes]:
-        """The bodies of requests."""
+        """Return the bodies of requests."""
         return self.bodies.read_bytes().splitlines()
 
     @property
     def servers(self) -> dict[str, Server]:
-        """All processes by what they are."""
+        """Return all processes by name."""
         assert self.system.gateway is not None
         tiers = {"predictor": self.system.predictors, "transformer": self.system.transformers}
         named = {f"{name} {tier}": server for tier, found in tiers.items() for name, server in found.items()}
@@ -86,7 +86,7 @@ class Load:
 
 @dataclass
 class Round:
-    """A peak, the flood after it, what its probes saw, and the time until the system answered as before."""
+    """One round: a peak, the flood after it, its probes, and the time until the system answered as before."""
 
     peak: float
     flood: Counted
@@ -95,12 +95,12 @@ class Round:
 
     @property
     def share(self) -> float:
-        """Goodput of the flood, in percent of the peak."""
+        """Return the goodput of the flood in percent of the peak."""
         return 100 * self.flood.rate("200") / self.peak
 
     @property
     def offered(self) -> float:
-        """Times the peak."""
+        """Return the offered load in units of the peak."""
         return self.flood.rate() / self.peak
 
 
@@ -112,12 +112,12 @@ class Memory:
     last: dict[str, int] = field(default_factory=dict)
 
     def growth(self, name: str) -> float:
-        """In percent."""
+        """Return the growth in percent."""
         return 100 * (self.last[name] / self.first[name] - 1)
 
 
 def run(plan: Plan) -> list[Check]:
-    """Overload, bulkheads and slow clients, in turn, on one system."""
+    """Run overload, bulkheads and slow clients in turn on one system."""
     folder = plan.folder("overload")
     bodies = folder / "bodies.jsonl"
     lines = [json.dumps({"email_content": mail}) + "\n" for mail in corpus.sample(plan.corpus)]
@@ -137,7 +137,7 @@ def run(plan: Plan) -> list[Check]:
 
 
 def overload(load: Load, seconds: float) -> list[Check]:
-    """Peak and flood in turn."""
+    """Run peak and flood in turn."""
     memory = Memory()
     one_round(load, seconds / ROUNDS)
     memory.first = resident(load)
@@ -152,7 +152,7 @@ def overload(load: Load, seconds: float) -> list[Check]:
 
 
 def one_round(load: Load, seconds: float) -> Round:
-    """A peak, a flood after it, and the way back."""
+    """Run a peak, a flood after it, and the recovery."""
     with flooding(load.url, Flood(load.bodies, "staging", PEAK_CONNECTIONS), 60):
         time.sleep(1)
         peak = counted(load.url, "staging", max(seconds / 2, 2)).rate("200")
@@ -164,7 +164,7 @@ def one_round(load: Load, seconds: float) -> Round:
 
 
 def overfull(load: Load, peak: float) -> Flood:
-    """Connections that fill the queue, and those of which each asks again after its pause."""
+    """Return a flood with connections that fill the queue, and further ones that send again after their pause."""
     waiting = min(QUEUE_MAILS, QUEUE_SECONDS * peak)
     return Flood(load.bodies, "staging", round(waiting + OFFERED * peak * PAUSE_MS / 1000), PAUSE_MS)
 
@@ -178,14 +178,14 @@ def until_refusing(load: Load, environment: str) -> None:
 
 
 async def probed(load: Load, seconds: float) -> tuple[Counted, Steady]:
-    """What the gateway counts in so many seconds, and what a client of our own sees meanwhile."""
+    """Return the gateway's counts over so many seconds, and the results of our own client meanwhile."""
     async with steadily(load.url, "staging", load.contents, PROBES) as seen:
         found = await asyncio.to_thread(counted, load.url, "staging", seconds)
     return found, seen
 
 
 def until_like_before(load: Load, environment: str) -> float:
-    """Seconds from now until a single request is answered as on an idle system, at most 60."""
+    """Return the seconds until a single request is answered as on an idle system, at most 60."""
     started = time.monotonic()
     while time.monotonic() - started < 60:
         status, milliseconds = single(load, environment)
@@ -196,7 +196,7 @@ def until_like_before(load: Load, environment: str) -> float:
 
 
 def single(load: Load, environment: str) -> tuple[int, float]:
-    """Status and milliseconds of one request on a connection of its own."""
+    """Return status and milliseconds of one request on its own connection."""
     started = time.monotonic()
     connection = http.client.HTTPConnection(load.url.removeprefix("http://"), timeout=30)
     try:
@@ -211,12 +211,12 @@ def single(load: Load, environment: str) -> tuple[int, float]:
 
 
 def resident(load: Load) -> dict[str, int]:
-    """Memory of each process."""
+    """Return the memory of each process."""
     return {name: resident_bytes(server.pid) for name, server in load.servers.items()}
 
 
 def served(rounds: list[Round]) -> list[Check]:
-    """How much is served under a flood, of how much more than can be."""
+    """Check how much is served under a flood, and how much more is offered."""
     offered = [one.offered for one in rounds]
     shares = [one.share for one in rounds]
     total = sum((one.flood for one in rounds), Counted())
@@ -227,7 +227,7 @@ def served(rounds: list[Round]) -> list[Check]:
 
 
 def refused(rounds: list[Round]) -> list[Check]:
-    """How the rest is refused."""
+    """Check how the rest is refused."""
     probes = Steady([answer for one in rounds for answer in one.probes.answers])
     unpolite = sum(one.probes.unpolite for one in rounds)
     note = f"{len(probes.milliseconds(503)):,} refusals seen by a client of its own"
@@ -240,7 +240,7 @@ def refused(rounds: list[Round]) -> list[Check]:
 
 
 def kept(rounds: list[Round], memory: Memory) -> list[Check]:
-    """What must be as before afterwards."""
+    """Check what must be as before afterwards."""
     most = max(memory.first, key=memory.growth)
     mib = f"{most}, {memory.first[most] / 2**20:.0f} to {memory.last[most] / 2**20:.0f} MiB"
     slowest = max(one.recovery for one in rounds)
@@ -251,12 +251,12 @@ def kept(rounds: list[Round], memory: Memory) -> list[Check]:
 
 
 def ranged(values: list[float]) -> str:
-    """Lowest and highest."""
+    """Return the number of values, the lowest and the highest."""
     return f"median of {len(values)}, {min(values):.3g} to {max(values):.3g}"
 
 
 def refusal(load: Load, seconds: float = 4) -> list[Check]:
-    """CPU of one refusal, the gateway's whole process: its other environment is full, and its transformer stopped."""
+    """Measure the gateway's CPU for one refusal, with the other environment full and its transformer stopped."""
     transformer = load.system.transformers["production"]
     gateway = load.servers["gateway"]
     os.kill(transformer.pid, signal.SIGSTOP)
@@ -277,7 +277,7 @@ def refusal(load: Load, seconds: float = 4) -> list[Check]:
 
 
 def fill(load: Load, environment: str) -> list[socket.socket]:
-    """Fill an environment's queue with requests of many mails; the connections, to be kept until it may empty."""
+    """Fill an environment's queue with requests of many mails; return the connections, which must stay open."""
     content = json.dumps({"emails": ["See you at ten."] * 1_000})
     lines = ("POST /api/v1/batch-predict HTTP/1.1", "Host: gateway", f"X-Environment: {environment}")
     request = "\r\n".join([*lines, f"Content-Length: {len(content)}", "", content]).encode()
@@ -288,7 +288,7 @@ def fill(load: Load, environment: str) -> list[socket.socket]:
 
 
 def bulkheads(load: Load, seconds: float = 15) -> list[Check]:
-    """One environment flooded, mail of the other beside it."""
+    """Flood one environment, with mail of the other beside it."""
     with flooding(load.url, Flood(load.bodies, "staging", PEAK_CONNECTIONS), 60):
         peak = counted(load.url, "staging", 3).rate("200")
 
@@ -310,7 +310,7 @@ def bulkheads(load: Load, seconds: float = 15) -> list[Check]:
 
 
 def slow_clients(load: Load) -> list[Check]:
-    """Clients that send or read too slowly, and too many that are idle, beside ordinary mail."""
+    """Run clients that send or read too slowly, and too many idle ones, beside ordinary mail."""
     kinds = {
         "heads": (slow.HEAD, b"a", SLOW_CLIENTS),
         "bodies": (slow.BODY, b" ", SLOW_CLIENTS),
@@ -334,7 +334,7 @@ def slow_clients(load: Load) -> list[Check]:
 
 
 def ended(one: slow.Slow) -> Check:
-    """Whether all clients of a kind were ended, and in time."""
+    """Check that all clients of a kind were ended in time."""
     name = f"slow clients: the last of {one.clients:,} slow {one.kind} ended"
     limit = SLOW_LIMIT + SLACK
     if len(one.seconds) < one.clients:

@@ -1,4 +1,4 @@
-"""What each part of the suite is given, and what it gives back."""
+"""Part of the suite: its arguments and its results."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from hold.check import Check
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is made of.
+    """Settings of a run.
 
     Args:
         model: Folder of a model bundle.
-        corpus: Folder whose folders hold mails, a file each.
-        scratch: Folder for logs and findings; made anew.
-        seconds: How long the overload lasts, all its floods together.
-        fuzz_minutes: How long the features library is fuzzed.
-        cases: How many requests are made of the API's description, at least.
-        soak_minutes: How long the soak lasts.
-        seed: Where the soak's faults and requests come from.
+        corpus: Folder whose folders hold mails, one file each.
+        scratch: Folder for logs and findings; created anew.
+        seconds: Seconds of overload, over all its floods together.
+        fuzz_minutes: Minutes of fuzzing the features library.
+        cases: Fewest requests made from the API's description.
+        soak_minutes: Minutes of the soak.
+        seed: Seed of the soak's faults and requests.
     """
 
     model: Path
@@ -32,14 +32,14 @@ class Plan:
     seed: int
 
     def folder(self, name: str) -> Path:
-        """A folder of the part's own."""
+        """Create a folder for a part and return it."""
         made = self.scratch / name
         made.mkdir(parents=True, exist_ok=True)
         return made
 
 
 Part = Callable[[Plan], list[Check]]
-"""Runs everything of one kind and says what it found; prints its progress by `say`."""
+"""Function that runs all checks of one kind and returns them; it prints its progress by `say`."""
 
 
 def say(line: str) -> None:

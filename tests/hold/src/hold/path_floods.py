@@ -1,7 +1,7 @@
-"""Floods of paths that need no mail, or no key, beside production's mail.
+"""Path floods: floods of paths that need no mail or no key, beside production's mail.
 
-Each path takes turns with a pause: the mail's p99 beside the flood over that without it, in rounds, of which the median
-counts. After the flood of `/ready`, which once took both environments down, the time is taken until both answer.
+Each path is flooded in turn with pauses. The mail's p99 beside the flood is divided by its p99 without, in rounds; the
+median counts. A flood of `/ready` once took both environments down. So after it the time is taken until both answer.
 """
 
 import asyncio
@@ -32,22 +32,22 @@ ROUNDS = 5
 CONNECTIONS = 512
 RECOVERY_CONNECTIONS, RECOVERY_SECONDS = 800, 5.0
 SHARE_OF_SECONDS = 1 / 15
-"""Of the run's seconds, what each look at the bystander takes: 4 s of 60."""
+"""Share of the run's seconds for each look at the bystander: 4 s of 60."""
 BEGINNING_SECONDS = 1.0
-"""Seconds in which a flood opens its connections: a figure of its own, apart from what it does once it flows."""
+"""Seconds in which a flood opens its connections; they are judged apart from the rest of the flood."""
 BEGINNING_MS = 250
-"""Milliseconds that mail may take meanwhile."""
+"""Most milliseconds that mail may take during that time."""
 LIKE_BEFORE_MS = 100
-"""An answer within this is one of an idle system."""
+"""Milliseconds within which an idle system answers."""
 PREDICT = "/api/v1/predict"
 BODY = '{"email_content": "See you at ten."}'
 KEYS = {"bystander": ["staging", "production"], "barred": ["staging"]}
-"""Name of a key, which is the key itself here -> the environments that it may ask."""
+"""Environments that a key may use, by the name of the key, which is the key itself here."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A request that is sent again and again, and what it is answered."""
+    """Request that is repeated, and its expected answer."""
 
     name: str
     status: int
@@ -58,7 +58,7 @@ class Target:
 
     @property
     def arguments(self) -> list[str]:
-        """Those of the script."""
+        """Return the arguments of the script."""
         return [self.method, self.target, self.body, *self.headers]
 
 
@@ -82,12 +82,12 @@ class Seen(Beside):
     """Mail beside a flood of one path."""
 
     beginning: list[float] = field(default_factory=list)
-    """The bystander's p99 while the flood begins."""
+    """Bystander's p99 while the flood begins."""
     flooded: int = 0
 
 
 def run(plan: Plan) -> list[Check]:
-    """Every path in turn, several rounds, then the recovery from a flood of /ready."""
+    """Run several rounds of every path in turn, then the recovery from a flood of /ready."""
     folder = plan.folder("floods")
     bodies = [json.dumps({"email_content": mail}).encode() for mail in corpus.sample(plan.corpus)]
     with Servers(folder) as servers:
@@ -135,7 +135,7 @@ def _judged(seen: dict[str, Seen]) -> list[Check]:
 
 
 def _recovered(url: str, bodies: list[bytes]) -> list[Check]:
-    """How long after a flood of /ready both environments answer mail as before, and /ready says so."""
+    """Check how long after a flood of /ready both environments answer mail as before and /ready says so."""
     with wrk_of(url, PATHS[0], RECOVERY_CONNECTIONS, 60) as answered:
         during = look(url, bodies, RECOVERY_SECONDS, "bystander")
     seconds, state = asyncio.run(_until_like_before(url, bodies))
@@ -148,7 +148,7 @@ def _recovered(url: str, bodies: list[bytes]) -> list[Check]:
 
 
 async def _until_like_before(url: str, bodies: list[bytes]) -> tuple[float, dict[str, str]]:
-    """Seconds, 60 at most, until both environments answer as on an idle system, and what /ready says then."""
+    """Return the seconds (at most 60) until both environments answer as on an idle system, and what /ready says."""
     started = time.monotonic()
     state: dict[str, str] = {}
     async with contextlib.AsyncExitStack() as stack:
@@ -167,7 +167,7 @@ async def _until_like_before(url: str, bodies: list[bytes]) -> tuple[float, dict
 
 @contextlib.contextmanager
 def wrk_of(url: str, path: Target, connections: int, seconds: float) -> Iterator[list[int]]:
-    """Flood a path for so long at most; afterwards the list has the number of answers that wrk has counted."""
+    """Flood a path for so many seconds at most; afterwards the list has the number of answers that wrk has counted."""
     options = ["--threads", "1", "--connections", str(connections), "--duration", f"{seconds:.0f}s"]
     command = [wrk.require(), *options, "--timeout", "30s", "--script", str(SCRIPT), url, "--", *path.arguments]
     process = subprocess.Popen(["nice", "-n", str(NICENESS), *command], stdout=subprocess.PIPE, text=True)
@@ -176,7 +176,7 @@ def wrk_of(url: str, path: Target, connections: int, seconds: float) -> Iterator
         yield found
         if process.poll() is not None:
             raise RuntimeError(f"wrk ended early, with status {process.returncode}")
-        # It sums up and ends, as after its time.
+        # On SIGINT wrk prints its summary and ends, as at the end of its time.
         process.send_signal(2)
         out, _ = process.communicate(timeout=30)
         found[0] = json.loads(out.splitlines()[-1])["requests"]

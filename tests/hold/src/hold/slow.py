@@ -1,4 +1,4 @@
-"""Clients that are slow on purpose, by the thousand: each is a socket that we poll, none has a thread."""
+"""Slow clients by the thousand: each is a socket that is polled, and none has a thread."""
 
 import select
 import socket
@@ -12,17 +12,17 @@ from hold.flood import metrics, sample
 HEAD = b"POST /api/v1/predict HTTP/1.1\r\nHost: gateway\r\nX-Slow: "
 BODY = b"POST /api/v1/predict HTTP/1.1\r\nHost: gateway\r\nContent-Length: 100000\r\n\r\n{"
 UNREAD = b"GET /openapi.json HTTP/1.1\r\nHost: gateway\r\n\r\n" * 60
-"""More answers than the buffers on both sides hold."""
+"""Requests for more answers than the buffers on both sides hold."""
 RECEIVE_BYTES = 4096
-"""Of the socket's buffer of a client that does not read."""
+"""Bytes of the receive buffer of a client that does not read."""
 UNREAD_PAUSE = 0.01
-"""Seconds between two clients that do not read: their answers have to be made, and that is not what is tried here."""
+"""Seconds between two clients that do not read, because making their answers is not what is tested here."""
 ENDED = select.POLLHUP | select.POLLERR | select.POLLRDHUP
 
 
 @dataclass
 class Slow:
-    """Slow clients of one kind: how many there were, and after how many seconds each was ended by the server."""
+    """Slow clients of one kind: their number, and the seconds after which the server ended each."""
 
     kind: str
     clients: int
@@ -30,12 +30,13 @@ class Slow:
 
 
 def run(url: str, kinds: dict[str, tuple[bytes, bytes, int]], give_up: float) -> list[Slow]:
-    """Open the clients of all kinds, keep them as they are until the server has ended them, or for `give_up` seconds.
+    """Open the clients of all kinds and keep them until the server has ended them, or for `give_up` seconds.
 
     Args:
-        url: Of the gateway.
-        kinds: Name -> what each sends at once, what it sends every second after that, and how many there are.
-        give_up: Seconds.
+        url: URL of the gateway.
+        kinds: Bytes that each client sends at once, bytes it sends every second after that, and number of clients, by
+            name.
+        give_up: Longest time in seconds.
     """
     found = {kind: Slow(kind, clients) for kind, (_, _, clients) in kinds.items()}
     open_: dict[int, tuple[socket.socket, str, float]] = {}
@@ -53,7 +54,7 @@ def run(url: str, kinds: dict[str, tuple[bytes, bytes, int]], give_up: float) ->
 
 
 def opened(url: str, first: bytes, receive_bytes: int = 0) -> socket.socket:
-    """A connection that has sent its first bytes, as many as the other side takes."""
+    """Return a connection that has sent as many of its first bytes as the other side accepts."""
     sock = socket.socket()
     if receive_bytes:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
@@ -65,7 +66,7 @@ def opened(url: str, first: bytes, receive_bytes: int = 0) -> socket.socket:
 
 
 def most_connections(url: str, clients: int) -> int:
-    """How many connections the gateway has open at most while so many are opened that ask nothing."""
+    """Return the most connections that the gateway has open while so many are opened that send nothing."""
     most, sockets = 0.0, []
     for n in range(clients):
         sockets.append(opened(url, b""))
@@ -101,5 +102,5 @@ def _send(sock: socket.socket, data: bytes) -> None:
     try:
         sock.send(data)
     except (BlockingIOError, ConnectionError):
-        # Full, or ended: the poll finds that.
+        # The socket is full or closed, which the poll will find.
         return

@@ -1,9 +1,9 @@
 """Soak: real mail at 60 % of the peak for a long time, while processes are killed, stopped and restarted at random.
 
-The real processes of both environments run, two replicas of each tier, behind a name server of our own, with the
-inference log on. Clients send single mails and batches to both environments, keep their connections or do not, name
-their requests or do not, and go away in the middle of some. What is right for each mail is known from the model in
-this process. What failures faults explain is said in `soak_rules`, what the log must hold in `soak_rows`.
+The real processes of both environments run, two replicas of each tier, behind our own name server, with the inference
+log on. Clients send single mails and batches to both environments. They keep their connections or do not, name their
+requests or do not, and leave during some. The right answer for each mail is known from the model in this process.
+`soak_rules` says which failures faults explain, and `soak_rows` what the log must hold.
 
 The schedule of faults and the clients' choices come from a seed, which is printed: a bad run can be repeated.
 """
@@ -34,31 +34,31 @@ from hold.soak_rules import DEADLINE_SECONDS, explained, met_fault
 from hold.soak_schedule import QUIET_SECONDS, Fault, schedule
 
 SHARE = 0.6
-"""Of the peak, which is measured just before."""
+"""Share of the peak, which is measured just before."""
 LEAST_SHARE = 0.85
-"""Of the mail that was to be sent: arrivals are random, and what gateways owe while they hang may hold some back."""
+"""Least share of the planned mail that must be sent. Arrivals are random, and hanging gateways may hold some back."""
 LEAST_FAULTS = 0.8
-"""Of the schedule: a process that has a fault already is spared a second one."""
+"""Least share of the scheduled faults that must happen; a process that already has one is spared another."""
 PEAK_SECONDS = 9.0
 LATE_SECONDS = 1.0
-"""Beyond the deadline: the way to the client on a machine that is busy."""
+"""Seconds beyond the deadline, for the way to the client on a busy machine."""
 GROWTH_MINUTES = 5.0
-"""Length from which on growth is judged: before that, processes are not warm."""
+"""Shortest soak in minutes for which growth is judged; before that, processes are not warm."""
 MEMORY_PERCENT = 20.0
-"""Growth that is allowed of a process. In 15 minutes, a gateway that keeps 100 bytes of each request grows more."""
+"""Largest growth of a process's memory in percent. In 15 minutes, 100 bytes kept for each request exceed it."""
 MORE_FILES, MORE_THREADS = 30, 4
-"""Growth that is allowed: connections vary with the load, and pools of threads fill up."""
+"""Largest growth of open files and threads: connections vary with the load, and thread pools fill up."""
 SETTLE_SECONDS = 10.0
-"""Longest time after the last answer until a gateway has nothing queued or under way."""
+"""Longest time in seconds after the last answer until a gateway has no mail queued or in progress."""
 SHOWN = 3
-"""Findings of a kind that are printed whole."""
+"""Findings of a kind that are printed in full."""
 NOTED = 200
-"""Characters of the first one that stand in the table."""
+"""Characters of the first finding that go into the table."""
 
 
 @dataclass
 class Run:
-    """What a soak did and saw."""
+    """Record of a soak."""
 
     fleet: Fleet
     ledger: Ledger
@@ -69,19 +69,19 @@ class Run:
     start: float = 0.0
     end: float = 0.0
     sent: int = 0
-    """Mails that were sent between start and end."""
+    """Number of mails sent between start and end."""
     answered: int = 0
-    """Mails that were answered between start and end."""
+    """Number of mails answered between start and end."""
     stuck: float = 0.0
-    """Mails that the gateways hold for nobody at the end."""
+    """Number of mails that the gateways still hold at the end although no client waits."""
 
 
 def run(plan: Plan) -> list[Check]:
-    """Real mail at 60 % of the peak beside random faults."""
+    """Send real mail at 60 % of the peak beside random faults, and return the checks."""
     folder = plan.folder("soak")
     say(f"soak: {plan.soak_minutes:g} minutes, seed {plan.seed}; --seed {plan.seed} repeats its faults")
     truth = Truth.of(plan.model, plan.corpus)
-    # There are a million records at the end, and none of them is garbage.
+    # A million records exist at the end, and none of them is garbage.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     with Servers(folder / "logs") as servers:
@@ -109,7 +109,7 @@ async def _run(fleet: Fleet, truth: Truth, seed: int, seconds: float) -> Run:
 
 
 async def _soak(done: Run, clients: Clients, seconds: float) -> None:
-    """Send mail while the schedule happens, and until everything is up again."""
+    """Send mail while the schedule runs, and until everything is up again."""
     ledger, done.start = done.ledger, time.monotonic()
     sent, answered = ledger.sent, ledger.mails
     async with (
@@ -131,7 +131,7 @@ async def _happen(fleet: Fleet, faults: Sequence[Fault], start: float) -> None:
 
 @contextlib.asynccontextmanager
 async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Do something while the context is open; its error is raised at the end."""
+    """Run a task while the context is open; its error is raised at the end."""
     task = asyncio.create_task(work)
     try:
         yield
@@ -142,7 +142,7 @@ async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 
 async def _documented(session: aiohttp.ClientSession, url: str) -> set[tuple[str, int]]:
-    """Return path and status of everything that the API's description says of POST requests."""
+    """Return path and status of every answer that the API's description lists for POST requests."""
     async with session.get(f"{url}/openapi.json") as response:
         paths = json.loads(await response.read())["paths"]
     return {
@@ -171,7 +171,7 @@ def _held(fleet: Fleet) -> float:
 
 
 def answers(done: Run) -> list[Check]:
-    """How much was sent, and whether the answers were right."""
+    """Check how much was sent, and whether the answers were right."""
     ledger = done.ledger
     answered = sum(n for (_, status), n in ledger.statuses.items() if status == 200)
     undocumented = {key: n for key, n in ledger.statuses.items() if key not in done.documented}
@@ -195,7 +195,7 @@ def _by_status(ledger: Ledger) -> dict[int, int]:
 
 
 def failures(done: Run) -> list[Check]:
-    """Whether faults explain what failed."""
+    """Check that faults explain all failures."""
     failed, outages = done.ledger.failed, done.fleet.outages
     bad = [each for each in failed if not explained(each, outages)]
     lost = [str(each) for each in bad if not each.status]
@@ -223,7 +223,7 @@ def _unexplained(done: Run) -> Iterator[str]:
 
 
 def _longest(done: Run) -> float:
-    """Seconds of the longest request whose own gateway had no fault."""
+    """Return the seconds of the longest request whose own gateway had no fault."""
     lives = [(start, end, gateway) for start, end, gateway, _ in done.ledger.answered.values()]
     lives += [(each.start, each.end, each.gateway) for each in done.ledger.failed]
     slow = sorted(lives, key=lambda life: life[0] - life[1])
@@ -233,7 +233,7 @@ def _longest(done: Run) -> float:
 
 
 def processes(done: Run) -> list[Check]:
-    """Whether processes lived, and grew."""
+    """Check that processes lived, and how much they grew."""
     died = done.fleet.died
     grown = done.looks.growth(done.start, done.end)
     names = ", ".join(each.name for each in grown)
@@ -249,7 +249,7 @@ def processes(done: Run) -> list[Check]:
 
 
 def growth(grown: Sequence[Growth]) -> list[Check]:
-    """How much the processes grew that lived for long."""
+    """Check the growth of the processes that lived for long."""
     memory = max(grown, key=lambda each: each.memory_percent)
     files = max(grown, key=lambda each: each.last.files - each.first.files)
     threads = max(grown, key=lambda each: each.last.threads - each.first.threads)
@@ -265,7 +265,7 @@ def growth(grown: Sequence[Growth]) -> list[Check]:
 
 
 def rows(done: Run, compared: Compared) -> list[Check]:
-    """Whether the log's rows equal the answers."""
+    """Check that the log's rows equal the answers."""
     most = max(compared.lost.values(), default=0)
     limit = (FLUSH_SECONDS + soak_rows.SLACK_SECONDS) * SHARE * done.peak
     lost = f"{sum(compared.lost.values()):,} of {len(compared.lost)} kills"
@@ -280,7 +280,7 @@ def rows(done: Run, compared: Compared) -> list[Check]:
 
 
 def _none(name: str, found: Sequence[str], note: str = "") -> Check:
-    """A check that nothing was found; the note shows the first of what was."""
+    """Return a check that nothing was found; the note shows the first finding."""
     for each in found[:SHOWN]:
         say(f"{name}: {each}")
     first = f"; {' '.join(found[0].split())[:NOTED]}" if found else ""

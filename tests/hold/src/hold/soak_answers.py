@@ -1,4 +1,4 @@
-"""Answers of a soak: what is right for each mail, and what became of each request."""
+"""Answers of a soak: the right one for each mail, and the outcome of each request."""
 
 import json
 from collections import Counter
@@ -17,18 +17,18 @@ TOLERANCE = 1e-9
 """Largest difference between an answer's probability and the model's own."""
 MAILS = 600
 SIZE_CAP = 10_000
-"""Bytes of a mail at most."""
+"""Most bytes of a mail."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What is right for each mail, from the model in this process.
+    """Right answers for each mail, from the model in this process.
 
     Args:
         mails: Each mail as JSON text.
         scores: Spam probability of each.
-        threshold: Probability from which on a mail is spam.
-        sha256: Digest of the model's file.
+        threshold: Probability at or above which a mail is spam.
+        sha256: Digest of the bundle.
     """
 
     mails: Sequence[bytes]
@@ -47,14 +47,14 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: mails by their numbers in `Truth`.
+    """Request with mails by their numbers in `Truth`.
 
     Args:
         mails: Numbers of one or more mails.
         is_batch: Whether it goes to batch-predict.
-        environment: Where it goes.
+        environment: Environment that it is sent to.
         gateway: Number of the gateway that it is sent to.
-        id: Its X-Request-ID; empty if the gateway makes one.
+        id: X-Request-ID; empty if the gateway makes one.
     """
 
     mails: tuple[int, ...]
@@ -65,18 +65,18 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The operation."""
+        """Return the path of the operation."""
         return "/api/v1/batch-predict" if self.is_batch else "/api/v1/predict"
 
     def body(self, truth: Truth) -> bytes:
-        """The JSON that is posted."""
+        """Return the JSON body."""
         if self.is_batch:
             return b'{"emails": [%b]}' % b", ".join(truth.mails[mail] for mail in self.mails)
         return b'{"email_content": %b}' % truth.mails[self.mails[0]]
 
 
 def fault_of(request: Request, truth: Truth, headers: Mapping[str, str], answer: Any) -> str:
-    """Return what is wrong with an answer 200, or nothing."""
+    """Return what is wrong with an answer 200; empty if nothing is."""
     expected: dict[str, Any] = {"environment": request.environment, "threshold": truth.threshold}
     expected["request_id"] = request.id or headers.get("X-Request-ID")
     if request.is_batch:
@@ -104,7 +104,7 @@ def _fault_of_verdicts(request: Request, truth: Truth, verdicts: Sequence[Any]) 
 
 
 def fault_of_problem(status: int, headers: Mapping[str, str], body: bytes) -> str:
-    """Return what is wrong with an error's answer as problem details (RFC 9457), or nothing."""
+    """Return what is wrong with an error's answer as problem details (RFC 9457); empty if nothing is."""
     if not headers.get("Content-Type", "").startswith("application/problem+json"):
         return f"{status} with Content-Type {headers.get('Content-Type')!r}"
     problem = json.loads(body)
@@ -117,7 +117,7 @@ def fault_of_problem(status: int, headers: Mapping[str, str], body: bytes) -> st
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """A request whose client got no verdict or went away; its mails may have been scored all the same."""
+    """Request whose client got no verdict or left; its mails may have been scored nevertheless."""
 
     request: Request
     start: float
@@ -126,31 +126,31 @@ class Unanswered:
 
 @dataclass
 class Ledger:
-    """What became of all requests."""
+    """Outcomes of all requests."""
 
     answered: dict[tuple[str, str], tuple[float, float, int, tuple[int, ...]]] = field(default_factory=dict)
-    """Environment and request id -> start, end, gateway and mails of each request that was answered 200.
+    """Start, end, gateway and mails of each request that was answered 200, by environment and request id.
 
-    Plain tuples of numbers, which the garbage collector does not follow: there are a million of them.
+    There are a million of them, so they are plain tuples of numbers, which the garbage collector does not follow.
     """
     unanswered: list[Unanswered] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     """Answers 200 that are not the request's own."""
     malformed: list[str] = field(default_factory=list)
-    """Errors that are no problem details."""
+    """Errors that are not problem details."""
     statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
-    """Path and status -> answers."""
+    """Number of answers by path and status."""
     sent: int = 0
-    """Mails of all requests that were sent whole."""
+    """Mails of all requests that were sent completely."""
     mails: int = 0
     """Mails that were answered 200."""
     cancelled: int = 0
     cut: int = 0
-    """Requests that were never sent whole."""
+    """Requests that were never sent completely."""
 
     def note_answer(self, request: Request, start: float, end: float, request_id: str, fault: str) -> None:
-        """Take an answer 200."""
+        """Record an answer 200."""
         self.statuses[request.path, HTTPStatus.OK] += 1
         self.mails += len(request.mails)
         key = request.environment, request_id
@@ -163,7 +163,7 @@ class Ledger:
     def note_failure(
         self, request: Request, start: float, end: float, status: int, detail: str, fault: str = ""
     ) -> None:
-        """Take an answer that is an error, or none (status 0)."""
+        """Record an answer that is an error, or a missing answer (status 0)."""
         if status:
             self.statuses[request.path, status] += 1
         self.unanswered.append(Unanswered(request, start, end))
@@ -172,6 +172,6 @@ class Ledger:
             self.malformed.append(fault)
 
     def note_cancelled(self, request: Request, start: float, end: float) -> None:
-        """Take a request whose client has gone before its answer."""
+        """Record a request whose client left before its answer."""
         self.cancelled += 1
         self.unanswered.append(Unanswered(request, start, end))

@@ -1,7 +1,7 @@
-"""Clients of a soak: single mails and batches to both environments through both gateways, some of which go away.
+"""Clients of a soak: single mails and batches to both environments through both gateways; some clients leave early.
 
-Arrivals are random and do not wait for answers, up to a bound. Each request goes to the gateway that owes the fewest
-answers, as a load balancer would send it, and to another one for a second after a connection has failed.
+Arrivals are random and do not wait for answers, up to a limit. Each request goes to the gateway that owes the fewest
+answers, as a load balancer would send it. After a failed connection, requests go to another gateway for a second.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from hold.soak_answers import Ledger, Request, Truth, fault_of, fault_of_problem
 from hold.soak_schedule import ENVIRONMENTS
 
 BATCH_SHARE = 0.04
-"""Share of requests that are batches: about half of all mails."""
+"""Share of requests that are batches; they carry about half of all mails."""
 BATCH_SIZES = (1, 2, 3, 5, 8, 13, 21, 34, 150)
 OWN_ID_SHARE = 0.5
 NEW_CONNECTION_SHARE = 0.1
@@ -33,24 +33,24 @@ CANCEL_SHARE = 0.02
 CUT_SHARE = 0.005
 """Share of requests of which only a part is ever sent."""
 CANCEL_SECONDS = 0.02
-"""Mean time after which a client that does not wait goes away."""
+"""Mean seconds after which a client that does not wait leaves."""
 AVOID_SECONDS = 1.0
 MOST_WAITING = 3_500
-"""Mails under way at most, fewer than one gateway's queue of one environment takes."""
+"""Most mails in progress, fewer than one gateway's queue of one environment holds."""
 PEAK_CLIENTS = 64
 TIMEOUT = aiohttp.ClientTimeout(total=30)
 RESET = struct.pack("ii", 1, 0)
-"""A linger of no time, socket(7): close sends RST."""
+"""Linger time of zero, socket(7): close sends RST."""
 
 
 @dataclass(frozen=True)
 class Sessions:
-    """Connections by how they are used."""
+    """HTTP sessions by the use of their connections."""
 
     kept: aiohttp.ClientSession
     new: aiohttp.ClientSession
     reset: aiohttp.ClientSession
-    """Connections that end by RST."""
+    """Session whose connections end by RST."""
 
 
 @dataclass
@@ -59,9 +59,9 @@ class Clients:
 
     Args:
         urls: Base URL of each gateway.
-        open: Returns the numbers of the gateways that may be chosen now.
-        truth: What they send and what is right.
-        chance: Where all of their choices come from.
+        open: Function that returns the numbers of the gateways that may be chosen now.
+        truth: Mails to send, and their right answers.
+        chance: Source of all random choices.
     """
 
     urls: Sequence[str]
@@ -71,14 +71,14 @@ class Clients:
     sessions: Sessions
     ledger: Ledger = field(default_factory=Ledger)
     held_back: float = 0.0
-    """Seconds in which nothing was sent because too much was under way."""
+    """Seconds in which nothing was sent because too many mails were in progress."""
     _waiting: Counter[int] = field(default_factory=Counter)
     _avoid_until: dict[int, float] = field(default_factory=dict)
     _running: set[asyncio.Task[None]] = field(default_factory=set)
     _stopped: bool = False
 
     async def peak(self, seconds: float) -> float:
-        """Mails a second that are answered while each of 64 clients asks again at once; the first third is left out."""
+        """Return the mails a second answered to 64 clients that send again at once; the first third is left out."""
         workers = [asyncio.create_task(self._again_and_again()) for _ in range(PEAK_CLIENTS)]
         await asyncio.sleep(seconds / 3)
         before, started = self.ledger.mails, time.monotonic()
@@ -93,7 +93,7 @@ class Clients:
             await self._one(self._request())
 
     async def steadily(self, rate: float) -> None:
-        """Send so many mails a second until cancelled, then wait for what is under way."""
+        """Send so many mails a second until cancelled, then wait for those in progress."""
         due = time.monotonic()
         try:
             while True:
@@ -111,7 +111,7 @@ class Clients:
         while self._waiting.total() > MOST_WAITING:
             self.held_back += 0.01
             await asyncio.sleep(0.01)
-        # A request that is due already leaves in this turn of the event loop, at most hundreds of them.
+        # Requests that are already due leave in this turn of the event loop, hundreds of them at most.
         if (wait := due - time.monotonic()) > 0:
             await asyncio.sleep(wait)
 
@@ -146,7 +146,7 @@ class Clients:
             self._waiting[request.gateway] -= len(request.mails)
 
     async def _ask(self, session: aiohttp.ClientSession, url: str, request: Request) -> None:
-        """Send a request and take whatever comes."""
+        """Send a request and record its outcome."""
         start = time.monotonic()
         self.ledger.sent += len(request.mails)
         headers = {"Content-Type": "application/json", "X-Environment": request.environment}
@@ -186,13 +186,13 @@ class Clients:
                 self.ledger.note_cancelled(request, start, time.monotonic())
 
     async def _cut(self, url: str, request: Request) -> None:
-        """Send a part of a request and go away, by FIN or by RST."""
+        """Send part of a request and leave, by FIN or by RST."""
         where, body = urlsplit(url), request.body(self.truth)
         lines = [f"POST {request.path} HTTP/1.1", "Host: gateway", f"X-Environment: {request.environment}"]
         lines += [f"X-Request-ID: {self._id()}", f"Content-Length: {len(body)}", "", ""]
         whole = "\r\n".join(lines).encode() + body
         self.ledger.cut += 1
-        # Whether it arrives at all is of no interest: no mail of it may ever be scored.
+        # It does not matter whether this part arrives: no mail of it may ever be scored.
         with contextlib.suppress(OSError):
             _, writer = await asyncio.open_connection(where.hostname, where.port)
             if self.chance.random() < 0.5:
@@ -205,7 +205,7 @@ class Clients:
 
 @contextlib.asynccontextmanager
 async def sessions() -> AsyncIterator[Sessions]:
-    """Connections as many as are needed, of each kind."""
+    """Open sessions of each kind, without a limit on connections."""
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=TIMEOUT) as kept,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True), timeout=TIMEOUT) as new,

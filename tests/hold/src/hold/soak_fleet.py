@@ -20,18 +20,18 @@ from hold.soak_schedule import ENVIRONMENTS, HANG, KILL, REPLICAS, TIERS, Fault,
 
 NAMES = Path(__file__).with_name("names")
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
-"""Addresses of a hop's replicas, behind one name and port, as a headless Service has them."""
+"""Addresses of a hop's replicas behind one name and port, as a headless Service has them."""
 UP_PATHS = {"gateway": "/health", "transformer": "/v2/health/live", "predictor": MODEL_READY}
-"""Tier -> path that says whether the process itself is up, whatever is behind it."""
+"""Path by tier that says whether the process itself is up, whatever is behind it."""
 
 FLUSH_SECONDS = 5.0
-"""INFERENCE_LOG_FLUSH_SECONDS: the rows that a killed transformer may lose."""
+"""Seconds of INFERENCE_LOG_FLUSH_SECONDS, whose rows a killed transformer may lose."""
 DRAIN_SECONDS = 3.0
-"""DRAIN_SECONDS of a gateway: after SIGTERM it takes requests for so long."""
+"""Seconds of a gateway's DRAIN_SECONDS, during which it accepts requests after SIGTERM."""
 LEAVE_SECONDS = 1.0
-"""Time after SIGTERM within which clients learn that a gateway leaves."""
+"""Seconds after SIGTERM within which clients learn that a gateway leaves."""
 STOP_SECONDS = 30.0
-"""Longest time from SIGTERM to a process's end."""
+"""Longest time in seconds from SIGTERM to a process's end."""
 LOOK_SECONDS = 0.1
 WATCH_SECONDS = 1.0
 ENDINGS = (0, -signal.SIGTERM)
@@ -40,7 +40,7 @@ ENDINGS = (0, -signal.SIGTERM)
 
 @dataclass
 class Fleet:
-    """All processes, what was done to them, and what they did by themselves."""
+    """All processes, the faults they were given, and the ends they came to by themselves."""
 
     servers: Servers
     model: Path
@@ -48,7 +48,7 @@ class Fleet:
     running: dict[Target, Server] = field(default_factory=dict)
     outages: list[Outage] = field(default_factory=list)
     skipped: int = 0
-    """Faults of processes that had another one at the time."""
+    """Faults skipped because the process had another one at the time."""
     died: list[str] = field(default_factory=list)
     """Processes that ended by themselves, did not end at SIGTERM, or ended with an error."""
     _ports: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -59,16 +59,16 @@ class Fleet:
 
     @property
     def log_uri(self) -> str:
-        """The inference log of all transformers."""
+        """Return the URI of the inference log of all transformers."""
         return (self.folder / "log").absolute().as_uri()
 
     @property
     def gateway_urls(self) -> list[str]:
-        """Base URL of each gateway; it keeps its port."""
+        """Return the base URL of each gateway, which keeps its port."""
         return [f"http://{ADDRESSES[0]}:{self._ports['gateway', str(number)]}" for number in range(REPLICAS)]
 
     def open_gateways(self) -> list[int]:
-        """Numbers of the gateways that clients may choose: those that do not say that they leave."""
+        """Return the numbers of the gateways that clients may choose: those that are not leaving."""
         leaving = {each.replica for each in self._leaving}
         return [number for number in range(REPLICAS) if number not in leaving] or list(range(REPLICAS))
 
@@ -85,7 +85,7 @@ class Fleet:
         await asyncio.to_thread(self.servers.wait_ready)
 
     async def apply(self, fault: Fault) -> None:
-        """Do to a process what the schedule says and wait until it is up again."""
+        """Apply a scheduled fault to a process and wait until it is up again."""
         target = fault.target
         if target in self._busy:
             self.skipped += 1
@@ -103,7 +103,7 @@ class Fleet:
         say(f"soak: {fault.at:5.1f} s: {target}: {fault.kind}, up again after {outage.end - outage.start:.1f} s")
 
     async def watch(self) -> None:
-        """Look for processes that end by themselves, until cancelled."""
+        """Record processes that end by themselves, until cancelled."""
         while True:
             for target, server in self.running.items():
                 if target not in self._busy and server.process.poll() is not None:
@@ -112,7 +112,7 @@ class Fleet:
             await asyncio.sleep(WATCH_SECONDS)
 
     async def stop(self) -> None:
-        """End all processes by SIGTERM, tier by tier, so that nothing is asked of what has ended."""
+        """End all processes by SIGTERM, tier by tier, so that none sends to one that has ended."""
         for tier in TIERS:
             await asyncio.gather(*(self._end(target) for target in list(self.running) if target.tier == tier))
 
@@ -141,7 +141,7 @@ class Fleet:
         self._resolve()
 
     def _leave(self, target: Target) -> None:
-        """Take a process out of what its clients are told: the name server's answer, and the choice of gateways."""
+        """Remove a process from the name server's answer and, after a moment, from the gateways that clients choose."""
         self._gone.add(target)
         self._resolve()
         if target.tier == "gateway":
@@ -165,7 +165,7 @@ class Fleet:
         return False
 
     async def _up(self, target: Target) -> None:
-        """Wait until a process answers for itself."""
+        """Wait until a process says that it is up."""
         server = self.running[target]
         give_up = time.monotonic() + START_TIMEOUT
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
@@ -175,7 +175,7 @@ class Fleet:
                 await asyncio.sleep(LOOK_SECONDS)
 
     def _resolve(self) -> None:
-        """Tell the name server which replicas there are."""
+        """Give the name server the current replicas."""
         found: dict[str, list[str]] = {}
         for target in targets():
             if target.tier != "gateway":

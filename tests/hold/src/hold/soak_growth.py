@@ -16,11 +16,11 @@ LOOK_SECONDS = 2.0
 FIRST_SHARE = 1 / 3
 """Share of the soak after which growth counts."""
 WINDOW_SHARE = 1 / 6
-"""Share of the soak over which sizes are taken, at the start of what counts and at the end."""
+"""Share of the soak in which sizes are taken, at the start of the counted time and at its end."""
 
 
 class Size(NamedTuple):
-    """What a process has in use: bytes of memory, open files and threads."""
+    """Resources of a process: bytes of memory, open files and threads."""
 
     memory: float
     files: float
@@ -28,7 +28,7 @@ class Size(NamedTuple):
 
 
 class Growth(NamedTuple):
-    """A process at the start of what counts and at the end."""
+    """Sizes of a process at the start of the counted time and at its end."""
 
     name: str
     first: Size
@@ -36,12 +36,12 @@ class Growth(NamedTuple):
 
     @property
     def memory_percent(self) -> float:
-        """Growth of memory in percent."""
+        """Return the growth of memory in percent."""
         return 100 * (self.last.memory / self.first.memory - 1)
 
 
 def size(pid: int) -> Size:
-    """Return what a process has in use now."""
+    """Return the resources that a process uses now."""
     folder = Path(f"/proc/{pid}")
     return Size(resident_bytes(pid), len(os.listdir(folder / "fd")), len(os.listdir(folder / "task")))
 
@@ -53,7 +53,7 @@ class Looks:
     found: dict[tuple[str, int], list[tuple[float, Size]]] = field(default_factory=dict)
 
     async def watch(self, processes: Callable[[], Mapping[str, int]]) -> None:
-        """Look at all processes again and again, until cancelled."""
+        """Record all processes at intervals, until cancelled."""
         while True:
             for name, pid in processes().items():
                 try:
@@ -63,7 +63,7 @@ class Looks:
             await asyncio.sleep(LOOK_SECONDS)
 
     def write(self, file: Path) -> None:
-        """Write name -> list of [seconds, bytes, open files, threads] of each process, for whoever looks for a leak."""
+        """Write each process's list of [seconds, bytes, open files, threads] by name, for finding a leak."""
         series = {
             f"{name} (pid {pid})": [[when, *size] for when, size in looks] for (name, pid), looks in self.found.items()
         }
@@ -83,6 +83,6 @@ class Looks:
 
 
 def _usual(sizes: Sequence[Size]) -> Size:
-    """The median of memory, and the least of the rest: connections come and go, a leak raises the least of them."""
+    """Return the median of memory and the minimum of the rest: connections vary, but a leak raises the minimum."""
     memory, files, threads = zip(*sizes, strict=True)
     return Size(median(memory), min(files), min(threads))

@@ -1,10 +1,11 @@
-"""Inference log of a soak against the answers that clients got.
+"""Comparison of a soak's inference log with the answers that clients got.
 
-- Each answered mail has a row. One may be missing where a transformer of its environment was killed by `kill -9` before
-  it had written it: its request was under way within one flush before the kill, longer by what the transformer hung.
-- It has one row only. More are explained where the request's environment or gateway had a fault meanwhile, since the
-  request may have been sent twice then, and are `MOST_COPIES` at most.
-- A mail whose client got no answer or went away has up to `MOST_COPIES` rows.
+- Each answered mail has a row. One may be missing if `kill -9` ended a transformer of its environment before it had
+  written the row. The request must then have been in progress within one flush before the kill, plus any hang of the
+  transformer.
+- It has only one row. More are explained if the request's environment or gateway had a fault meanwhile, because the
+  request may then have been sent twice. There are `MOST_COPIES` at most.
+- A mail whose client got no answer or left has up to `MOST_COPIES` rows.
 - There are no other rows, and no row has another probability than the model gives.
 """
 
@@ -21,13 +22,13 @@ from hold.soak_schedule import ENVIRONMENTS, HANG, KILL
 from inferencelog import open_store, read_window
 
 MOST_COPIES = 4
-"""Rows of one mail: an attempt, two retries, and a copy that finds out whether a replica hangs still."""
+"""Most rows of one mail: an attempt, two retries, and a copy that finds out whether a replica still hangs."""
 LOG_HOURS = 25
-"""Length of the stretch that is read: longer than any soak."""
+"""Hours of the log that are read, longer than any soak."""
 MOST_ROWS = 100_000_000
-"""Rows that are read: more than any soak makes."""
+"""Most rows that are read, more than any soak makes."""
 SLACK_SECONDS = 1.0
-"""Time beyond a flush until its file is written."""
+"""Seconds beyond a flush until its file is written."""
 
 Row = tuple[str, float]
 """Request id and probability."""
@@ -35,19 +36,19 @@ Row = tuple[str, float]
 
 @dataclass
 class Compared:
-    """What differs between log and answers."""
+    """Differences between log and answers."""
 
     rows: int = 0
     lost: Counter[str] = field(default_factory=Counter)
-    """Transformer that was killed -> answered mails without a row that it may have had."""
+    """Answered mails without a row, by the killed transformer that may have had it."""
     missing: list[str] = field(default_factory=list)
     """Answered mails without a row that no kill explains."""
     copies: int = 0
-    """Further rows of answered mails that faults explain."""
+    """Number of further rows of answered mails that faults explain."""
     unexplained: list[str] = field(default_factory=list)
     """Further rows of answered mails that nothing explains."""
     unanswered: int = 0
-    """Rows of mails whose clients got no answer."""
+    """Number of rows of mails whose clients got no answer."""
     foreign: list[str] = field(default_factory=list)
     """Rows of mails that nobody sent."""
     unreadable: list[str] = field(default_factory=list)
@@ -55,7 +56,7 @@ class Compared:
 
 
 def read(uri: str, environment: str, compared: Compared) -> list[Row]:
-    """Return all rows of an environment, and note files that cannot be read."""
+    """Return all rows of an environment, and record files that cannot be read."""
     now = datetime.now(UTC)
     columns = ("request_id", "spam_probability")
     start, end = now - timedelta(hours=LOG_HOURS), now + timedelta(hours=1)
@@ -68,7 +69,7 @@ def read(uri: str, environment: str, compared: Compared) -> list[Row]:
 
 
 class Numbers:
-    """Mails by their probability; mails of equal probability have one number."""
+    """Numbers of mails by probability; mails of equal probability share a number."""
 
     def __init__(self, scores: Sequence[float]) -> None:
         ordered = np.sort(np.asarray(scores))
@@ -76,7 +77,7 @@ class Numbers:
         self._scores = ordered[starts]
 
     def of(self, probabilities: Iterable[float]) -> list[int]:
-        """Return the number of each probability; -1 where the model gives it to no mail."""
+        """Return the number of each probability; -1 if the model gives it to no mail."""
         found = np.fromiter(probabilities, float)
         places = np.clip(np.searchsorted(self._scores, found - 2 * TOLERANCE), 0, len(self._scores) - 1)
         near = np.abs(self._scores[places] - found) <= 2 * TOLERANCE
@@ -85,7 +86,7 @@ class Numbers:
 
 
 class Comparison:
-    """Compares the log with the ledger, environment by environment."""
+    """Comparison of the log with the ledger, environment by environment."""
 
     def __init__(self, ledger: Ledger, outages: Sequence[Outage], scores: Sequence[float], flush: float) -> None:
         self._ledger = ledger
@@ -132,7 +133,7 @@ class Comparison:
                 self.found.unexplained.append(f"{name}: {given.total()} rows of {wanted.total()} mails")
 
     def _rest(self, environment: str, by_id: dict[str, Counter[int]]) -> None:
-        """Look for the requests of rows that belong to no answer."""
+        """Find the requests of rows that belong to no answer."""
         nameless: Counter[int] = Counter()
         for each in self._ledger.unanswered:
             if each.request.environment == environment:
@@ -155,7 +156,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Loss:
-    """What a killed transformer may have lost: rows of requests that were under way since then, until its end."""
+    """Loss of a killed transformer: rows of requests that were in progress from `since` until its end."""
 
     outage: Outage
     since: float
@@ -166,7 +167,7 @@ class Loss:
 
 
 def losses(outages: Sequence[Outage], flush: float) -> Iterator[Loss]:
-    """Return what each transformer that was killed may have lost; one that hangs does not write meanwhile."""
+    """Yield what each killed transformer may have lost; a hanging one does not write meanwhile."""
     for killed in outages:
         if killed.kind == KILL and killed.target.tier == "transformer":
             since = killed.start - flush - SLACK_SECONDS

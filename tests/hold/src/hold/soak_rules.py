@@ -24,21 +24,23 @@ HOPS = ("transformer", "predictor")
 DEADLINE_SECONDS = 10.0
 """DEADLINE_SECONDS of the gateways: the default."""
 RETURN_SECONDS = {KILL: 2.0, RESTART: 7.0, HANG: 7.0}
-"""Allowance after which a replica must be used again, and what waited meanwhile be worked off, which takes 2 s as after
-an overload. A killed one keeps its address and is tried with the next request. A restarted one left the name server and
-is found when its name is resolved anew, every 5 s. One that hung gets one request at a time, at most 5 s apart, which
-finds out that it is back."""
+"""Seconds after a fault's end until a replica must be used again, by kind.
+
+They include the 2 s in which waiting mail is worked off, as after an overload. A killed replica keeps its address and
+is tried with the next request. A restarted one has left the name server and is found when its name is resolved again,
+every 5 s. One that hung gets one request at a time, at most 5 s apart, which finds out that it is back.
+"""
 
 
 @dataclass(frozen=True)
 class Outage:
-    """One process's time out, as it happened; times on the clock `time.monotonic`.
+    """Outage of one process as it happened; times are on the clock `time.monotonic`.
 
     Args:
         target: The process.
-        kind: What was done to it.
-        start: When.
-        end: When it was up again.
+        kind: Kind of its fault.
+        start: Time of the fault.
+        end: Time when it was up again.
     """
 
     target: Target
@@ -48,21 +50,21 @@ class Outage:
 
     @property
     def over(self) -> float:
-        """When requests must be answered as before."""
+        """Return the time from which requests must be answered as before."""
         return self.end + RETURN_SECONDS[self.kind]
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A request that got no answer 200 although its client waited for one.
+    """Request that got no answer 200 although its client waited for one.
 
     Args:
-        start: When it was sent, on the clock `time.monotonic`.
-        end: When it failed.
+        start: Time when it was sent, on the clock `time.monotonic`.
+        end: Time when it failed.
         gateway: Number of the gateway that it was sent to.
-        environment: Where it should be answered.
+        environment: Environment that should answer it.
         status: Status of the answer; 0 for none.
-        detail: What the answer or the connection's error says.
+        detail: Text of the answer or of the connection's error.
     """
 
     start: float
@@ -95,7 +97,7 @@ def explained(failed: Failed, outages: Iterable[Outage]) -> bool:
 def _all_out(outages: Sequence[Outage], failed: Failed) -> bool:
     """Return whether all replicas of a tier were out at one moment of the request's life.
 
-    If they were at any moment, they were when the last one of them went out, or when the request began.
+    If they were out at any moment, they were so when the last of them went out, or when the request began.
     """
     moments = [failed.start, *(each.start for each in outages)]
     return any(
@@ -106,7 +108,7 @@ def _all_out(outages: Sequence[Outage], failed: Failed) -> bool:
 
 
 def met_fault(start: float, end: float, environment: str, gateway: int, outages: Iterable[Outage]) -> bool:
-    """Return whether a request may have been sent twice to its environment: it or its gateway had a fault meanwhile."""
+    """Return whether a request may have been sent twice: its environment or its gateway had a fault meanwhile."""
     return any(
         each.start <= end and start <= each.over
         for each in outages

@@ -15,14 +15,14 @@ KINDS = (KILL, HANG, RESTART)
 T = TypeVar("T")
 
 PAUSE_SECONDS = (3.0, 9.0)
-"""Range of the time between two faults."""
+"""Range of the seconds between two faults."""
 QUIET_SECONDS = 5.0
-"""Time without faults at the start and at the end, so that a soak begins and ends with everything up."""
+"""Seconds without faults at the start and at the end, so that a soak begins and ends with everything up."""
 HANG_SECONDS = (1.0, 12.0)
-"""Range of a hang: some are longer than the 5 s that a hop waits while there is another replica, some than the
-deadline of 10 s."""
+"""Range of a hang in seconds; some exceed a hop's wait of 5 s while another replica is up, some the deadline of 10
+s."""
 DOWN_SECONDS = (0.0, 2.0)
-"""Range of the time between a process's end and the start of the next one."""
+"""Range of the seconds between a process's end and the start of the next one."""
 BOTH_SHARE = 0.15
 """Share of faults that hit both replicas of a tier, within `BOTH_WITHIN_SECONDS` of each other."""
 BOTH_WITHIN_SECONDS = 1.0
@@ -47,20 +47,20 @@ class Target:
 
     @property
     def twins(self) -> list["Target"]:
-        """The other replicas of its tier and environment."""
+        """Return the other replicas of its tier and environment."""
         numbers = (number for number in range(REPLICAS) if number != self.replica)
         return [Target(self.tier, self.environment, number) for number in numbers]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to one process.
+    """Fault of one process.
 
     Args:
         at: Seconds from the start of the soak.
-        target: Whose fault it is.
+        target: Process that has the fault.
         kind: One of `KINDS`.
-        seconds: How long the process hangs, or stays away before the next one is started.
+        seconds: Seconds that the process hangs, or stays away before the next one is started.
     """
 
     at: float
@@ -70,7 +70,7 @@ class Fault:
 
 
 def targets() -> list[Target]:
-    """Every process of the system."""
+    """Return every process of the system."""
     gateways = [Target("gateway", "", number) for number in range(REPLICAS)]
     hops = [
         Target(tier, environment, number)
@@ -82,15 +82,15 @@ def targets() -> list[Target]:
 
 
 def survivors(seed: int) -> frozenset[Target]:
-    """One process of each tier that hangs but is never ended, so that its growth can be measured."""
+    """Return one process of each tier that hangs but is never ended, so that its growth can be measured."""
     chance = random.Random(f"survivors {seed}")
     return frozenset(chance.choice([each for each in targets() if each.tier == tier]) for tier in TIERS)
 
 
 def schedule(seed: int, seconds: float) -> list[Fault]:
-    """Return the faults of a soak in order of time; equal for equal arguments.
+    """Return the faults of a soak in order of time; equal arguments give equal faults.
 
-    The longest hang of each survivor comes first, so that what grows later is not the trace of a longer one.
+    The longest hang of each survivor comes first, so that later growth is not the effect of a longer one.
     """
     chance = random.Random(f"faults {seed}")
     spared = survivors(seed)
@@ -115,6 +115,6 @@ def schedule(seed: int, seconds: float) -> list[Fault]:
 
 
 def _in_turn(chance: random.Random, all_of_them: Sequence[T]) -> Iterator[T]:
-    """Yield all in random order, again and again, so that a short soak meets each of them as well."""
+    """Yield all items in random order, repeatedly, so that even a short soak meets each of them."""
     while True:
         yield from chance.sample(all_of_them, len(all_of_them))

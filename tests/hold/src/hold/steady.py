@@ -1,4 +1,4 @@
-"""A steady load of single mails: open loop, so that a slow answer does not hold the next request back."""
+"""Steady load of single mails: open loop, so that a slow answer does not delay the next request."""
 
 import asyncio
 import contextlib
@@ -14,33 +14,33 @@ TIMEOUT = aiohttp.ClientTimeout(total=30)
 
 @dataclass
 class Steady:
-    """What became of the requests: status (0 where there was no answer) and milliseconds, in order of their ends."""
+    """Outcomes of the requests in order of their ends: status (0 without an answer) and milliseconds."""
 
     answers: list[tuple[int, float]] = field(default_factory=list)
     unpolite: int = 0
-    """Answers 503 that do not say when to come back, or are no problem object."""
+    """Number of answers 503 without a time to come back, or without a problem object."""
 
     def failed(self, *expected: int) -> int:
-        """How many had another status than these."""
+        """Return the number of answers with another status than these."""
         return sum(status not in expected for status, _ in self.answers)
 
     def told(self) -> str:
-        """How many of each status."""
+        """Return the number of answers by status, as text."""
         found = Counter(status for status, _ in self.answers)
         return ", ".join(f"{status or 'no answer'}: {n:,}" for status, n in sorted(found.items()))
 
     def milliseconds(self, status: int) -> list[float]:
-        """Of the answers of this status, sorted."""
+        """Return the milliseconds of the answers with this status, sorted."""
         return sorted(ms for got, ms in self.answers if got == status)
 
     def p99_ms(self, status: int) -> float:
-        """99 % of the answers of this status came within this; infinite where there are none."""
+        """Return the milliseconds within which 99 % of the answers with this status came; infinite without any."""
         found = self.milliseconds(status)
         return found[min(len(found) * 99 // 100, len(found) - 1)] if found else float("inf")
 
 
 class Sender:
-    """Sends the bodies in turn to one environment."""
+    """Sender of bodies in turn to one environment."""
 
     def __init__(
         self, session: aiohttp.ClientSession, url: str, environment: str, bodies: Sequence[bytes], key: str = ""
@@ -53,7 +53,7 @@ class Sender:
         self.seen = Steady()
 
     async def send(self) -> int:
-        """Send one and note its answer; its status."""
+        """Send one body, record its answer and return the status."""
         body = self._bodies[self._sent % len(self._bodies)]
         self._sent += 1
         started = time.monotonic()
@@ -68,7 +68,7 @@ class Sender:
         return status
 
     async def every(self, seconds: float) -> None:
-        """Send again and again, until cancelled; what is under way then is waited for."""
+        """Send at intervals until cancelled, then wait for requests in progress."""
         running: set[asyncio.Task[int]] = set()
         loop = asyncio.get_running_loop()
         due = loop.time()
@@ -85,7 +85,7 @@ class Sender:
 
 @contextlib.asynccontextmanager
 async def sender(url: str, environment: str, bodies: Sequence[bytes], key: str = "") -> AsyncIterator[Sender]:
-    """A sender with connections of its own, as many as it needs."""
+    """Open a sender with its own connections, without a limit."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=TIMEOUT) as session:
         yield Sender(session, url, environment, bodies, key)
 
@@ -94,7 +94,7 @@ async def sender(url: str, environment: str, bodies: Sequence[bytes], key: str =
 async def steadily(
     url: str, environment: str, bodies: Sequence[bytes], rate: float, key: str = ""
 ) -> AsyncIterator[Steady]:
-    """Send at this rate while the context is open; what was seen is complete after it."""
+    """Send at this rate while the context is open; the result is complete afterwards."""
     async with sender(url, environment, bodies, key) as one:
         task = asyncio.create_task(one.every(1 / rate))
         try:

@@ -1,4 +1,4 @@
-"""The real processes of two environments and their gateway, each with settings of the part's own."""
+"""Real processes of two environments and their gateway, each with the part's own settings."""
 
 import json
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ HOST = "127.0.0.1"
 
 @dataclass
 class System:
-    """The processes of one system, by tier and environment.
+    """Processes of one system by tier and environment.
 
-    Not waited for: call `servers.wait_ready()` when all that the part needs have been started.
+    They are not waited for: call `servers.wait_ready()` when everything that the part needs has been started.
     """
 
     servers: Servers
@@ -27,7 +27,7 @@ class System:
 
     @property
     def url(self) -> str:
-        """Of the gateway."""
+        """Return the URL of the gateway."""
         assert self.gateway is not None
         return self.gateway.url
 
@@ -39,20 +39,20 @@ class System:
         self.start_gateway({name: server.url for name, server in self.transformers.items()}, gateway)
 
     def start_predictor(self, name: str, settings: Mapping[str, str] | None = None) -> Server:
-        """Start a predictor, known by this name."""
+        """Start a predictor under this name."""
         started = self._service("predictor", name, MODEL_READY, {"MODEL_DIR": str(self.model)}, settings)
         self.predictors[name] = started
         return started
 
     def start_transformer(self, name: str, predictor_url: str, settings: Mapping[str, str] | None = None) -> Server:
-        """Start a transformer, known by this name, over the predictor at this URL."""
+        """Start a transformer under this name, for the predictor at this URL."""
         own = {"PREDICTOR_URL": predictor_url, "ENVIRONMENT": name}
         started = self._service("transformer", name, MODEL_READY, own, settings)
         self.transformers[name] = started
         return started
 
     def start_gateway(self, routes: Mapping[str, str], settings: Mapping[str, str] | None = None) -> Server:
-        """Start the gateway over these transformers: environment -> base URL."""
+        """Start the gateway for these transformers, given by base URL for each environment."""
         own = {"ENVIRONMENTS": json.dumps(dict(routes))}
         self.gateway = self._service("gateway", "", "/ready", own, settings)
         return self.gateway

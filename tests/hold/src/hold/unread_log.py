@@ -1,4 +1,4 @@
-"""Logs that nobody reads: gateway and transformers write to pipes, which are read, left alone and read again."""
+"""Unread logs: gateway and transformers write to pipes, which are read, left unread and read again."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from hold.steady import Steady, steadily
 from hold.system import System
 
 RATE = 400
-"""Requests a second: within 15 seconds they have more lines than may wait."""
+"""Requests a second; within 15 seconds they make more lines than may wait."""
 FILL = 400
 """Requests whose lines fill a pipe."""
 TOLD_SECONDS = 10
@@ -31,7 +31,7 @@ LOST = "log_lines_dropped_total"
 
 
 class Log:
-    """A pipe in place of a server's log file, read by a thread of its own while `reading` is set."""
+    """Pipe in place of a server's log file, which its own thread reads while `reading` is set."""
 
     def __init__(self, path: Path, reading: threading.Event) -> None:
         os.mkfifo(path)
@@ -42,7 +42,7 @@ class Log:
         self._thread.start()
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return the lines that are complete; raises ValueError if one is no JSON object."""
+        """Return the complete lines; raise ValueError if one is not a JSON object."""
         text = bytes(self._text)
         return [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines()]
 
@@ -54,12 +54,12 @@ class Log:
                 data = b""
             self._text += data
             if not data:
-                # Nothing is there, or nobody writes.
+                # The pipe is empty, or nobody writes.
                 time.sleep(PAUSE_SECONDS)
 
 
 def run(plan: Plan) -> list[Check]:
-    """Send mail while the logs are read, while they are not, and while they are again; then end the processes."""
+    """Send mail while the logs are read, unread, and read again; then end the processes."""
     folder = plan.folder("logging")
     reading = threading.Event()
     reading.set()
@@ -110,7 +110,7 @@ async def _send(url: str, bodies: list[bytes], requests: int) -> Steady:
 
 
 def _told(log: Log) -> int:
-    """Wait for the line that says how many are missing; return how many, all such lines together."""
+    """Wait for the line that says how many lines are missing; return the number over all such lines."""
     end = time.monotonic() + TOLD_SECONDS
     while not (told := [line["lines"] for line in log.lines() if line.get("logger") == "runtime"]):
         if time.monotonic() > end:
@@ -125,7 +125,7 @@ def _ended(system: System) -> list[Server]:
 
 
 def _end(servers: Servers, server: Server) -> float:
-    """Return how many seconds a process takes to end after SIGTERM."""
+    """Return the seconds that a process takes to end after SIGTERM."""
     servers.forget(server)
     began = time.monotonic()
     server.process.send_signal(signal.SIGTERM)

@@ -1,6 +1,6 @@
-"""Put on a service's PYTHONPATH, this is its name server: names ending in `.test` are looked up in the file HOLD_NAMES.
+"""Name server of a service on whose PYTHONPATH it is: names that end in `.test` are looked up in the file HOLD_NAMES.
 
-The file holds JSON, name -> list of addresses, or "fail" or "hang". Everything else of the process is its own.
+The file holds JSON: a list of addresses by name, or "fail" or "hang". The rest of the process is unchanged.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ REFRESH_SECONDS = 5.0
 
 
 async def addresses(host: str) -> list[str]:
-    """The addresses of a name."""
+    """Return the addresses of a name."""
     found = json.loads(FILE.read_text())[host]
     if found == "hang":
         await asyncio.sleep(3600)
@@ -26,7 +26,7 @@ async def addresses(host: str) -> list[str]:
 
 
 def replace() -> None:
-    """Put it in the place of the resolver of requests, and of that of the SDK's readiness."""
+    """Replace the resolver of requests and that of the SDK's readiness check."""
     # A predictor asks nobody and has no `replicas`.
     with contextlib.suppress(ImportError):
         from replicas import Replicas
