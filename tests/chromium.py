@@ -1,4 +1,4 @@
-"""A real Chromium: the machine's own, or the one that `CHROMIUM` names."""
+"""Real Chromium: the machine's own, or the one that `CHROMIUM` names."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def find() -> Path | None:
-    """The browser of `CHROMIUM`, or of the PATH; None where there is none."""
+    """Return the browser of `CHROMIUM`, or of the PATH; None if there is none."""
     if named := os.environ.get("CHROMIUM"):
         return Path(named)
     for name in NAMES:

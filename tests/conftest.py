@@ -1,4 +1,4 @@
-"""The real processes, started once for all tests that leave them alive."""
+"""Fixtures with the real processes, started once for all tests that leave them alive."""
 
 import json
 import os
@@ -26,7 +26,7 @@ MODEL = "spam-detector"
 
 @dataclass
 class System:
-    """Two environments and a gateway."""
+    """System of two environments and a gateway."""
 
     url: str
     folder: Path
@@ -36,7 +36,7 @@ class System:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port of the gateway, for those who speak HTTP by hand."""
+        """Return host and port of the gateway, for tests that speak HTTP by hand."""
         host, port = self.url.removeprefix("http://").split(":")
         return host, int(port)
 
@@ -53,7 +53,7 @@ class System:
         self.processes[name].send_signal(signal.SIGTERM)
 
     def log(self, name: str) -> list[dict[str, Any]]:
-        """What a process has written; fails when a line is not one JSON object."""
+        """Return the lines that a process has logged; fail if one is not a JSON object."""
         return [json.loads(line) for line in (self.folder / f"{name}.log").read_text().splitlines()]
 
 
@@ -69,7 +69,7 @@ def system(
 
     Args:
         gateway: More settings of the gateway.
-        staging_model: Staging's, where it is another.
+        staging_model: Model of staging, if it is another.
         transformer: Settings of both transformers.
     """
     ports = {name: free_port() for name in ("ps", "pp", "ts", "tp", "gateway")}
@@ -133,7 +133,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def model() -> Path:
-    """The bundle of `MODEL_DIR`, else the one that was trained last."""
+    """Return the bundle of `MODEL_DIR`, or the one that was trained last."""
     trained = sorted((ROOT / "build" / "models" / MODEL).glob("*/model.json"), key=lambda path: path.stat().st_mtime)
     if named := os.environ.get("MODEL_DIR"):
         return Path(named)
@@ -142,21 +142,21 @@ def model() -> Path:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[System]:
-    """A system that no test may harm."""
+    """Yield a system that tests must leave unharmed."""
     with system(tmp_path_factory.mktemp("shared"), model) as found:
         yield found
 
 
 @pytest.fixture
 def own(tmp_path: Path, model: Path) -> Iterator[System]:
-    """A system of the test's own."""
+    """Yield a system for one test alone."""
     with system(tmp_path, model) as found:
         yield found
 
 
 @pytest.fixture
 def s3(tmp_path: Path) -> Iterator[S3Server]:
-    """A real S3 server, which this process and those that it starts may use."""
+    """Yield a real S3 server, which this process and those that it starts may use."""
     with pytest.MonkeyPatch.context() as patch, s3_server(tmp_path / "s3") as server:
         for name, value in server.variables.items():
             patch.setenv(name, value)
@@ -180,7 +180,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="session")
 def corpus() -> Path:
-    """The folder of `CORPUS_DIR`, else the one that `make train` has put down."""
+    """Return the folder of `CORPUS_DIR`, or the one that `make train` has recorded."""
     noted = ROOT / "build" / "corpus"
     if named := os.environ.get("CORPUS_DIR") or (noted.is_file() and noted.read_text().strip()):
         return ROOT / named
@@ -189,7 +189,7 @@ def corpus() -> Path:
 
 @pytest.fixture(scope="session")
 def mails(corpus: Path) -> list[str]:
-    """1,000 real mails, every folder's share; fewer where a folder of one's own holds fewer."""
+    """Return 1,000 real mails, an equal share of each folder; fewer if the user's own folder holds fewer."""
     folders = sorted(folder for folder in corpus.iterdir() if folder.is_dir())
     found = [mail for folder in folders for mail in mails_of(folder)[: 1000 // len(folders)]]
     assert len(found) >= 100, f"{corpus} holds too few mails"

@@ -1,4 +1,4 @@
-"""A collector for traces: OTLP over HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp), kept in memory."""
+"""Trace collector that keeps spans in memory: OTLP over HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp)."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ SECONDS = 20
 
 @dataclass(frozen=True)
 class Span:
-    """A span as it was received; ids are hex."""
+    """Span as it was received; ids are hex."""
 
     service: str
     name: str
@@ -27,20 +27,20 @@ class Span:
     status: int
     message: str
     links: tuple[tuple[str, str], ...]
-    """Trace and span of each."""
+    """Trace and span of each link."""
     attributes: dict[str, Any]
     nanoseconds: int
 
 
 @dataclass
 class Collector:
-    """What has been received so far."""
+    """Collector of all spans received so far."""
 
     url: str = ""
     spans: list[Span] = field(default_factory=list)
 
     def wait(self, found: Callable[[list[Span]], bool]) -> list[Span]:
-        """All spans, as soon as they are what is waited for; or after a while, for the test to complain."""
+        """Return all spans as soon as a condition holds, or after a while, so that the test can fail."""
         end = time.monotonic() + SECONDS
         while not found(self.spans) and time.monotonic() < end:
             time.sleep(0.05)
@@ -67,7 +67,7 @@ def collector() -> Iterator[Collector]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True

@@ -17,13 +17,13 @@ CHART = "charts/model-serving"
 OTHERS = ("audit", "bench", "e2e", "hold")
 """Folders of `tests` that are projects of their own."""
 NO_TESTS = 5
-"""Exit status of pytest that has found no test."""
+"""Exit status of pytest when it finds no test."""
 REASON_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says."""
+    """Options of the command line."""
 
     projects: list[str]
     reports: Path
@@ -32,7 +32,7 @@ class Options:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run everything; exit 0 when all tests passed, 1 when some did not, 130 after Ctrl-C."""
+    """Run everything and return the exit code: 0 if all tests passed, 1 if some did not, 130 after Ctrl-C."""
     options = _options(arguments)
     options.reports.mkdir(parents=True, exist_ok=True)
     failed: list[str] = []
@@ -62,7 +62,7 @@ def run(name: str, options: Options) -> list[str]:
 
 
 def run_chart(options: Options) -> list[str]:
-    """Run the chart's unit tests where their tool is there."""
+    """Run the chart's unit tests if their tool is installed, and return a line for each that failed."""
     tool = ROOT / ".tools" / "bin" / "helm-unittest"
     if not tool.is_file():
         return []
@@ -81,14 +81,14 @@ def failing(report: Path) -> Iterator[str]:
 
 
 def _name(case: ElementTree.Element) -> str:
-    # A file that could not be imported stands for itself.
+    # A file that could not be imported has no class, so it counts as one test.
     if not case.get("classname"):
         return case.get("file") or case.get("name", "")
     return f"{case.get('file') or case.get('classname')}::{case.get('name')}"
 
 
 def _reason(found: ElementTree.Element) -> str:
-    """The first line of what a test says of its failure; of a file that cannot be imported, the error itself."""
+    """Return the first line of a test's failure, or the error of a file that cannot be imported."""
     said = [line.removeprefix("E ").strip() for line in (found.text or "").splitlines() if line.startswith("E ")]
     message = (found.get("message") or "").strip()
     if message == "collection failure" and said:

@@ -1,4 +1,4 @@
-"""A real S3 server (versitygw) of a test's own."""
+"""Real S3 server (versitygw) for one test."""
 
 import shutil
 import socket
@@ -21,7 +21,7 @@ TOOL = Path(__file__).resolve().parent.parent / ".tools" / "bin" / "versitygw"
 
 @dataclass
 class S3Server:
-    """One bucket, its objects in a folder that outlives the process."""
+    """S3 server with one bucket, whose objects lie in a folder that outlives the process."""
 
     folder: Path
     port: int
@@ -33,7 +33,7 @@ class S3Server:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What a client's process needs in its environment."""
+        """Return the environment variables that a client's process needs."""
         return {
             "AWS_ACCESS_KEY_ID": KEY,
             "AWS_SECRET_ACCESS_KEY": KEY,
@@ -57,7 +57,7 @@ class S3Server:
 
 @contextmanager
 def s3_server(folder: Path) -> Iterator[S3Server]:
-    """Start one; end it whatever happens."""
+    """Start a server, and end it whatever happens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         server = S3Server(folder, probe.getsockname()[1])
@@ -80,7 +80,7 @@ def _wait(url: str) -> None:
             urllib.request.urlopen(url, timeout=1).close()
         except urllib.error.HTTPError as error:
             error.close()
-            return  # it answers: that nobody may look without a signature is right
+            return  # it answers, and rightly refuses an unsigned request
         except OSError:
             time.sleep(0.05)
     pytest.fail(f"{url} does not answer after {START_SECONDS} s")

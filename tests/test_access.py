@@ -1,4 +1,4 @@
-"""API keys across the real processes: made by the command, kept in a file that changes while the gateway runs."""
+"""Tests of API keys across the real processes: a command makes them, and their file changes while the gateway runs."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ BODIES = {
 
 @dataclass
 class Guarded:
-    """A system that wants keys, and the keys."""
+    """System that requires keys, and the keys."""
 
     system: System
     file: Path
@@ -33,7 +33,7 @@ class Guarded:
 
 
 def make_key(file: Path, name: str, environments: str, *options: str) -> str:
-    """A key; its entry is added to the file."""
+    """Make a key, add its entry to the file, and return the key."""
     command = [GATEWAY, "api-key", "--name", name, "--environments", environments, "--file", file, *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return done.stderr.splitlines()[-1]
@@ -41,7 +41,7 @@ def make_key(file: Path, name: str, environments: str, *options: str) -> str:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Guarded]:
-    """Its file of keys lies as the kubelet mounts a Secret: a link to a link, of which the second is swapped."""
+    """Yield a system whose key file is mounted as the kubelet mounts a Secret: a link to a link, which is swapped."""
     mounted = tmp_path_factory.mktemp("secret")
     (mounted / "..first").mkdir()
     first = mounted / "..first" / "keys.json"
@@ -73,7 +73,7 @@ async def test_keys_open_what_they_are_for(http: aiohttp.ClientSession, guarded:
 
 
 async def test_a_key_over_its_rate_is_told_when_to_come_back(http: aiohttp.ClientSession, guarded: Guarded) -> None:
-    """Its burst is three mails: a single one, and a batch's two."""
+    """The burst is three mails: a single one, and a batch of two."""
     paths = [*BODIES, "/api/v1/predict"]
     statuses = [(await ask(http, guarded, path, guarded.mill, "production"))[0] for path in paths]
     assert statuses == [200, 200, 429]
@@ -124,7 +124,7 @@ async def test_a_changed_secret_is_read_by_the_running_gateway(http: aiohttp.Cli
 
 
 def swap(file: Path, name: str, content: str) -> None:
-    """As the kubelet does: a new folder, and the link to it in one step."""
+    """Replace the content as the kubelet does: a new folder, and the link to it in one step."""
     (file.parent / name).mkdir()
     (file.parent / name / "keys.json").write_text(content)
     (file.parent / "..new").symlink_to(name)
@@ -132,7 +132,7 @@ def swap(file: Path, name: str, content: str) -> None:
 
 
 async def logged(guarded: Guarded, value: str, field: str = "message") -> None:
-    """Wait for a line that has the value in a field."""
+    """Wait for a log line that has the value in a field."""
     end = time.monotonic() + 20
     while not [line for line in guarded.system.log("gateway") if line.get(field) == value]:
         assert time.monotonic() < end, f"no line has {field} {value!r}"
@@ -140,7 +140,7 @@ async def logged(guarded: Guarded, value: str, field: str = "message") -> None:
 
 
 async def test_the_log_has_names_and_no_key(guarded: Guarded) -> None:
-    """The last of these: all that was sent is in it."""
+    """This test runs last, so everything that was sent is in the log."""
     for name in ("shop", "mill", "next"):
         await logged(guarded, name, "key")
     text = json.dumps(guarded.system.log("gateway"))

@@ -1,4 +1,4 @@
-"""Dashboards are whole, work with any Prometheus, and every panel says what to do."""
+"""Tests of dashboards: they are whole, work with any Prometheus, and every panel says what to do."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def test_there_are_four_and_uids_and_titles_are_their_own() -> None:
         "model-serving-serving",
     ]
     assert len({each["title"] for each in found}) == len(found)
-    # Grafana's limits.
+    # Grafana sets these limits.
     assert all(len(each["uid"]) <= 40 and "id" not in each for each in found)
 
 
@@ -98,7 +98,7 @@ def is_dashboard(config_map: dict[str, Any]) -> bool:
 
 
 def test_rules_of_two_environments_do_not_collide() -> None:
-    """In a namespace that they share, and in the names of groups, by which people find them."""
+    """They may share a namespace, and people find them by the names of groups."""
     names, groups = set(), set()
     for environment in ENVIRONMENTS:
         (rule,) = chart.of_kind(chart.rendered(environment), "PrometheusRule")

@@ -1,4 +1,4 @@
-"""The API's page in a real browser that reaches no other host: people type keys into it."""
+"""Tests of the API's page in a real browser that reaches no other host, because people type keys into it."""
 
 import json
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ document.addEventListener("securitypolicyviolation", (event) => {
 
 @pytest.fixture
 async def docs(browser: Browser, shared: System) -> AsyncIterator[Page]:
-    """Of any test: nothing is loaded from elsewhere, and nothing breaks the policy."""
+    """Yield the page, and check after any test that nothing is loaded from elsewhere and nothing breaks the policy."""
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
     page = await context.new_page()
     await page.add_init_script(VIOLATIONS)
@@ -45,7 +45,7 @@ async def test_each_operation_is_there_by_its_short_name(docs: Page) -> None:
 
 
 async def tried(page: Page, name: str, body: str | None = None) -> dict[str, Any]:
-    """What the server answers to a person who tries an operation; the answer is on the page, too."""
+    """Return the server's answer to a person who tries an operation; the page shows it too."""
     operation = page.locator(f".opblock[id$='-{name}']")
     await operation.locator(".opblock-summary-control").click()
     await operation.get_by_role("button", name="Try it out").click()

@@ -1,4 +1,4 @@
-"""From mail that is sent to the drift that is seen, across the real processes and a real S3 server."""
+"""Test of drift from the mail that is sent to the alarm, across the real processes and a real S3 server."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ def run(service: str, command: str, *options: str) -> subprocess.CompletedProces
 
 
 async def send(http: aiohttp.ClientSession, own: System, corpus: Path, spam: float, mails: int, seed: int) -> datetime:
-    """Send mail to production; returns a moment after the last of its rows."""
+    """Send mail to production, and return a moment after the last of its rows."""
     traffic = [
         "--corpus",
         str(corpus),

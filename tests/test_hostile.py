@@ -1,4 +1,4 @@
-"""Hostile mail and hostile requests across the real processes; `make hold` sends all of them, and for longer."""
+"""Tests of hostile mail and hostile requests across the real processes; `make hold` sends more, and for longer."""
 
 import asyncio
 import json
@@ -51,7 +51,7 @@ def test_hostile_requests_leave_no_line_of_log_of_their_own(shared: System) -> N
 
 def first_answer(system: System, raw: bytes) -> bytes:
     with socket.create_connection(system.address, timeout=20) as connection:
-        # What refuses a request early closes the connection while it is still sent.
+        # A server that refuses a request early closes the connection while it is still being sent.
         with suppress(OSError):
             connection.sendall(raw)
         return connection.recv(1 << 16)

@@ -1,4 +1,4 @@
-"""What the transformers write down, across the real processes."""
+"""Tests of the transformers' inference log, across the real processes."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from s3_server import S3Server
 from inferencelog import Window, open_store, read_window
 
 DOWN_SECONDS = float(os.environ.get("STORE_DOWN_SECONDS", "10"))
-"""For how long a test takes the store away."""
+"""Seconds for which a test takes the store away."""
 STOP_SECONDS = 20
 
 
@@ -83,7 +83,7 @@ async def test_kill_9_loses_at_most_a_flush_interval(
         own.kill("tp")
     found = read(uri)
     assert found.unreadable == {}
-    # Seconds more than the interval: encoding and writing take their time on a busy machine.
+    # Allow some seconds beyond the interval, because encoding and writing take time on a busy machine.
     assert found.table.num_rows >= sum(at < answered[-1] - 4.5 for at in answered) > 0
 
 
@@ -107,7 +107,7 @@ async def test_a_store_that_goes_away_and_comes_back_loses_nothing(
         assert (found["inference_log_rows_written_total"], found["inference_log_rows_dropped_total"]) == (sent, 0)
         sent += (await ask(http, own, mails))["count"]
         stop(own)
-        # Lines are written by a thread of their own: all of them are there once the process has ended.
+        # A separate thread writes the lines, so all of them are there only once the process has ended.
         said = [line["message"] for line in own.log("tp") if "store is" in line["message"]]
         assert said == ["inference log: store is away, rows wait", "inference log: store is back"]
     assert read(uri).table.num_rows == sent

@@ -1,4 +1,4 @@
-"""What `make run` starts: however it ends, none of the real processes stays."""
+"""Tests of `make run`: however it ends, none of the real processes stays."""
 
 import os
 import shlex
@@ -35,7 +35,7 @@ def until(found: Callable[[], bool], what: str) -> None:
 
 @pytest.fixture
 def shell(tmp_path: Path, model: Path, corpus: Path) -> Iterator[Callable[[str], "subprocess.Popen[bytes]"]]:
-    """Runs a line of shell in which LOCAL is the command of `make run`, with a terminal's process group."""
+    """Yield a function that runs a line of shell in its own process group; LOCAL is the command of `make run`."""
     options = ["--procfile", ROOT / "Procfile", "--model", model, "--corpus", corpus, "--with-parent"]
     command = shlex.join(map(str, [ROOT / "services/local/.venv/bin/local", *options]))
     environ = {**os.environ, **{name: str(free_port()) for name in PORTS}}
@@ -43,7 +43,7 @@ def shell(tmp_path: Path, model: Path, corpus: Path) -> Iterator[Callable[[str],
 
     def run(line: str) -> "subprocess.Popen[bytes]":
         line = line.replace("LOCAL", command)
-        # It stays, as make does.
+        # The shell stays alive, as make does.
         started.append(
             subprocess.Popen(["bash", "-c", f"{line}; :"], cwd=tmp_path, env=environ, start_new_session=True)
         )
@@ -56,7 +56,7 @@ def shell(tmp_path: Path, model: Path, corpus: Path) -> Iterator[Callable[[str],
 
 
 def pids(log: Path) -> list[int]:
-    """The processes that the log says have started."""
+    """Return the processes that the log says have started."""
     lines = log.read_text().splitlines() if log.exists() else []
     return [int(line.split("started (pid=")[1].rstrip(")")) for line in lines if "started (pid=" in line]
 

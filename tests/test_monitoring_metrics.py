@@ -1,4 +1,4 @@
-"""Rules and dashboards name only what is there: metrics and labels that the running services expose."""
+"""Tests that rules and dashboards name only metrics and labels that the running services expose."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from monitoring.exposed import Metrics, exposed
 from monitoring.promql import named
 
 Labels = dict[str, set[str]]
-"""Metric -> its labels."""
+"""Labels by metric."""
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +21,7 @@ def services(tmp_path_factory: pytest.TempPathFactory, model: Path, mails: list[
 
 @pytest.fixture(scope="session")
 def known(services: dict[str, Metrics]) -> Labels:
-    """What may be named: of the services, of exporters, of our own recording rules."""
+    """Return what may be named: metrics of the services, of exporters, and of our own recording rules."""
     found: Labels = {name: set(exporter.labels) for name, exporter in EXPORTERS.items()}
     for service, metrics in services.items():
         for name, labels in metrics.items():
@@ -32,7 +32,7 @@ def known(services: dict[str, Metrics]) -> Labels:
 
 
 def added_labels(service: str) -> set[str]:
-    """Labels that the chart's monitors give their targets."""
+    """Return the labels that the chart's monitors give their targets."""
     return {"environment"} if service in ("transformer", "predictor") else set()
 
 
@@ -62,7 +62,7 @@ def test_rules_and_dashboards_name_only_what_is_exposed(known: Labels) -> None:
 
 
 def test_matchers_name_values_that_occur(services: dict[str, Metrics]) -> None:
-    """A handler, a status or a kind that is spelt differently would match nothing, and nobody would notice."""
+    """A misspelt handler, status or kind would match nothing, and nobody would notice."""
     gateway = services["gateway"]
     buckets = gateway["http_request_duration_seconds_bucket"]
     assert {"/api/v1/predict", "/api/v1/batch-predict"} <= buckets["handler"]
@@ -90,7 +90,7 @@ def test_every_exporter_is_needed_and_says_why() -> None:
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_monitors_name_the_environment_of_what_does_not_name_it_itself(environment: str) -> None:
-    """The gateway's own metrics have that label, of the environment that a request was for."""
+    """The gateway's own metrics already have that label, for the environment that a request was for."""
     objects = chart.rendered(environment)
     found = {}
     for monitor in chart.of_kind(objects, "ServiceMonitor") + chart.of_kind(objects, "PodMonitor"):

@@ -1,4 +1,4 @@
-"""Alerts fire when they must and are silent otherwise, as promtool computes them, and say what to do."""
+"""Tests of alerts: they fire when they must and are otherwise silent, as promtool computes them, and say what to do."""
 
 import re
 import subprocess
@@ -27,7 +27,7 @@ def write_rules(folder: Path, groups: list[dict[str, Any]], name: str = "rules")
 
 
 def names(environment: str) -> dict[str, str]:
-    """What stands for ${names} in the unit tests."""
+    """Return the values of ${names} in the unit tests."""
     rules = chart.rules(environment, chart.default_monitoring())
     (info,) = (rule["labels"] for rule in rules if rule.get("record") == "environment:model_serving:info")
     found = yaml.safe_load(chart.default_monitoring())["monitoring"]["rules"]
@@ -49,9 +49,9 @@ def test_panels_parse(dashboard: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 @pytest.mark.parametrize("unit_test", UNIT_TESTS, ids=lambda path: path.stem)
 def test_alerts(unit_test: Path, environment: str, tmp_path: Path) -> None:
-    """With the chart's own objectives and times, which those of an environment may differ from.
+    """The tests use the chart's own objectives and times, from which an environment's may differ.
 
-    Each group has a file, so that a unit test has only those evaluated that it is about.
+    Each group has its own file, so that a unit test evaluates only the rules that it is about.
     """
     for group in chart.groups(environment, chart.default_monitoring()):
         write_rules(tmp_path, [group], group["name"].removeprefix(f"model-serving-{environment}-"))
@@ -107,10 +107,10 @@ def test_runbooks_link_to_files_that_are_there() -> None:
 
 
 def test_runbooks_name_only_objects_that_the_chart_makes() -> None:
-    """`kubectl … deployment/name`, `cronjob/name` and `svc/name` of production."""
+    """The objects are `kubectl … deployment/name`, `cronjob/name` and `svc/name` of production."""
     kinds = {"deployment": "Deployment", "cronjob": "CronJob", "svc": "Service"}
     made = {(each["kind"], each["metadata"]["name"]) for each in chart.rendered("production")}
-    made.add(("Deployment", "spam-detector-predictor"))  # by KServe
+    made.add(("Deployment", "spam-detector-predictor"))  # made by KServe
     text = "\n".join(path.read_text() for path in RUNBOOKS.glob("*.md"))
     named = set(re.findall(r"\b(deployment|cronjob|svc)[/ ]([a-z]+-[a-z-]+)", text))
     assert {(kinds[kind], name) for kind, name in named} <= made

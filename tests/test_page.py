@@ -1,4 +1,4 @@
-"""The gateway's page in a real browser, before real environments."""
+"""Tests of the gateway's page in a real browser, before real environments."""
 
 import gzip
 import hashlib
@@ -26,7 +26,7 @@ NARROW: ViewportSize = {"width": 320, "height": 640}
 
 
 class Visit:
-    """The page, opened; what it asked for, and what it complained of."""
+    """Open page, its requests and its complaints."""
 
     def __init__(self, page: Page, origin: str) -> None:
         self.page = page
@@ -58,7 +58,7 @@ class Visit:
 
 @pytest.fixture
 async def visit(browser: Browser, shared: System) -> AsyncIterator[Visit]:
-    """Of any test: nothing is loaded from elsewhere, nothing breaks the policy, no script fails."""
+    """Yield the page, and check after any test: nothing is loaded from elsewhere, breaks the policy, or fails."""
     context = await browser.new_context(viewport=WIDE)
     found = Visit(await context.new_page(), shared.url)
     await found.page.goto(shared.url)
@@ -67,7 +67,7 @@ async def visit(browser: Browser, shared: System) -> AsyncIterator[Visit]:
     hacked = await found.page.evaluate("window.hacked")
     await context.close()
     assert elsewhere == []
-    # Of an answer that is an error, Chromium itself writes a line.
+    # Chromium itself writes a line for an answer that is an error.
     assert [line for line in found.complaints if "the server responded with a status of" not in line] == []
     assert hacked is None
 
@@ -124,7 +124,7 @@ async def test_a_mail_is_text_and_never_markup(visit: Visit) -> None:
 
 
 async def answer_with(page: Page, answers: dict[str, dict[str, Any]], status: int = 200) -> None:
-    """Answers that real environments do not give."""
+    """Let the page receive answers that real environments do not give."""
 
     async def fulfil(route: Route) -> None:
         answer = answers[route.request.headers["x-environment"]]
@@ -234,7 +234,7 @@ async def test_of_two_bytes_that_differ_between_latin_1_and_windows_none_is_lost
 
 
 async def transfer(page: Page, *paths: Path) -> JSHandle:
-    """What a browser hands over with files."""
+    """Return the object that a browser passes on with files."""
     return await page.evaluate_handle(
         """(files) => {
             const data = new DataTransfer();
@@ -248,7 +248,7 @@ async def transfer(page: Page, *paths: Path) -> JSHandle:
 
 
 async def drop(page: Page, *paths: Path) -> None:
-    """What a browser does when files are let go over the page, in the middle of nowhere."""
+    """Drop files over the middle of the page, as a browser would."""
     files = await transfer(page, *paths)
     for event in ("dragover", "drop"):
         await page.dispatch_event("h1", event, {"dataTransfer": files})
@@ -336,7 +336,7 @@ async def test_files_of_mail_programs_are_read(
 
 
 def mailbox(mails: int, end: str = "\n", filler: int = 0) -> str:
-    """Of a mail program, in the format mbox."""
+    """Return a mailbox in the format mbox, as a mail program writes it."""
     return "".join(
         f"From a@example.org Mon Jan  1 00:00:{n:02} 2024\nFrom: a{n}@example.org\nSubject: <b>mail {n}</b>\n\n"
         f"Body {n}.{'x' * filler}\n\n".replace("\n", end)
@@ -576,7 +576,7 @@ async def test_switched_off_there_is_no_page(without_page: str, http: aiohttp.Cl
 
 
 def test_the_examples_name_no_host_that_somebody_has() -> None:
-    """Whoever clicks on nothing may still copy an address: RFC 2606 and RFC 5737 keep some for this."""
+    """A reader may copy an address even without clicking: RFC 2606 and RFC 5737 reserve some for examples."""
     script = (ROOT / "services/gateway/src/gateway/page/page.js").read_text()
     hosts = set(re.findall(r"(?:https?://|@)([\w.-]+\w)", script)) - {"www.w3.org"}
     assert hosts

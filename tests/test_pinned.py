@@ -1,4 +1,4 @@
-"""Nothing that is built, installed or run comes by a name alone, which may be something else tomorrow."""
+"""Tests that nothing is built, installed or run by name alone, because the name may mean something else tomorrow."""
 
 import re
 import subprocess
@@ -17,7 +17,7 @@ OURS = {"editable", "virtual", "directory"}
 
 
 def known(pattern: str) -> list[str]:
-    """Files of the repository, those that are not committed yet included; there is at least one."""
+    """Return the matching files of the repository, including uncommitted ones; there must be at least one."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", pattern]
     said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     found = [name for name in said.splitlines() if (ROOT / name).is_file()]
@@ -46,7 +46,7 @@ def test_every_package_of_a_lock_file_has_hashes(lock: str) -> None:
 
 
 def test_every_project_has_a_lock_file_and_is_audited() -> None:
-    """`PROJECTS` of the Makefile is what `make audit` and `make lock` go through."""
+    """`make audit` and `make lock` use `PROJECTS` of the Makefile."""
     folders = {str(Path(name).parent) for name in known("*pyproject.toml")}
     assert {str(Path(name).parent) for name in known("*uv.lock")} == folders
     done = subprocess.run(["make", "--silent", "-n", "lock"], cwd=ROOT, check=True, capture_output=True, text=True)
@@ -105,7 +105,7 @@ def test_images_of_the_test_cluster_are_pinned() -> None:
     images = {image: name for pair, name in found.items() for image in pair if image}
     assert len(images) >= 4
     for image, name in images.items():
-        # What the suite itself has built, in a registry of its own.
+        # The suite builds these itself, in its own registry.
         own = image.startswith("localhost:")
         assert own or re.search(rf"{DIGEST}$", image), f"{name}: {image}"
 

@@ -1,4 +1,4 @@
-"""nginx and haproxy in front of the gateway: what they pass on is one request, and is answered as it is directly."""
+"""Tests of nginx and haproxy in front of the gateway: they pass on one request, which is answered as it is directly."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ COUNT = re.compile(r"^http_request_duration_seconds_count\{.*\} (\S+)$", re.MULT
 
 @pytest.fixture(scope="module", params=["nginx", "haproxy"])
 def address(request: pytest.FixtureRequest, shared: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Host and port of a proxy in front of the shared gateway."""
+    """Yield host and port of a proxy in front of the shared gateway."""
     if request.param not in proxies.installed():
         pytest.skip(f"{request.param} is not installed")
     folder = tmp_path_factory.mktemp(request.param)
@@ -34,10 +34,10 @@ def address(request: pytest.FixtureRequest, shared: System, tmp_path_factory: py
 
 
 def said(address: str, raw: bytes) -> bytes:
-    """The head of the first answer; empty where there is none."""
+    """Return the head of the first answer; empty if there is none."""
     host, port = address.split(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
-        # What refuses a request early closes the connection while it is still sent.
+        # A server that refuses a request early closes the connection while it is still being sent.
         with suppress(OSError):
             connection.sendall(raw)
         answer = b""
@@ -48,10 +48,10 @@ def said(address: str, raw: bytes) -> bytes:
 
 
 def counted(system: System) -> float:
-    """Requests that the gateway has answered, by metrics that were made since this was called."""
+    """Return the number of requests that the gateway has answered, from metrics made since this call."""
     first = text = metrics(system)
     end = time.monotonic() + 20
-    # Who asks often gets the text of a moment ago.
+    # Frequent requests for metrics get a text that is a moment old.
     while CPU.findall(text) == CPU.findall(first):
         assert time.monotonic() < end
         text = metrics(system)
@@ -68,7 +68,7 @@ def test_what_a_proxy_passes_on_is_answered_as_it_is_directly(address: str, name
     raw, statuses = REQUESTS[name]
     head = said(address, raw)
     if b"\r\nx-request-id:" in head.lower():
-        # The gateway has seen it, but perhaps not as it was: a proxy may have made a doubtful request whole.
+        # The gateway has seen the request, but perhaps changed: a proxy may have repaired a doubtful one.
         status = int(head[9:12])
         assert status in statuses or (statuses <= {400, 501, 505} and status in {200, 404, 408})
 
@@ -129,7 +129,7 @@ async def test_curl_offers_http_2_and_is_answered(shared: System, address: str, 
 
 
 async def said_by(*command: str) -> str:
-    """What a command says, which must succeed."""
+    """Return the output of a command, which must succeed."""
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     output, _ = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 0

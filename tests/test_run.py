@@ -1,4 +1,4 @@
-"""`make test` ends with the name of each test that failed, whatever became of the others."""
+"""Tests of `make test`: it ends with the name of each test that failed, whatever happened to the others."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ DIES = "import os\ndef test_dies(): os._exit(7)\n"
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project whose environment is this one."""
+    """Return a project whose environment is this one."""
     monkeypatch.setattr(run, "ROOT", tmp_path)
     folder = tmp_path / "services" / "one"
     (folder / "tests").mkdir(parents=True)
@@ -27,7 +27,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def ended(project: Path, capfd: pytest.CaptureFixture[str], **tests: str) -> tuple[int, list[str]]:
-    """Run these test files; return the exit status and the lines that name what failed."""
+    """Run these test files, and return the exit status and the lines that name failures."""
     for name, source in tests.items():
         (project / "tests" / f"{name}.py").write_text(source)
     options = ["--model", "m", "--corpus", "c", "--reports", str(project.parent / "reports")]

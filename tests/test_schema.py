@@ -1,4 +1,4 @@
-"""A transformer in front of a model that was trained on other features, as real processes."""
+"""Tests of a transformer in front of a model that was trained on other features, as real processes."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ def get(url: str) -> tuple[int, Any]:
 
 
 def until(found: Callable[[], Any], wanted: Any) -> None:
-    """Ask until it is so; the time is for a machine that is busy."""
+    """Wait until a value is as wanted; the time limit allows for a busy machine."""
     end = time.monotonic() + START_SECONDS
     while (last := found()) != wanted:
         if time.monotonic() > end:
@@ -36,7 +36,7 @@ def until(found: Callable[[], Any], wanted: Any) -> None:
 
 @pytest.fixture
 def older(model: Path, tmp_path: Path) -> Path:
-    """The model as if it had been trained on another schema."""
+    """Return the model as if it had been trained on another schema."""
     folder = tmp_path / "older"
     shutil.copytree(model, folder)
     manifest = json.loads((folder / "model.json").read_text()) | {"feature_schema_version": "0"}
@@ -51,7 +51,7 @@ def restart_staging(running: System, model: Path) -> None:
 
 
 def changes(running: System) -> list[str]:
-    """Lines of staging's transformer about its predictor's schema."""
+    """Return the log levels of staging's transformer for changes of its predictor's schema."""
     return [line["level"] for line in running.log("ts") if "the predictor's model" in line["message"]]
 
 

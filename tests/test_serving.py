@@ -1,4 +1,4 @@
-"""The API across the real processes."""
+"""Tests of the API across the real processes."""
 
 import asyncio
 import json
@@ -131,7 +131,7 @@ async def test_large_mails_are_413(http: aiohttp.ClientSession, shared: System) 
 
 @pytest.mark.parametrize("path", [PREDICT, BATCH])
 def test_a_large_body_is_refused_before_it_is_sent(shared: System, path: str) -> None:
-    """The body is announced and never sent: an answer means that nobody waited for it."""
+    """The body is announced and never sent, so an answer means that the gateway did not wait for it."""
     with socket.create_connection(shared.address, timeout=5) as connection:
         connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {100 * MIB}\r\n\r\n".encode())
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
@@ -142,7 +142,7 @@ CHUNK = b"10000\r\n" + b" " * 65536 + b"\r\n"
 
 @pytest.mark.parametrize("path", [PREDICT, BATCH])
 async def test_a_body_without_a_length_is_413_as_soon_as_it_is_too_large(shared: System, path: str) -> None:
-    """The body never ends, nor goes on: an answer means that nobody waited for more."""
+    """The body neither ends nor goes on, so an answer means that the gateway did not wait for more."""
     reader, writer = await open_chunked(shared, path)
     writer.writelines([CHUNK] * (16 * MIB // 65536))
     writer.write(b"1\r\n \r\n")
@@ -153,7 +153,7 @@ async def test_a_body_without_a_length_is_413_as_soon_as_it_is_too_large(shared:
 
 @pytest.mark.parametrize("path", [PREDICT, BATCH])
 async def test_an_endless_body_is_refused_and_cut_off(shared: System, path: str) -> None:
-    """The client reads why although it goes on sending, for as long as it may."""
+    """The client can read the reason although it keeps sending for as long as it may."""
     reader, writer = await open_chunked(shared, path)
     answered = asyncio.create_task(reader.readline())
     async with asyncio.timeout(SECONDS):
@@ -290,7 +290,7 @@ async def test_a_dead_environment_leaves_the_other_alone_and_comes_back(
     async def logged() -> bool:
         return any(line.get("request_id") == "dead-1" for line in own.log("ts"))
 
-    await until(logged)  # The id is carried to each hop's log.
+    await until(logged)  # the id is passed on to each hop's log
     await found(http, own, 200, staging="unreachable", production="ready")
     own.kill("ts")
     started = time.monotonic()
@@ -313,7 +313,7 @@ async def test_a_dead_environment_leaves_the_other_alone_and_comes_back(
 
 
 async def found(http: aiohttp.ClientSession, system: System, status: int, **states: str) -> None:
-    """Wait until /ready says so: what was found before is kept for a second by each hop."""
+    """Wait until /ready says so; each hop caches its findings for a second."""
 
     async def is_found() -> bool:
         return await environments(http, system) == (status, states)
@@ -327,9 +327,9 @@ async def environments(http: aiohttp.ClientSession, system: System) -> tuple[int
 
 
 async def test_requests_under_way_are_finished_at_sigterm(own: System, mails: list[str]) -> None:
-    """With connections of its own, since those are closed as the gateway goes.
+    """The test uses its own connections, because they are closed as the gateway goes.
 
-    The transformer is held until everything is under way, or it might all be answered before anybody looks.
+    It holds the transformer until everything is in progress. Otherwise all might be answered before anybody looks.
     """
     own.processes["ts"].send_signal(signal.SIGSTOP)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:

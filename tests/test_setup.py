@@ -1,4 +1,4 @@
-"""Whatever moment the set-up is interrupted at, and however many set up at a time, the next `make` makes it whole."""
+"""Tests of interrupted and parallel set-ups: whatever happens, the next `make` completes the result."""
 
 import importlib
 import json
@@ -21,11 +21,11 @@ setup_once = importlib.import_module("once")
 PROJECT = "services/corpus"
 STAMP = f"{PROJECT}/.venv/.ready"
 SECONDS = 300
-"""For the environment of one small project, on a busy machine."""
+"""Seconds for the environment of one small project, on a busy machine."""
 
 
 class Checkout:
-    """A copy of what makes one small environment, in a folder with a space and an umlaut in its name."""
+    """Copy of what makes one small environment, in a folder with a space and an umlaut in its name."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "my ch\u00e9ckout"
@@ -33,7 +33,7 @@ class Checkout:
         for name in ("Makefile", "setup", "tests/browser", "tests/tools"):
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, self.folder / name)
-        # What else the Makefile looks at.
+        # The Makefile looks at these too.
         shutil.copy(ROOT / "services/base.Dockerfile", self.folder / "services")
         for source in (ROOT / "services").glob("*/src"):
             (self.folder / source.relative_to(ROOT)).mkdir(parents=True)
@@ -45,7 +45,7 @@ class Checkout:
         return self.folder / PROJECT / ".venv"
 
     def make(self, *goals: str, **environ: str) -> "subprocess.Popen[str]":
-        """Start make on the environment, with the uv that is there."""
+        """Start make on the environment, with the uv that is installed."""
         tools = [f"UV={ROOT}/.tools/bin/uv", "UV_READY=setup/once.py"]
         command = ["make", "--no-print-directory", *tools, *(goals or [STAMP])]
         return subprocess.Popen(
@@ -59,14 +59,14 @@ class Checkout:
         )
 
     def made(self, *goals: str, **environ: str) -> str:
-        """Make it to the end; return what was said."""
+        """Make it to the end, and return the output."""
         with self.make(*goals, **environ) as process:
             said, _ = process.communicate(timeout=SECONDS)
         assert process.returncode == 0, said
         return said
 
     def missing(self) -> list[str]:
-        """Files that installed packages list and that are not there."""
+        """Return files that installed packages list but that are missing."""
         packages = next((self.venv / "lib").glob("python*/site-packages"))
         records = [record.read_text().splitlines() for record in packages.glob("*.dist-info/RECORD")]
         listed = [line.rsplit(",", 2)[0] for record in records for line in record]
@@ -80,7 +80,7 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 def until(found: Callable[[], object], process: "subprocess.Popen[str]") -> None:
-    """Wait for a state of the set-up; fail when it ended before."""
+    """Wait for a state of the set-up; fail if the set-up ends first."""
     end = time.monotonic() + SECONDS
     while not found():
         assert time.monotonic() < end and process.poll() is None
@@ -88,7 +88,7 @@ def until(found: Callable[[], object], process: "subprocess.Popen[str]") -> None
 
 
 def descendants(pid: int) -> list[int]:
-    """A process and all that it has started."""
+    """Return a process and everything that it has started."""
     children = []
     with suppress(OSError):
         children = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
@@ -96,7 +96,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def named(pid: int, name: str) -> int:
-    """The descendant that runs a program; 0 where there is none."""
+    """Return the descendant that runs a program; 0 if there is none."""
     for each in descendants(pid):
         with suppress(OSError):
             if Path(f"/proc/{each}/comm").read_text().strip() == name:
@@ -207,7 +207,7 @@ def test_a_home_that_is_not_there_is_replaced_by_one_among_the_tools(checkout: C
     assert scratch.is_dir()
 
 
-# Without an environment: what runs is a command of the test's own.
+# The following tests need no environment: they run a command of their own.
 
 
 def once(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
@@ -232,7 +232,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, number: signal.Si
 
 
 def test_what_a_killed_one_has_started_is_not_begun_beside(tmp_path: Path) -> None:
-    """A command that goes on, although who started it was killed, holds the lock."""
+    """A command that survives the process that started it still holds the lock."""
     shell = "trap '' TERM; touch begun; while [ ! -e end ]; do sleep 0.01; done; echo done > first"
     process = once(tmp_path, "make", "--stamp", "s", "--what", "it", "--", "sh", "-c", shell)
     until((tmp_path / "begun").exists, process)
@@ -264,7 +264,7 @@ def test_a_command_that_fails_or_is_missing_is_one_line(tmp_path: Path) -> None:
 
 @contextmanager
 def someone() -> Iterator[None]:
-    """Be a user whom permissions stop; root may write everything."""
+    """Become a user whom permissions stop; root may write everything."""
     own = os.geteuid()
     if own == 0:
         os.seteuid(65534)
@@ -276,7 +276,7 @@ def someone() -> Iterator[None]:
 
 @pytest.fixture
 def open_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The current folder, which others may enter, unlike pytest's."""
+    """Yield the current folder, which others may enter, unlike pytest's."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o777)
         monkeypatch.chdir(name)
@@ -297,7 +297,7 @@ def test_what_may_not_be_written_is_one_line(
 
 
 def test_folders_that_may_not_be_written_are_removed_all_the_same(open_folder: Path) -> None:
-    """As a killed pip leaves them."""
+    """A killed pip leaves such folders."""
     with someone():
         (open_folder / "half/a/b").mkdir(parents=True)
         for folder, mode in (("half/a/b", 0o500), ("half/a", 0o100), ("half", 0)):

@@ -1,4 +1,4 @@
-"""Production's mail answered by a candidate that is known to differ, across the real processes."""
+"""Tests of a shadow: production's mail answered by a candidate that is known to differ, across the real processes."""
 
 import asyncio
 import itertools
@@ -17,22 +17,22 @@ from inferencelog import ShadowWindow, open_shadow, open_store, read_shadow, rea
 
 SECONDS = 60
 WORDS = ("invoice", "meeting")
-"""What production's model calls spam, and what the candidate's does."""
+"""Word that production's model calls spam, and word that the candidate's does."""
 MAILS = {
     ("spam", "ham"): "your invoice",
     ("ham", "spam"): "our meeting",
     ("spam", "spam"): "an invoice before the meeting",
     ("ham", "ham"): "see you",
 }
-"""By production's verdict and the candidate's."""
+"""Mail by production's verdict and the candidate's."""
 KINDS = [kind for kind, times in zip(MAILS, (1, 2, 3, 4), strict=True) for _ in range(times)]
-"""In what numbers they are sent."""
+"""Kinds of mail, each as often as it is sent in a round."""
 Table = Counter[tuple[str, str]]
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Production's and the candidate's."""
+    """Return production's model and the candidate's."""
     folder = tmp_path_factory.mktemp("two")
     python = ROOT / "services" / "trainer" / ".venv" / "bin" / "python"
     done = subprocess.run([python, ROOT / "tests" / "two_models.py", folder, *WORDS], capture_output=True, text=True)
@@ -41,7 +41,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 async def ask(http: aiohttp.ClientSession, running: System, kinds: list[tuple[str, str]]) -> None:
-    """One request for mails of these kinds, single or batch, whose answer is production's."""
+    """Send one request, single or batch, with mails of these kinds; the answer must be production's."""
     mails = [MAILS[kind] for kind in kinds]
     path, body = ("batch-predict", {"emails": mails}) if len(mails) > 1 else ("predict", {"email_content": mails[0]})
     headers = {"X-Environment": "production"}
@@ -52,7 +52,7 @@ async def ask(http: aiohttp.ClientSession, running: System, kinds: list[tuple[st
 
 
 async def send(http: aiohttp.ClientSession, running: System, rounds: int) -> Table:
-    """Rounds of all kinds, as single requests and as batches, some at a time."""
+    """Send rounds of all kinds, as single requests and as batches, some at a time."""
     sent: Table = Counter()
     for _ in range(rounds):
         requests = [[kind] for kind in KINDS] + [KINDS, KINDS[:3]]
@@ -77,7 +77,7 @@ def pairs(text: str) -> Table:
 
 
 async def compared(http: aiohttp.ClientSession, running: System, mails: int) -> Table:
-    """The table, once so many mails are in it."""
+    """Return the table once so many mails are in it."""
     async with asyncio.timeout(SECONDS):
         while (table := pairs(await metrics(http, running))).total() < mails:
             await asyncio.sleep(0.1)
@@ -115,7 +115,7 @@ async def test_each_mail_is_compared_once_although_every_pod_is_restarted(
             await asyncio.to_thread(stop, running, name)
             sent += await sending
             running.start(name)
-        # With all that waits for the candidate: it is not ready yet.
+        # Stop the gateway while mail still waits for the candidate, which is not ready yet.
         await asyncio.to_thread(stop, running, "gateway")
         running.start("gateway")
         await asyncio.to_thread(wait_for, f"{running.url}/ready", tmp_path)
@@ -182,7 +182,7 @@ async def test_a_canary_answers_its_share_and_stops_when_its_pods_are_gone(
         assert set(first) == {("production", "finds-invoice", "spam"), ("staging", "finds-meeting", "ham")}
         assert [await answered(n) for n in range(40)] == first
         running.kill("ts")
-        # What was seen before counts for the window, so it takes some errors more.
+        # Earlier answers count for the window, so it takes some more errors.
         found = [await answered(n) for n in range(60)]
         assert set(found) == {("production", "finds-invoice", "spam")}
         text = await metrics(http, running)

@@ -1,4 +1,4 @@
-"""The chart's smoke test against the real processes."""
+"""Tests of the chart's smoke test against the real processes."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ SCRIPT = ROOT / "charts" / "model-serving" / "files" / "smoke.py"
 
 
 def smoke(system: System, **settings: str) -> tuple[int, str]:
-    """Exit code and output for the model that runs, and for what is set otherwise."""
+    """Return exit code and output for the running model, with some settings changed."""
     bundle = Path(os.environ["MODEL_DIR"])
     content = (bundle / "model.json").read_bytes()
     given = {
@@ -52,7 +52,7 @@ def test_anything_else_fails_and_says_why(shared: System, settings: dict[str, st
 
 
 def test_answers_of_a_canary_neither_count_nor_begin_anew(model: Path, tmp_path: Path) -> None:
-    """Half of the answers are of staging: ten in a row of production's would be one run in a thousand."""
+    """Half of the answers are staging's, so ten of production's in a row would be one run in a thousand."""
     bounds = {"CANARY_MAX_ERROR_RATE": "0.1", "CANARY_MAX_LATENCY_SECONDS": "5"}
     with system(tmp_path, model, {"CANARY_SHARE": "0.5"} | bounds) as running:
         code, said = smoke(running, TIMEOUT_SECONDS="30", ANSWERS="10")

@@ -1,4 +1,4 @@
-"""A released model on its way into a real predictor, changed at each stage: refused, and nothing of it has run."""
+"""Tests of a released model on its way into a real predictor, changed at each stage: it is refused and never runs."""
 
 import hashlib
 import json
@@ -36,13 +36,13 @@ class Payload:
 
 @pytest.fixture
 def mark(tmp_path: Path) -> Path:
-    """What is there once the payload has run."""
+    """Return the path that exists once the payload has run."""
     return tmp_path / "was-unpickled"
 
 
 @pytest.fixture
 def payload(mark: Path) -> bytes:
-    """A pickle that leaves the mark: tried here, so that its absence means something."""
+    """Return a pickle that leaves the mark. It is tried here, so that the mark's absence means something."""
     content = pickle.dumps(Payload(mark))
     pickle.loads(content)
     mark.rmdir()
@@ -51,7 +51,7 @@ def payload(mark: Path) -> bytes:
 
 @pytest.fixture
 def released(s3: S3Server, model: Path) -> tuple[str, str]:
-    """URI and digest of the model, uploaded and pinned as a release does."""
+    """Return URI and digest of the model, uploaded and pinned as a release does."""
     uri = f"{s3.uri}/models/{model.name}"
     for file in model.iterdir():
         open_store(uri).write(file.name, file.read_bytes())
@@ -59,7 +59,7 @@ def released(s3: S3Server, model: Path) -> tuple[str, str]:
 
 
 def download(uri: str, folder: Path) -> Path:
-    """What KServe's storage initializer does before the predictor starts: every object becomes a file."""
+    """Copy every object into a file, as KServe's storage initializer does before the predictor starts."""
     store = open_store(uri)
     folder.mkdir()
     for name in store.files(""):
@@ -68,17 +68,17 @@ def download(uri: str, folder: Path) -> Path:
 
 
 def recorded(manifest: bytes, content: bytes) -> bytes:
-    """The manifest of a bundle that has this model in it."""
+    """Return the manifest of a bundle that contains this model."""
     return changed(manifest, files=json.loads(manifest)["files"] | {MODEL: digest(content)})
 
 
 def changed(manifest: bytes, **fields: Any) -> bytes:
-    """A manifest with other fields."""
+    """Return a manifest with some fields changed."""
     return json.dumps(json.loads(manifest) | fields, indent=2).encode()
 
 
 def refusal(folder: Path, pinned: str) -> str:
-    """Why the predictor ends, which it does by itself and with status 1."""
+    """Return the reason why the predictor ends by itself, with status 1."""
     environ = os.environ | {"MODEL_DIR": str(folder), "MODEL_SHA256": pinned, "HTTP_PORT": "0"}
     done = subprocess.run([PREDICTOR], env=environ, cwd=folder, capture_output=True, text=True, timeout=START_SECONDS)
     (line,) = done.stdout.splitlines()
@@ -101,7 +101,7 @@ def test_an_object_replaced_after_the_pin(
 def test_an_object_replaced_together_with_the_manifest(
     released: tuple[str, str], tmp_path: Path, mark: Path, payload: bytes
 ) -> None:
-    """Who can write to the bucket can make a bundle that agrees with itself: only the pin in Git tells."""
+    """Whoever can write to the bucket can make a consistent bundle: only the pin in Git reveals it."""
     uri, pinned = released
     store = open_store(uri)
     store.write(MANIFEST, recorded(store.read(MANIFEST), payload))
@@ -139,7 +139,7 @@ def add_model(folder: Path, payload: bytes) -> None:
 
 
 def all_ham(folder: Path, _: bytes) -> None:
-    """No mail reaches this threshold, and every mail is ham."""
+    """Set a threshold that no mail reaches, so that every mail is ham."""
     (folder / MANIFEST).write_bytes(changed((folder / MANIFEST).read_bytes(), threshold=1.0))
 
 
@@ -241,7 +241,7 @@ def test_code_beside_the_model_is_never_imported(released: tuple[str, str], tmp_
 
 
 def detected(uri: str, pinned: str, folder: Path) -> tuple[int, str]:
-    """Exit code and last line of the drift detector on an empty log, with the bundle's own baseline."""
+    """Return exit code and last line of the drift detector on an empty log, with the bundle's own baseline."""
     settings = {"ENVIRONMENT": "production", "INFERENCE_LOG_URI": str(folder / "log"), "MODEL_SHA256": pinned}
     environ = os.environ | settings | {"BASELINE_URI": f"{uri}/{BASELINE}"}
     done = subprocess.run([DRIFT], env=environ, cwd=folder, capture_output=True, text=True, timeout=START_SECONDS)
@@ -249,7 +249,7 @@ def detected(uri: str, pinned: str, folder: Path) -> tuple[int, str]:
 
 
 def test_a_baseline_replaced_in_the_bucket_is_not_compared_with(released: tuple[str, str], tmp_path: Path) -> None:
-    """It would call any mail usual."""
+    """The replaced baseline would call any mail usual."""
     uri, pinned = released
     code, said = detected(uri, pinned, tmp_path)
     assert code == 0 and "insufficient data" in said

@@ -1,4 +1,4 @@
-"""Traces across the real processes, to a real receiver; and log lines that find each other."""
+"""Tests of traces across the real processes with a real receiver, and of log lines that refer to each other."""
 
 import asyncio
 import socket
@@ -17,13 +17,13 @@ BATCH = "/api/v1/batch-predict"
 ERROR = 2
 NUMBERS = count(1)
 STOP_SECONDS = 9
-"""Less than the exporter's own limit of ten: a process does not wait for a collector that hangs."""
+"""Seconds for a process to stop, less than the exporter's own ten: it must not wait for a hanging collector."""
 
 SETTINGS = {"OTEL_TRACES_SAMPLER": "parentbased_always_off", "TRACING_PARENTS_PER_SECOND": "10000"}
 
 
 def traceparent(sampled: bool = True) -> tuple[str, str]:
-    """A trace of the client's, and its header."""
+    """Return a trace of the client's, and its header."""
     trace = f"{next(NUMBERS):032x}"
     return trace, f"00-{trace}-00f067aa0ba902b7-0{int(sampled)}"
 
@@ -43,7 +43,7 @@ def received() -> Iterator[Collector]:
 
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory: pytest.TempPathFactory, model: Path, received: Collector) -> Iterator[System]:
-    """A system whose every process sends its spans ten times a second."""
+    """Yield a system whose every process sends its spans ten times a second."""
     patch = patched(received.url, OTEL_BSP_SCHEDULE_DELAY="100")
     try:
         with system(tmp_path_factory.mktemp("traced"), model) as found:
@@ -70,7 +70,7 @@ async def spans_of(received: Collector, trace: str, expected: int) -> list[Span]
 
 
 async def line_of(found: System, request_id: str) -> dict[str, Any]:
-    """The gateway's line for a request, which is written some time after the answer."""
+    """Return the gateway's line for a request, which is written some time after the answer."""
     async with asyncio.timeout(SECONDS):
         while True:
             for line in found.log("gateway"):

@@ -1,6 +1,6 @@
-"""Two bundles of models that are known to differ: one calls mail with a word spam, the other mail with another word.
+"""Bundles of two models that are known to differ: one calls mail with a word spam, the other mail with another word.
 
-Run in the trainer's environment: two_models.py FOLDER WORD OTHER_WORD writes FOLDER/WORD and FOLDER/OTHER_WORD.
+Run it in the trainer's environment: two_models.py FOLDER WORD OTHER_WORD writes FOLDER/WORD and FOLDER/OTHER_WORD.
 """
 
 import sys
@@ -17,7 +17,7 @@ import features
 
 
 def write(folder: Path, word: str) -> None:
-    """The bundle of a model that is sure of mail with the word, and of mail without it."""
+    """Write the bundle of a model that is sure of mail with the word, and of mail without it."""
     texts = [word, "lunch", f"{word} lunch", "report"]
     columns = ColumnTransformer([("text", CountVectorizer(vocabulary=[word], analyzer=str.split), "text")])
     frame = pd.DataFrame({"text": texts, **dict.fromkeys(features.NAMES, 0.0)})

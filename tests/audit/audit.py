@@ -1,7 +1,8 @@
-"""Audit what lock files pin: every package of every project against the advisories of PyPI, or of an OSV service.
+"""Audit of what lock files pin: every package of every project, against the advisories of PyPI or of an OSV service.
 
-Fails on a known vulnerability that `accepted.toml` does not name, on a package that the service does not know, and when
-the service does not answer: nothing passes because nobody could be asked. pip-audit alone passes what it has skipped.
+It fails on a known vulnerability that `accepted.toml` does not name, and on a package that the service does not know.
+It also fails if the service does not answer, so nothing passes because nobody could be asked. pip-audit alone passes
+what it has skipped.
 """
 
 import argparse
@@ -20,28 +21,28 @@ PIP_AUDIT = Path(sys.executable).with_name("pip-audit")
 ACCEPTED = Path(__file__).with_name("accepted.toml")
 FIELDS = {"id": str, "package": str, "reason": str, "expires": date}
 MAX_SECONDS = 600
-"""For one project."""
+"""Seconds for one project."""
 
 
 class AuditError(Exception):
-    """Something that cannot be audited; the message says what."""
+    """Error for something that cannot be audited; the message says what."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A finding that somebody has looked at, for a time."""
+    """Finding that somebody has accepted for a time."""
 
     id: str
-    """As pip-audit prints it, or one of its aliases (PYSEC, GHSA, CVE)."""
+    """Id as pip-audit prints it, or one of its aliases (PYSEC, GHSA, CVE)."""
     package: str
     reason: str
     expires: date
-    """The first day on which it is no longer accepted."""
+    """First day on which it is no longer accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A known vulnerability of a pinned package."""
+    """Known vulnerability of a pinned package."""
 
     package: str
     version: str
@@ -50,7 +51,7 @@ class Finding:
     fixed_in: tuple[str, ...]
 
     def line(self, project: str) -> str:
-        """The finding for a person."""
+        """Return the finding as a line for a person."""
         fixed = f"fixed in {', '.join(self.fixed_in)}" if self.fixed_in else "no fix yet"
         names = ", ".join((self.id, *self.aliases))
         upgrade = f"uv lock --project {project} --upgrade-package {self.package}"
@@ -70,7 +71,7 @@ def main() -> None:
 
 
 def rejected(found: dict[str, list[Finding]], accepted: list[Accepted], today: date) -> Iterable[str]:
-    """What fails the audit, a line each; what is accepted but no longer found is only told."""
+    """Yield a line for each failure of the audit; accepted findings that no longer occur are only printed."""
     for project, findings in found.items():
         for finding in findings:
             entry = next((each for each in accepted if matches(each, finding)), None)
@@ -84,15 +85,15 @@ def rejected(found: dict[str, list[Finding]], accepted: list[Accepted], today: d
 
 
 def matches(entry: Accepted, finding: Finding) -> bool:
-    """Whether an accepted finding is this one."""
+    """Return whether an accepted finding is this one."""
     return entry.package == finding.package and entry.id in (finding.id, *finding.aliases)
 
 
 def audit(project: str, options: argparse.Namespace) -> list[Finding]:
-    """The known vulnerabilities of what a project's lock file pins, its development tools included.
+    """Return the known vulnerabilities of what a project's lock file pins, including its development tools.
 
     Raises:
-        AuditError: The service did not answer, or does not know a package.
+        AuditError: If the service does not answer, or does not know a package.
     """
     with tempfile.TemporaryDirectory(prefix="audit-") as folder:
         requirements = Path(folder, "requirements.txt")
@@ -110,10 +111,10 @@ def audit(project: str, options: argparse.Namespace) -> list[Finding]:
 
 
 def export(project: str, uv: Path) -> str:
-    """Everything that the lock file pins, with hashes; not what is written here.
+    """Return everything that the lock file pins, with hashes, except packages of this repository.
 
     Raises:
-        AuditError: There is no lock file, or none that uv can read.
+        AuditError: If there is no lock file, or none that uv can read.
     """
     command = [uv, "export", "--quiet", "--frozen", "--no-emit-local", "--no-header", "--project", project]
     done = subprocess.run(command, capture_output=True, text=True, timeout=MAX_SECONDS)
@@ -123,17 +124,17 @@ def export(project: str, uv: Path) -> str:
 
 
 def ask(project: str, requirements: Path, osv_url: str | None) -> list[dict[str, Any]]:
-    """What pip-audit says of each package.
+    """Return pip-audit's result for each package.
 
     Raises:
-        AuditError: It could not find out.
+        AuditError: If pip-audit could not find out.
     """
     service = ["--vulnerability-service", "osv", "--osv-url", osv_url] if osv_url else []
     command = [PIP_AUDIT, "--require-hashes", "--disable-pip", "--format", "json", "--progress-spinner", "off"]
     done = subprocess.run(
         [*command, *service, "--requirement", requirements], capture_output=True, text=True, timeout=MAX_SECONDS
     )
-    # Its status is 1 both for findings and for failures; only findings come with a report.
+    # pip-audit's status is 1 for findings and for failures; only findings come with a report.
     if not done.stdout.strip():
         said = done.stderr.strip().splitlines()
         raise AuditError(f"{project}: nobody could be asked: {said[-1] if said else 'pip-audit said nothing'}")
@@ -144,7 +145,7 @@ def ask(project: str, requirements: Path, osv_url: str | None) -> list[dict[str,
 
 
 def findings(package: dict[str, Any]) -> list[Finding]:
-    """The vulnerabilities of one package of a report."""
+    """Return the vulnerabilities of one package of a report."""
     return [
         Finding(package["name"], package["version"], each["id"], tuple(each["aliases"]), tuple(each["fix_versions"]))
         for each in package["vulns"]
@@ -152,10 +153,10 @@ def findings(package: dict[str, Any]) -> list[Finding]:
 
 
 def read_accepted(path: Path) -> list[Accepted]:
-    """The findings that are accepted.
+    """Return the accepted findings.
 
     Raises:
-        AuditError: An entry lacks a field, has an unknown one, or one of another type.
+        AuditError: If an entry lacks a field, has an unknown one, or has one of another type.
     """
     try:
         entries = tomllib.loads(path.read_text()).get("finding", [])
@@ -165,7 +166,7 @@ def read_accepted(path: Path) -> list[Accepted]:
 
 
 def checked(entry: dict[str, Any], path: Path) -> Accepted:
-    """One entry, if it has every field and no other."""
+    """Return one entry if it has every field and no other."""
     wrong = [name for name, kind in FIELDS.items() if type(entry.get(name)) is not kind or not entry[name]]
     wrong += sorted(set(entry) - set(FIELDS))
     if wrong:
@@ -175,7 +176,7 @@ def checked(entry: dict[str, Any], path: Path) -> Accepted:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     found = argparse.ArgumentParser(description="Audit what lock files pin.")
     found.add_argument("projects", nargs="+", help="folders with a uv.lock")
     found.add_argument("--uv", type=Path, required=True)

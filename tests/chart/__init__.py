@@ -1,1 +1,1 @@
-"""What the chart renders, held to what the system needs of it."""
+"""Tests of the rendered chart against what the system needs."""

@@ -1,6 +1,6 @@
-"""What each environment renders to, kept beside the tests, so that a review shows what a change does.
+"""Golden files: the rendering of each environment, kept beside the tests so that a review shows the effect of a change.
 
-`make goldens` writes them anew: `python -m chart.golden`, in the folder `tests`.
+`make goldens` writes them again: `python -m chart.golden`, in the folder `tests`.
 """
 
 import difflib
@@ -22,7 +22,7 @@ HEAD = """\
 
 
 class Dumper(yaml.SafeDumper):
-    """Writes texts of many lines, rules and scripts, line by line: a diff shows the line that has changed."""
+    """Dumper that writes long texts, such as rules and scripts, line by line, so that a diff shows the changed line."""
 
 
 def represent(dumper: yaml.SafeDumper, text: str) -> Any:
@@ -37,7 +37,7 @@ def path(case: Case) -> Path:
 
 
 def golden(case: Case) -> str:
-    """As the file should be."""
+    """Return the file as it should be."""
     pinned = replace(case, files=(case.files[0], RELEASE))
     objects = [without_dashboards(found) for found in sorted(rendered(pinned), key=key)]
     return HEAD.format(name=case.name) + "".join(map(dumped, objects))
@@ -49,7 +49,7 @@ def dumped(found: Object) -> str:
 
 
 def without_dashboards(found: Object) -> Object:
-    """They are JSON of a thousand lines each, as they stand in charts/model-serving/dashboards."""
+    """Return an object without the content of its dashboards: charts/model-serving/dashboards has these long files."""
     if found["kind"] != "ConfigMap":
         return found
     assert all(name.endswith(".json") for name in found["data"])
@@ -57,7 +57,7 @@ def without_dashboards(found: Object) -> Object:
 
 
 def stale() -> Iterator[str]:
-    """What is not as it should be, and what to do."""
+    """Yield what differs from the expected files, and what to do."""
     advice = "run `make goldens` and commit the result, if this is what you want of the cluster"
     for case in ENVIRONMENTS:
         kept = path(case).read_text() if path(case).exists() else ""

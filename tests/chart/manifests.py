@@ -1,4 +1,4 @@
-"""The rendered manifests of every environment and of every file in the chart's `ci` folder."""
+"""Rendered manifests of every environment and of every file in the chart's `ci` folder."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ Object = dict[str, Any]
 
 
 class Key(NamedTuple):
-    """What tells one object from all others."""
+    """Identity of a rendered object."""
 
     kind: str
     namespace: str
@@ -39,20 +39,20 @@ class Case:
 
     @property
     def values(self) -> Object:
-        """What the files say, without the chart's own values."""
+        """Return the values of the files, without the chart's own."""
         merged: Object = {}
         for path in self.files:
             merge(merged, yaml.safe_load(path.read_text()))
         return merged
 
     def value(self, *keys: str) -> Any:
-        """A value of the release, the chart's own where the files do not say."""
+        """Return a value of the release, or the chart's own if the files do not set it."""
         own = at(self.values, keys)
         return at(chart_values(), keys) if own is None else own
 
     @property
     def namespaces(self) -> dict[str, str]:
-        """Where serving, models and monitoring have to be: the design's names, unless a file has others."""
+        """Return the namespaces of serving, models and monitoring: the design's names, unless a file sets others."""
         serving = "serving" if self.environment == "production" else f"serving-{self.environment}"
         places = {"serving": serving, "models": "kserve", "monitoring": "monitoring"}
         return {**places, **self.values["global"].get("namespaces", {})}
@@ -63,7 +63,7 @@ class Case:
 
 
 def at(values: Any, keys: tuple[str, ...]) -> Any:
-    """What stands under keys, None where nothing does."""
+    """Return the value under keys; None if there is none."""
     for key in keys:
         values = values.get(key) if isinstance(values, dict) else None
     return values
@@ -79,7 +79,7 @@ def merge(into: Object, more: Object) -> None:
 
 @cache
 def chart_values() -> Object:
-    """The values of the chart, its subcharts' under their names."""
+    """Return the values of the chart, with its subcharts' under their names."""
     found: Object = {path.parent.name: yaml.safe_load(path.read_text()) for path in CHART.glob("charts/*/values.yaml")}
     merge(found, yaml.safe_load((CHART / "values.yaml").read_text()))
     return found
@@ -106,16 +106,16 @@ each_environment = pytest.mark.parametrize("case", ENVIRONMENTS, ids=lambda case
 
 
 def tool(name: str) -> str:
-    """A command that `make` has put into .tools, else the machine's own."""
+    """Return the path of a command that `make` has put into .tools, or of the machine's own."""
     path = f"{ROOT / '.tools' / 'bin'}{os.pathsep}{os.environ['PATH']}"
     return shutil.which(name, path=path) or pytest.skip(f"needs {name}: install Go and run `make test` again")
 
 
 def template(case: Case, helm: str = "helm4", values: str = "") -> subprocess.CompletedProcess[str]:
-    """What `helm template` has to say.
+    """Run `helm template` and return its result.
 
     Args:
-        values: YAML that goes after the case's own.
+        values: YAML that is applied after the case's own values.
     """
     options = [option for path in case.files for option in ("--values", str(path))]
     command = [tool(helm), "template", f"model-serving-{case.environment}", str(CHART), *options, "--values", "-"]
@@ -131,7 +131,7 @@ def text(case: Case, helm: str = "helm4") -> str:
 
 @cache
 def rendered(case: Case, helm: str = "helm4") -> list[Object]:
-    """All objects of a case; read them, and change none."""
+    """Return all objects of a case; the result is shared, so do not change it."""
     return [found for found in yaml.load_all(text(case, helm), Loader=LOADER) if found]
 
 
@@ -144,14 +144,14 @@ def of_kind(case: Case, *kinds: str) -> list[Object]:
 
 
 def named(case: Case, kind: str, name: str) -> Object:
-    """The one object of a kind and name."""
+    """Return the only object of a kind and name."""
     found = [each for each in of_kind(case, kind) if each["metadata"]["name"] == name]
     assert len(found) == 1, f"{case.name} has {len(found)} {kind} {name}"
     return found[0]
 
 
 def strings(found: Any) -> Iterator[str]:
-    """All texts inside a value."""
+    """Yield all texts inside a value."""
     if isinstance(found, str):
         yield found
     elif isinstance(found, dict | list):

@@ -1,4 +1,4 @@
-"""The pods that a release starts, whichever object describes them."""
+"""Pods that a release starts, whichever object describes them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ SERVER_KINDS = ("Deployment", "InferenceService")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Pod:
-    """A pod as Kubernetes will start it."""
+    """Pod as Kubernetes will start it."""
 
     owner: Key
     labels: dict[str, str]
@@ -18,7 +18,7 @@ class Pod:
 
     @property
     def app(self) -> str:
-        """The name of what runs, the same in all environments."""
+        """Return the name of the app, the same in all environments."""
         return self.labels["app.kubernetes.io/name"]
 
     @property
@@ -27,7 +27,7 @@ class Pod:
 
     @property
     def is_server(self) -> bool:
-        """Whether it runs until it is told to stop."""
+        """Return whether the pod runs until it is told to stop."""
         return self.owner.kind in SERVER_KINDS
 
     @property
@@ -36,17 +36,17 @@ class Pod:
 
     @property
     def container(self) -> Object:
-        """The one container."""
+        """Return the pod's only container."""
         (found,) = self.containers
         return found
 
     @property
     def variables(self) -> dict[str, str]:
-        """The container's environment as its process will see it; secrets by where they come from."""
+        """Return the container's environment as its process will see it; a secret is shown by its source."""
         return {each["name"]: each.get("value", str(each.get("valueFrom"))) for each in self.container["env"]}
 
     def selected_by(self, labels: dict[str, str]) -> bool:
-        """Whether matchLabels choose it; none choose every pod."""
+        """Return whether matchLabels choose the pod; empty ones choose every pod."""
         return labels.items() <= self.labels.items()
 
     def __repr__(self) -> str:
@@ -54,7 +54,7 @@ class Pod:
 
 
 def pods(case: Case) -> Iterator[Pod]:
-    """One of each sort."""
+    """Yield one pod of each sort."""
     for found in rendered(case):
         yield from pods_of(case, found)
 
@@ -79,7 +79,7 @@ def from_template(owner: Key, template: Object) -> Pod:
 
 
 def predictor(case: Case, service: Object) -> Pod:
-    """What KServe makes of an InferenceService and its ServingRuntime: the former wins."""
+    """Return the pod that KServe makes of an InferenceService and its ServingRuntime; the former wins."""
     own = service["spec"]["predictor"]
     runtime = named(case, "ServingRuntime", own["model"]["runtime"])["spec"]
     (container,) = [each for each in runtime["containers"] if each["name"] == "kserve-container"]

@@ -1,4 +1,4 @@
-"""What each service reads from its environment, by its source."""
+"""Settings that each service reads from its environment, according to its source."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 from chart.manifests import CHART, SERVICES
 
-# The service whose process runs in each pod.
+# Service whose process runs in each pod.
 SERVICE = {
     "api-gateway": "gateway",
     "feature-transformer": "transformer",
@@ -17,13 +17,13 @@ SERVICE = {
     "baseline-generator": "baseline",
 }
 
-# Of a command that no pod runs.
+# Variables of a command that no pod runs.
 ELSEWHERE = {"CORPUS_DIR"}
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """An environment variable that a service reads."""
+    """Environment variable that a service reads."""
 
     required: bool
     default: Any = None
@@ -31,7 +31,7 @@ class Field:
 
 @cache
 def fields(app: str) -> dict[str, Field]:
-    """Variables by name."""
+    """Return the variables of an app by name."""
     if app == "smoke":
         script = (CHART / "files" / "smoke.py").read_text()
         found = dict.fromkeys(re.findall(r'os\.environ\["(\w+)"\]', script), Field(required=True))
@@ -44,14 +44,14 @@ def fields(app: str) -> dict[str, Field]:
 
 
 def settings_fields(tree: ast.Module) -> dict[str, Field]:
-    """Of the class Settings, whose fields are variables of the same names in capitals."""
+    """Return the fields of the class Settings, which are variables of the same names in capitals."""
     (settings,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings"]
     assigned = [node for node in settings.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
     return {node.target.id.upper(): field(node.value) for node in assigned if isinstance(node.target, ast.Name)}
 
 
 def field(value: ast.expr | None) -> Field:
-    """Without a value, or with a `Field(…)` that has none, it is required."""
+    """Return a field; it is required without a value, or with a `Field(…)` that has none."""
     if isinstance(value, ast.Call):
         value = value.args[0] if value.args else None
     if value is None:
@@ -60,7 +60,7 @@ def field(value: ast.expr | None) -> Field:
 
 
 def option_fields(tree: ast.Module) -> dict[str, Field]:
-    """Of a command line whose options have variables as defaults: `_default("NAME")`, or `os.environ.get("NAME")`."""
+    """Return the variables that options use as defaults: `_default("NAME")`, or `os.environ.get("NAME")`."""
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
     readers = [(ast.unparse(call.func), call.args[0]) for call in calls]
     return {

@@ -1,4 +1,4 @@
-"""Who may talk to whom: the edges of the diagram and no others, worked out from the policies as a network does."""
+"""Tests of who may talk to whom: the diagram's edges and no others, computed from the policies as a network does."""
 
 import ipaddress
 import re
@@ -11,14 +11,14 @@ from chart.pods import Pod, pods
 
 HTTP = ("TCP", 8080)
 NAMES = {("TCP", 53), ("UDP", 53)}
-# Every one that a policy names, and some that none should.
+# Every port that a policy names, and some that none should.
 PORTS = [("TCP", port) for port in (22, 53, 80, 443, 4318, 8080, 8081, 9000, 9091)] + [
     ("UDP", port) for port in (53, 8080)
 ]
 
 
 class Edge(NamedTuple):
-    """A connection that is allowed."""
+    """Connection that is allowed."""
 
     source: str
     target: str
@@ -27,7 +27,7 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A pod, or an address outside of the cluster."""
+    """Pod, or address outside the cluster."""
 
     name: str
     namespace: str = ""
@@ -39,7 +39,7 @@ class Peer:
 
 
 def ours(case: Case) -> dict[str, Peer]:
-    """The pods of a release, one of each sort, by app and environment."""
+    """Return the pods of a release, one of each sort, by app and environment."""
     found = {f"{pod.app} of {case.environment}": pod for pod in pods(case)}
     return {name: peer(name, pod) for name, pod in found.items()}
 
@@ -59,7 +59,7 @@ OTHERS = [
 
 
 def edges(cases: list[Case], others: list[Peer]) -> set[Edge]:
-    """All connections that the policies of some releases allow in which one of their pods takes part."""
+    """Return all connections with one of our pods that the policies of some releases allow."""
     policies = [policy for case in cases for policy in of_kind(case, "NetworkPolicy")]
     own = [peer for case in cases for peer in ours(case).values()]
     every = [*own, *others]
@@ -73,7 +73,7 @@ def edges(cases: list[Case], others: list[Peer]) -> set[Edge]:
 
 
 def passes(policies: list[Object], subject: Peer, other: Peer, port: tuple[str, int], way: str) -> bool:
-    """Whether a peer's policies of one direction let a connection pass; those without any let everything."""
+    """Return whether a peer's policies of one direction let a connection pass; without policies everything passes."""
     there = [each["spec"] for each in policies if key(each).namespace == subject.namespace]
     applied = [spec for spec in there if way.capitalize() in spec["policyTypes"]]
     binding = [spec for spec in applied if subject.selected_by(spec["podSelector"]["matchLabels"])]
@@ -89,7 +89,7 @@ def allows(rule: Object, other: Peer, port: tuple[str, int], side: str) -> bool:
 
 
 def is_peer(selector: Object, other: Peer) -> bool:
-    """Addresses are of those outside: networks see pods by their labels."""
+    """Return whether a selector chooses a peer; addresses choose only outside peers, since pods are known by labels."""
     if block := selector.get("ipBlock"):
         return bool(other.address) and ipaddress.ip_address(other.address) in ipaddress.ip_network(block["cidr"])
     namespace = selector["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
@@ -100,12 +100,12 @@ def is_peer(selector: Object, other: Peer) -> bool:
 def diagram(
     environments: list[str], knocking: list[str], log: tuple[str, int] = ("TCP", 443), traced: bool = False
 ) -> Iterator[Edge]:
-    """What the design says.
+    """Yield the edges of the design's diagram.
 
     Args:
-        environments: All of them.
-        knocking: Who else may ask a gateway.
-        log: The port of S3.
+        environments: All environments.
+        knocking: Other clients that may send to a gateway.
+        log: Protocol and port of S3.
         traced: Whether there is a collector for spans.
     """
     for one in environments:
@@ -136,13 +136,13 @@ def compare(found: set[Edge], expected: set[Edge]) -> None:
 
 
 def test_environments_have_the_edges_of_the_diagram_and_no_others() -> None:
-    """The Pushgateway is any pod of monitoring, Prometheus' for one; see `drift.pushgateway.podLabels`."""
+    """The Pushgateway is any pod of monitoring, such as Prometheus' own; see `drift.pushgateway.podLabels`."""
     everybody = [peer.name for peer in OTHERS]
     compare(edges(ENVIRONMENTS, OTHERS), set(diagram(["production", "staging"], everybody)))
 
 
 def test_named_clients_another_store_and_other_name_servers_have_theirs() -> None:
-    """Those of ci/production-values.yaml, where nothing has its usual name and other environments are elsewhere."""
+    """In ci/production-values.yaml nothing has its usual name, and other environments are elsewhere."""
     (case,) = [each for each in CASES if each.name == "ci-production-values"]
     others = [
         Peer("name server", address="169.254.20.10"),
@@ -168,7 +168,7 @@ def test_every_pod_is_bound_in_both_directions(case: Case) -> None:
 
 @each_case
 def test_what_pods_are_told_to_ask_is_what_they_may_ask(case: Case) -> None:
-    """Hosts in their variables are Services of the namespaces in the policies."""
+    """The hosts in the pods' variables are Services in the namespaces of the policies."""
     allowed = edges([case], [])
     for pod in pods(case):
         for host, namespace, port in re.findall(r"http://([a-z0-9-]+)\.([a-z0-9-]+)[a-z.]*:(\d+)", str(pod.variables)):

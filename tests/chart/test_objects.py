@@ -1,4 +1,4 @@
-"""Every object is where it belongs, is called as agreed, finds what it selects, and comes in its turn."""
+"""Tests of the objects: each is in its place, has its agreed name, finds what it selects, and comes in its turn."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from chart.pods import Pod, pods
 
 KUBERNETES = "app.kubernetes.io"
 STANDARD = {"app", *(f"{KUBERNETES}/{name}" for name in ("name", "component", "instance", "managed-by", "part-of"))}
-# What KServe says itself of the pods of an InferenceService, and what may change and would roll them.
+# KServe sets these labels on the pods of an InferenceService itself, or they may change, which would roll the pods.
 NOT_OF_PREDICTORS = {"app", f"{KUBERNETES}/instance", f"{KUBERNETES}/managed-by"}
 PLACES = {
     "gateway": "serving",
@@ -32,7 +32,7 @@ PLACES = {
     "predictor": "models",
     "drift": "monitoring",
 }
-# Of the umbrella itself, by app.kubernetes.io/name.
+# Places of the umbrella chart's own objects, by app.kubernetes.io/name.
 OWN_PLACES = {
     "api-gateway": "serving",
     "feature-transformer": "serving",
@@ -48,13 +48,13 @@ FIRST = {"ConfigMap", "NetworkPolicy", "PrometheusRule", "ServiceAccount", "Serv
 
 
 def names(kind: str, namespace: str, environments: list[Case] = ENVIRONMENTS) -> set[str]:
-    """What `kubectl get KIND -n NAMESPACE` shows of ours, with all environments there."""
+    """Return the names of our objects that `kubectl get KIND -n NAMESPACE` shows, with all environments installed."""
     keys = {key(found) for case in environments for found in of_kind(case, kind)}
     return {each.name for each in keys if each.namespace == namespace}
 
 
 def logging(labels: dict[str, str], namespace: str) -> set[str]:
-    """Owners of the pods whose logs `kubectl logs -l LABELS -n NAMESPACE` shows."""
+    """Return the owners of the pods whose logs `kubectl logs -l LABELS -n NAMESPACE` shows."""
     found = [pod for case in ENVIRONMENTS for pod in pods(case) if pod.namespace == namespace]
     return {pod.owner.name for pod in found if pod.selected_by(labels)}
 
@@ -77,7 +77,7 @@ def test_the_documented_commands_for_serving_work(namespace: str, count: int) ->
 
 
 def test_the_gateway_can_be_forwarded_to() -> None:
-    """`kubectl port-forward svc/api-gateway -n serving 8080:8080`: forwarding needs a port that is a pod's."""
+    """`kubectl port-forward svc/api-gateway -n serving 8080:8080` needs a port that is also a pod's."""
     (production,) = [case for case in ENVIRONMENTS if case.environment == "production"]
     (port,) = named(production, "Service", "api-gateway")["spec"]["ports"]
     (pod,) = [pod for pod in pods(production) if pod.app == "api-gateway"]
@@ -127,7 +127,7 @@ def unlabelled(case: Case) -> Iterator[str]:
 
 @each_case
 def test_pods_have_their_owners_labels(case: Case) -> None:
-    """Otherwise what finds an object does not find its pods, and costs and logs cannot be told apart."""
+    """With other labels a search for an object would miss its pods, and costs and logs could not be told apart."""
     for pod in pods(case):
         labels = labels_of(named(case, pod.owner.kind, pod.owner.name))
         assert labels.items() <= pod.labels.items(), pod
@@ -135,7 +135,7 @@ def test_pods_have_their_owners_labels(case: Case) -> None:
 
 def test_no_two_environments_share_an_object() -> None:
     counts = Counter(key(found) for case in ENVIRONMENTS for found in rendered(case))
-    # KServe makes these, and would take over or remove ours of the same names.
+    # KServe makes objects of these names, and would take over or remove ours.
     for service in (found for case in ENVIRONMENTS for found in of_kind(case, "InferenceService")):
         name, namespace = f"{service['metadata']['name']}-predictor", service["metadata"]["namespace"]
         counts.update(
@@ -158,7 +158,7 @@ def test_nothing_has_labels_by_which_kserve_takes_it_for_its_own(case: Case) -> 
 
 
 def selectors(case: Case) -> Iterator[tuple[Object, dict[str, str]]]:
-    """Objects that choose pods of their own namespace, and by which labels."""
+    """Yield objects that choose pods of their own namespace, and the labels by which they choose."""
     for found in of_kind(case, "Deployment", "PodDisruptionBudget", "NetworkPolicy", "Service", "PodMonitor"):
         spec = found["spec"]
         chosen = spec.get("podSelector") or spec["selector"]
@@ -175,7 +175,7 @@ def test_selectors_find_the_pods_of_one_app(case: Case) -> None:
 
 
 def test_selectors_find_no_pod_of_another_environment() -> None:
-    """In the namespaces that environments share."""
+    """The namespaces are those that environments share."""
     every = [(case, pod) for case in ENVIRONMENTS for pod in pods(case)]
     for case in ENVIRONMENTS:
         for found, labels in selectors(case):
@@ -191,7 +191,7 @@ def test_services_lead_to_ports_that_containers_have(case: Case) -> None:
         open_ports = {found["name"]: found["containerPort"] for found in pod.container["ports"]}
         target = open_ports.get(port["targetPort"], port["targetPort"])
         assert target in open_ports.values(), key(service)
-        # A headless Service gives out addresses of pods: its clients meet the pods' own port.
+        # A headless Service gives out addresses of pods, so its clients use the pods' own port.
         assert service["spec"].get("clusterIP") != "None" or target == port["port"], key(service)
 
 
@@ -220,7 +220,7 @@ def test_every_server_is_monitored_and_outlives_the_draining_of_its_node(case: C
     assert len(of_kind(case, "ServiceMonitor", "PodMonitor")) == monitored
     assert len(of_kind(case, "PodDisruptionBudget")) == servers
     for budget in of_kind(case, "PodDisruptionBudget"):
-        # Not minAvailable, which with one replica keeps its node from ever being drained.
+        # With minAvailable and one replica, the node could never be drained.
         assert budget["spec"].get("maxUnavailable") == 1, key(budget)
         assert "minAvailable" not in budget["spec"]
 
@@ -237,7 +237,7 @@ def test_configuration_comes_first_and_smoke_last(case: Case) -> None:
     for hook in of_kind(case, "Job"):
         annotations = hook["metadata"]["annotations"]
         assert annotations["argocd.argoproj.io/hook"] == "PostSync"
-        # Its name is always the same: the last one has to go first.
+        # Its name is always the same, so the previous one must be deleted first.
         assert annotations["argocd.argoproj.io/hook-delete-policy"] == "BeforeHookCreation"
 
 
@@ -251,7 +251,7 @@ def test_who_is_asked_comes_before_who_asks(case: Case) -> None:
 
 @each_case
 def test_disruption_budgets_come_after_their_pods(case: Case) -> None:
-    """Without pods Argo CD calls them degraded, and the sync that would bring the pods has failed."""
+    """Argo CD calls budgets without pods degraded, and the sync that would bring the pods would fail."""
     waves = {pod.app: wave(named(case, pod.owner.kind, pod.owner.name)) for pod in pods(case)}
     for budget in of_kind(case, "PodDisruptionBudget"):
         app = "spam-detector" if key(budget).name.startswith("spam-detector") else key(budget).name
@@ -264,7 +264,7 @@ def test_argo_cd_may_apply_every_object(case: Case) -> None:
     kinds = {(each["group"], each["kind"]) for each in project["namespaceResourceWhitelist"]}
     places = {each["namespace"] for each in project["destinations"]}
     for found in rendered(case):
-        # Argo CD knows no `helm test`.
+        # Argo CD does not know `helm test`.
         if found["metadata"]["annotations"].get("helm.sh/hook") != "test":
             group = found["apiVersion"].rpartition("/")[0]
             assert (group, found["kind"]) in kinds, f"{key(found)} is of no kind in argocd/2-project.yaml"
@@ -272,7 +272,7 @@ def test_argo_cd_may_apply_every_object(case: Case) -> None:
 
 
 def test_argo_cd_may_apply_nothing_else() -> None:
-    """Its kinds are those that values can bring, in its places those that environments have."""
+    """Its kinds are those that values can bring, and its places those that environments have."""
     project = yaml.safe_load((ROOT / "argocd" / "2-project.yaml").read_text())["spec"]
     objects = [found for case in ENVIRONMENTS for found in rendered(case) if found["kind"] != "Pod"]
     kinds = {found["kind"] for case in CASES for found in rendered(case) if found["kind"] != "Pod"}

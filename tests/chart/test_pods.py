@@ -1,4 +1,4 @@
-"""Every pod may do what it needs and nothing else, is told apart from a dead one, and ends in peace."""
+"""Tests of the pods: each may do only what it needs, is told apart from a dead one, and ends in order."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
 def wrong(case: Case, holds: Callable[[Pod], bool], servers: bool = False) -> Iterator[str]:
-    """The pods of which something does not hold."""
+    """Yield the pods for which a condition does not hold."""
     found = [pod for pod in pods(case) if pod.is_server or not servers]
     assert found
     return (str(pod) for pod in found if not holds(pod))
@@ -47,7 +47,7 @@ def test_pods_share_nothing_with_their_node(case: Case) -> None:
 
 
 def is_own(volume: Object) -> bool:
-    """A bounded folder of the pod's own, or named parts of a Secret."""
+    """Return whether a volume is a size-limited folder of the pod's own, or named parts of a Secret."""
     kind, content = next((name, value) for name, value in volume.items() if name != "name")
     return bool(content.get({"emptyDir": "sizeLimit", "secret": "items"}.get(kind, "")))
 
@@ -76,7 +76,7 @@ def test_containers_can_gain_nothing(case: Case) -> None:
 @each_case
 def test_root_file_systems_stay_as_built(case: Case) -> None:
     none_of(wrong_containers(case, lambda each: each["securityContext"].get("readOnlyRootFilesystem") is True))
-    # Python, joblib and numba need a place for what they write.
+    # Python, joblib and numba need a place to write to.
     none_of(wrong_containers(case, lambda each: "/tmp" in [mount["mountPath"] for mount in each["volumeMounts"]]))
 
 
@@ -92,9 +92,10 @@ def within(resources: Object, name: str) -> bool:
 
 
 def amount(quantity: str) -> float:
-    """A quantity as a number.
+    """Return a quantity as a number.
 
-    Written as Kubernetes would write it: 1, not 1000m, or Argo CD and KServe find a difference that is none.
+    It must be written as Kubernetes would write it, such as 1 and not 1000m. Otherwise Argo CD and KServe find a
+    difference that is none.
     """
     found = QUANTITY.fullmatch(str(quantity))
     assert found, f"{quantity!r} is no quantity"
@@ -117,7 +118,7 @@ def reaches(container: Object, probe: str) -> bool:
 
 @each_case
 def test_a_slow_start_is_no_death(case: Case) -> None:
-    """Liveness counts once the startup probe has passed; it must allow for more time than any start took."""
+    """Liveness counts once the startup probe has passed, which must allow more time than any start took."""
     none_of(wrong(case, lambda pod: seconds(pod, "startupProbe") >= 60, servers=True))
     none_of(wrong(case, lambda pod: seconds(pod, "livenessProbe") > seconds(pod, "readinessProbe"), servers=True))
 
@@ -159,7 +160,7 @@ def secrets(pod: Pod) -> Iterator[str]:
 @each_case
 def test_service_accounts_exist_and_mount_no_token_either(case: Case) -> None:
     for pod in pods(case):
-        # Which has no permissions, and no token here.
+        # The default account has no permissions, and no token here.
         if (name := pod.spec["serviceAccountName"]) != "default":
             account = named(case, "ServiceAccount", name)
             assert account["metadata"]["namespace"] == pod.namespace, pod
@@ -179,5 +180,5 @@ def test_pods_are_spread_by_their_own_labels(case: Case) -> None:
 
 @each_case
 def test_no_variable_is_set_twice(case: Case) -> None:
-    """The last one would win, and KServe's merge decides which that is."""
+    """The last of two would win, and KServe's merge decides which one that is."""
     none_of(wrong(case, lambda pod: len(pod.variables) == len(pod.container["env"])))

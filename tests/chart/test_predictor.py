@@ -1,4 +1,4 @@
-"""KServe has nothing to fill in, so that Git and the cluster agree, and opens the pinned model alone."""
+"""Tests of the predictor: KServe fills in nothing, so that Git and cluster agree; only the pinned model is opened."""
 
 import re
 
@@ -31,7 +31,7 @@ def service(case: Case) -> Object:
 def test_everything_is_said(case: Case) -> None:
     predictor = service(case)["spec"]["predictor"]
     assert set(predictor) - {"imagePullSecrets"} == EXPLICIT
-    # `name` is left out: KServe's webhook wants it empty or its own.
+    # `name` is left out because KServe's webhook wants it empty or its own.
     assert set(predictor["model"]) == MODEL
     assert predictor["model"]["protocolVersion"] == "v2"
     assert predictor["model"]["ports"] == [{"name": "http", "containerPort": 8080, "protocol": "TCP"}]
@@ -47,7 +47,7 @@ def test_the_mode_is_the_one_that_kserve_does_not_rewrite(case: Case) -> None:
 
 @each_case
 def test_what_changes_with_a_release_of_the_chart_is_not_on_it(case: Case) -> None:
-    """Its labels and annotations reach the pods: each change would roll them."""
+    """Its labels and annotations reach the pods, so each change would roll them."""
     metadata = service(case)["metadata"]
     told = {**metadata["labels"], **metadata["annotations"]}
     assert not [name for name in told if "helm.sh" in name or "checksum" in name or "version" in name.lower()]
@@ -89,7 +89,7 @@ def test_drift_is_measured_for_the_pinned_model(case: Case) -> None:
 
 @each_case
 def test_credentials_come_by_its_service_account(case: Case) -> None:
-    """As KServe's storage initializer takes them."""
+    """KServe's storage initializer takes credentials from the service account."""
     account = named(case, "ServiceAccount", service(case)["spec"]["predictor"]["serviceAccountName"])
     (secret,) = account["secrets"]
     for pod in pods(case):

@@ -1,4 +1,4 @@
-"""What must not run does not render, and the message says what to write; by both versions of Helm."""
+"""Tests of refusals: what must not run does not render in either version of Helm; the message says what to write."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ from chart.manifests import ENVIRONMENTS, HELMS, Case, Object, each_environment,
 PRODUCTION = next(case for case in ENVIRONMENTS if case.environment == "production")
 STAGING = next(case for case in ENVIRONMENTS if case.environment == "staging")
 
-# Whose keys may be anything.
+# Objects whose keys may be anything.
 FREE = {"annotations", "labels", "matchLabels", "podLabels", "routes"}
 REFUSED = {
     "a misspelt key": ("gateway: {autoscaling: {maxReplica: 3}}", ["maxReplica", "maxReplicas"]),
@@ -64,14 +64,14 @@ def test_staging_without_a_models_digest_is_refused(helm: str) -> None:
 
 @each_environment
 def test_every_key_of_an_environments_files_may_be_misspelt(case: Case, tmp_path: Path) -> None:
-    """And each is seen: the message has the wrong key and the right one."""
+    """Every misspelling is noticed, and the message has the wrong key and the right one."""
     typos = [(path, keys) for path in case.files for keys in places(yaml.safe_load(path.read_text()))]
     assert len(typos) > 20
 
     def fault(typo: tuple[Path, tuple[str, ...]]) -> str:
         return passed_over(case, *typo, tmp_path)
 
-    # Two at a time: each is a process of its own.
+    # Run two at a time, because each is a process of its own.
     with ThreadPoolExecutor(2) as pool:
         none_of(found for found in pool.map(fault, typos) if found)
 
@@ -84,7 +84,7 @@ def places(values: Object, above: tuple[str, ...] = ()) -> Iterator[tuple[str, .
 
 
 def passed_over(case: Case, path: Path, keys: tuple[str, ...], folder: Path) -> str:
-    """Misspell one key of a file; returns what is wrong with what Helm says, if anything."""
+    """Misspell one key of a file, and return what is wrong with Helm's message; empty if nothing is."""
     *above, last = keys
     changed = folder / f"{path.stem}-{'.'.join(keys)}.yaml"
     changed.write_text(yaml.safe_dump(misspelt(yaml.safe_load(path.read_text()), keys)))

@@ -1,4 +1,4 @@
-"""Both versions of Helm render the same, as it was reviewed; and the chart is clean to those who look at its files."""
+"""Tests of rendering: both versions of Helm render what was reviewed, and linters find no fault in the chart."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ VERSIONS = {"helm3": "v3.22", "helm4": "v4.3"}
 CHARTS = [CHART, *sorted(path.parent for path in CHART.glob("charts/*/Chart.yaml"))]
 PYTHON = ROOT / "tests" / ".venv" / "bin"
 CT = ROOT / "tests" / "chart" / "ct"
-# Workflows have a style of their own, and templates are no YAML.
+# Workflows have a style of their own, and templates are not YAML.
 YAML = [
     *ROOT.glob("environments/*/*.yaml"),
     *ROOT.glob("argocd/*.yaml"),
@@ -28,7 +28,7 @@ def test_helm_3_and_4_render_the_same(case: Case) -> None:
 
 @each_case
 def test_rendering_again_gives_the_same(case: Case) -> None:
-    """Nothing random and no time of day: Argo CD would see a difference for ever."""
+    """Anything random or a time of day would be a permanent difference for Argo CD."""
     first = text(case)
     text.cache_clear()
     assert text(case) == first
@@ -52,7 +52,7 @@ def run(*command: str | Path, path: str = "") -> None:
 
 @pytest.mark.parametrize("helm", VERSIONS)
 def test_ct_finds_nothing_to_say(tmp_path: Path, helm: str) -> None:
-    """The same as `make lint-chart`; ct starts whatever is called helm, and Python's yamale and yamllint."""
+    """This equals `make lint-chart`; ct starts whatever is called helm, and Python's yamale and yamllint."""
     (tmp_path / "helm").symlink_to(tool(helm))
     path = os.pathsep.join([str(tmp_path), str(PYTHON)])
     run(tool("ct"), "lint", "--config", CT / "ct.yaml", path=path)

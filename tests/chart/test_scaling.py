@@ -1,4 +1,4 @@
-"""Replicas belong to autoscalers, within the agreed bounds; drift is looked for once an hour."""
+"""Tests of scaling: autoscalers own the replicas within the agreed limits, and the drift job runs once an hour."""
 
 import re
 
@@ -26,7 +26,7 @@ def test_cpu_at_70_percent_is_what_is_aimed_at(case: Case) -> None:
     for found in of_kind(case, "InferenceService"):
         predictor = found["spec"]["predictor"]
         assert (predictor["scaleMetric"], predictor["scaleTarget"]) == ("cpu", 70)
-        # KServe would pass the two over.
+        # KServe would ignore both.
         assert "autoScaling" not in predictor
 
 

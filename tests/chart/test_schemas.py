@@ -1,4 +1,4 @@
-"""Every object is one that the API server takes, of the cluster's Kubernetes and with the operators' CRDs."""
+"""Tests of every object against the API server's schemas, with the cluster's Kubernetes and the operators' CRDs."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ def schemas() -> Path:
 
 
 def kubeconform(schemas: Path, *files: Path, manifests: str = "") -> Object:
-    """Its findings: no kind may be without a schema."""
+    """Return the findings of kubeconform; every kind must have a schema."""
     command = [tool("kubeconform"), "-strict", "-summary", "-output", "json"]
     command += ["-schema-location", str(schemas / LOCATION), *map(str, files)]
     done = subprocess.run(command, input=manifests, capture_output=True, text=True, check=False)
@@ -52,7 +52,7 @@ def test_argo_cd_takes_its_own(schemas: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_seen(schemas: Path, kind: str, right: str, wrong: str) -> None:
-    """Schemas made here could be such that nothing is."""
+    """Schemas made here might accept everything, so wrong objects are tried too."""
     case = CASES[0]
     parts = [part for part in text(case).split("\n---\n") if f"\nkind: {kind}\n" in f"\n{part}"]
     assert right in parts[0]

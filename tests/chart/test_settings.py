@@ -1,4 +1,4 @@
-"""Manifests and services agree about variables, ports and times."""
+"""Tests of settings: manifests and services agree about variables, ports and times."""
 
 import ast
 import json
@@ -16,7 +16,7 @@ TRACING = {
     *settings_fields(ast.parse((SERVICES / "tracing/src/tracing/settings.py").read_text())),
     "OTEL_RESOURCE_ATTRIBUTES",
 }
-# Which libraries read, and the command line of a job.
+# Variables that libraries read, and the command line of a job.
 BESIDE = {
     "api-gateway": TRACING,
     "feature-transformer": S3 | TRACING,
@@ -24,7 +24,7 @@ BESIDE = {
     "drift-detector": S3 | {"HOME", "NUMBA_CACHE_DIR"},
     "baseline-generator": S3 | {"HOME", "NUMBA_CACHE_DIR", "PERIOD_START", "PERIOD_END"},
 }
-# Which the chart neither sets nor lets be set: their names and places are fixed.
+# Variables that the chart neither sets nor lets be set, because their names and places are fixed.
 FIXED = {
     "api-gateway": {"MODEL_NAME"},
     "feature-transformer": {"MODEL_NAME"},
@@ -68,7 +68,7 @@ def schema(app: str) -> Object:
 
 @each_service
 def test_values_offer_every_setting_that_the_service_has(app: str) -> None:
-    """Nothing that a person may want to set needs a change of the chart."""
+    """No setting that a person may want requires a change of the chart."""
     offered = set(schema(app)["settings"]["properties"])
     assert offered <= set(fields(app))
     given = [set(pod.variables) for case in CASES for pod in pods(case) if pod.app == app]
@@ -77,7 +77,7 @@ def test_values_offer_every_setting_that_the_service_has(app: str) -> None:
 
 @each_case
 def test_arguments_name_variables_that_are_set(case: Case) -> None:
-    """Kubernetes leaves `$(NAME)` as it is where there is none."""
+    """Kubernetes leaves `$(NAME)` unchanged if there is no such variable."""
     for pod in pods(case):
         if pod.app != "smoke":
             named = [text[2:-1] for text in pod.container.get("args", []) if text.startswith("$(")]
@@ -86,7 +86,7 @@ def test_arguments_name_variables_that_are_set(case: Case) -> None:
 
 @each_service
 def test_services_take_what_the_manifests_set(app: str) -> None:
-    """Read by the service's own class, in its own environment: what is refused here is a pod that never starts."""
+    """Each service's own class reads the settings: what it refuses would be a pod that never starts."""
     python = SERVICES / SERVICE[app] / ".venv" / "bin" / "python"
     if not python.exists():
         pytest.skip(f"needs the environment of services/{SERVICE[app]}: run `make test`")
@@ -109,14 +109,14 @@ def test_servers_listen_where_they_are_looked_for(case: Case) -> None:
 
 
 def seconds(case: Case, app: str, *names: str) -> float:
-    """The sum of settings, the service's defaults where the manifests do not say."""
+    """Return the sum of settings, with the service's defaults where the manifests set nothing."""
     (pod,) = [pod for pod in pods(case) if pod.app == app]
     return sum(float(pod.variables.get(name, fields(app)[name].default)) for name in names)
 
 
 @each_case
 def test_pods_have_time_to_end(case: Case) -> None:
-    """More than the time for which they are still asked, and the longest request, and what they have to write."""
+    """The grace period covers the time in which requests still come, the longest request, and the last writes."""
     request = seconds(case, "feature-transformer", "PREDICTOR_TIMEOUT_SECONDS")
     needed = {
         "api-gateway": seconds(case, "api-gateway", "DRAIN_SECONDS") + seconds(case, "api-gateway", "SHUTDOWN_SECONDS"),
@@ -124,14 +124,14 @@ def test_pods_have_time_to_end(case: Case) -> None:
         "spam-detector": request,
     }
     none_of(hurried(pod, needed[pod.app]) for pod in pods(case) if pod.is_server and hurried(pod, needed[pod.app]))
-    # A request that has been taken is answered, if only with 504.
+    # A request that was accepted is answered, if only with 504.
     assert seconds(case, "api-gateway", "DEADLINE_SECONDS") < seconds(case, "api-gateway", "SHUTDOWN_SECONDS")
 
 
 def hurried(pod: Pod, needed: float) -> str:
     asked = pod.container["lifecycle"]["preStop"]["sleep"]["seconds"]
     grace = pod.spec["terminationGracePeriodSeconds"]
-    # Addresses are forgotten within some seconds.
+    # Clients forget addresses within some seconds.
     return "" if asked >= 5 and grace > asked + needed else f"{pod}: {grace} s for {asked} s and {needed} s"
 
 
@@ -151,7 +151,7 @@ def schemas() -> list[Path]:
 
 @pytest.mark.parametrize("path", schemas(), ids=lambda path: path.parent.name)
 def test_schemas_name_the_keys_that_they_know(path: Path) -> None:
-    """Of `additionalProperties` alone Helm says only that a key is wrong, and not which are right."""
+    """With `additionalProperties` alone Helm says only that a key is wrong, and not which are right."""
     assert len(schemas()) == 5
     none_of(unnamed(json.loads(path.read_text()), "values"))
 

@@ -1,4 +1,4 @@
-"""The chart's rules and dashboards as tests and Prometheus see them."""
+"""Rules and dashboards of the chart, as tests and Prometheus see them."""
 
 import json
 import os
@@ -25,24 +25,24 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """An expression and where it stands."""
+    """Expression and its place."""
 
     place: str
     text: str
 
 
 def tool(name: str) -> str:
-    """A command that `make` has put into .tools, else the machine's own."""
+    """Return the path of a command that `make` has put into .tools, or of the machine's own."""
     path = f"{ROOT / '.tools' / 'bin'}{os.pathsep}{os.environ['PATH']}"
     return shutil.which(name, path=path) or pytest.skip(f"needs {name}: install Go and run `make test` again")
 
 
 @cache
 def rendered(environment: str, values: str = "") -> list[Object]:
-    """All objects of an environment.
+    """Return all objects of an environment.
 
     Args:
-        values: YAML that goes before the environment's own.
+        values: YAML that is applied before the environment's own values.
     """
     files = [ROOT / "environments" / environment / name for name in ("values.yaml", "release.yaml")]
     options = [option for file in files for option in ("--values", str(file))]
@@ -53,30 +53,30 @@ def rendered(environment: str, values: str = "") -> list[Object]:
 
 
 def of_kind(objects: list[Object], kind: str) -> list[Object]:
-    """The objects of a kind."""
+    """Return the objects of a kind."""
     return [each for each in objects if each["kind"] == kind]
 
 
 def rules(environment: str, values: str = "") -> list[Object]:
-    """The rules of an environment, whatever their group."""
+    """Return the rules of an environment, whatever their group."""
     return [rule for group in groups(environment, values) for rule in group["rules"]]
 
 
 def groups(environment: str, values: str = "") -> list[Object]:
-    """The groups of an environment's one PrometheusRule."""
+    """Return the groups of an environment's only PrometheusRule."""
     (found,) = of_kind(rendered(environment, values), "PrometheusRule")
     wanted: list[Object] = found["spec"]["groups"]
     return wanted
 
 
 def default_monitoring() -> str:
-    """The chart's own values of `monitoring`, to be put after an environment's."""
+    """Return the chart's own values of `monitoring`, to be applied after an environment's."""
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     return yaml.safe_dump({"monitoring": values["monitoring"]})
 
 
 def rule_expressions(environment: str) -> Iterator[Expression]:
-    """The expressions of all rules, and the queries in what alerts say."""
+    """Yield the expressions of all rules, and the queries in the texts of alerts."""
     for rule in rules(environment):
         place = f"{environment}: {rule.get('alert') or rule['record']}"
         yield Expression(place, rule["expr"])
@@ -86,16 +86,16 @@ def rule_expressions(environment: str) -> Iterator[Expression]:
 
 
 def panels(dashboard: Path) -> list[Object]:
-    """All panels but rows; rows hold none, since they are open."""
+    """Return all panels except rows; rows contain none, because they are open."""
     found = json.loads(dashboard.read_text())["panels"]
     return [panel for panel in found if panel["type"] != "row"]
 
 
 def panel_expressions(dashboard: Path, **variables: str) -> Iterator[Expression]:
-    """The expressions of all panels, as Grafana asks them.
+    """Yield the expressions of all panels, as Grafana sends them.
 
     Args:
-        variables: Values of the dashboard's variables, regular expressions; those not named match everything.
+        variables: Values of the dashboard's variables, as regular expressions; others match everything.
     """
     for panel in panels(dashboard):
         for target in panel["targets"]:

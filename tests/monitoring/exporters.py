@@ -1,16 +1,16 @@
-"""Metrics that no service of ours exposes and that rules and dashboards name all the same, each with the reason."""
+"""Metrics of foreign exporters that rules and dashboards name, each with the reason."""
 
 from dataclasses import dataclass
 
 TARGET = frozenset({"namespace", "pod", "container", "service", "endpoint", "job", "instance"})
-"""Labels that the Prometheus Operator gives everything that a ServiceMonitor or PodMonitor scrapes."""
+"""Labels that the Prometheus Operator adds to everything that a ServiceMonitor or PodMonitor scrapes."""
 AUTOSCALER = frozenset({"namespace", "horizontalpodautoscaler"})
 ROOM = "kube-state-metrics alone knows what an autoscaler has, wants and may have"
 
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """A metric of somebody else's."""
+    """Metric of somebody else's exporter."""
 
     labels: frozenset[str]
     reason: str

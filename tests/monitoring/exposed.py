@@ -1,4 +1,4 @@
-"""What the running services expose and push, read as Prometheus reads it."""
+"""Metrics that the running services expose and push, read as Prometheus reads them."""
 
 import http.server
 import json
@@ -25,14 +25,14 @@ GROUP = re.compile(r"^/metrics/job/([^/]+)/environment/([^/]+)$")
 SECONDS = 60
 QUEUE = 200
 SERVICES = {"gateway": "gateway", "transformer": "tp", "predictor": "pp"}
-"""Each service and the process that stands for it: production's."""
+"""Process that stands for each service: production's."""
 
 Metrics = dict[str, dict[str, set[str]]]
-"""Metric -> label -> the values it was seen with."""
+"""Seen values by metric and label."""
 
 
 def metrics_of(text: str, **target: str) -> Metrics:
-    """The samples of an exposition; a metric without any does not count.
+    """Return the samples of an exposition; a metric without any does not count.
 
     Args:
         target: Labels that all samples get.
@@ -45,10 +45,10 @@ def metrics_of(text: str, **target: str) -> Metrics:
 
 
 def exposed(folder: Path, model: Path, mails: list[str]) -> dict[str, Metrics]:
-    """Run the system, have everything happen to it that is counted, and read what it says then."""
+    """Run the system, let every counted event happen, and return the metrics then exposed."""
     log = (folder / "log").as_uri()
     with pytest.MonkeyPatch.context() as patch:
-        # Of the gateway; the other services do not know them.
+        # The settings are the gateway's; the other services do not know them.
         patch.setenv("MAX_QUEUED_MAILS", str(QUEUE))
         patch.setenv("DEADLINE_SECONDS", "1")
         patch.setenv("SHADOW_SHARE", "1")
@@ -60,7 +60,7 @@ def exposed(folder: Path, model: Path, mails: list[str]) -> dict[str, Metrics]:
 
 
 def happen(running: System, mails: list[str]) -> None:
-    """Answers, a full queue, a deadline that passes and a transformer that is gone."""
+    """Cause answers, a full queue, a missed deadline and a missing transformer."""
     assert [ask(running, "production", mail) for mail in mails[:2]] == [200, 200]
     assert ask(running, "production", *mails[: QUEUE // 2]) == 200
     until(running, "gateway", 'gateway_shadow_mails_total{outcome="compared"}', QUEUE // 2 + 2)
@@ -74,7 +74,7 @@ def happen(running: System, mails: list[str]) -> None:
 
 
 def ask(running: System, environment: str, *mails: str) -> int:
-    """The status of a predict request, or of a batch-predict request for several mails."""
+    """Return the status of a predict request, or of a batch-predict request for several mails."""
     body, path = ({"email_content": mails[0]}, "predict") if len(mails) == 1 else ({"emails": mails}, "batch-predict")
     headers = {"Content-Type": "application/json", "X-Environment": environment}
     request = urllib.request.Request(f"{running.url}/api/v1/{path}", json.dumps(body).encode(), headers)
@@ -87,7 +87,7 @@ def ask(running: System, environment: str, *mails: str) -> int:
 
 
 def scrape(running: System, name: str) -> str:
-    """The `/metrics` of a process."""
+    """Return the `/metrics` of a process."""
     settings = running.commands[name][1]
     port = settings.get("HTTP_PORT") or settings["PORT"]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=SECONDS) as answer:
@@ -95,7 +95,7 @@ def scrape(running: System, name: str) -> str:
 
 
 def until(running: System, name: str, series: str, value: float) -> None:
-    """Wait until a process says that a series has come so far."""
+    """Wait until a series of a process reaches a value."""
     end = time.monotonic() + SECONDS
     while float(re.findall(rf"^{re.escape(series)} (\S+)$", scrape(running, name), re.MULTILINE)[0]) < value:
         assert time.monotonic() < end, f"{series} does not come to {value}"
@@ -103,7 +103,7 @@ def until(running: System, name: str, series: str, value: float) -> None:
 
 
 def drift(log: str, bundle: Path, folder: Path) -> Metrics:
-    """What the drift job pushes for that log, compared with a baseline of its own."""
+    """Return the metrics that the drift job pushes for that log, compared with a baseline of its own."""
     baseline, now = str(folder / "baseline.parquet"), datetime.now(UTC)
     stretch = ["--start", (now - timedelta(hours=1)).isoformat(), "--end", now.isoformat()]
     source = ["--inference-log", log, "--environment", "production", "--bundle", str(bundle)]
@@ -126,7 +126,7 @@ def run(service: str, command: str, *options: str) -> None:
 
 @contextmanager
 def pushgateway() -> Iterator[tuple[str, dict[str, str]]]:
-    """Takes what is pushed; gives its URL, and what came to which path."""
+    """Yield the URL of a Pushgateway that accepts everything, and the content by path."""
     pushed: dict[str, str] = {}
 
     class Handler(http.server.BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Which metrics and labels a PromQL expression names. Whether it is one at all is promtool's to say."""
+"""Metrics and labels that a PromQL expression names. promtool checks whether the expression is valid."""
 
 import re
 from collections.abc import Iterator
@@ -16,15 +16,15 @@ AGGREGATIONS = {"sum", "min", "max", "avg", "group", "count", "topk", "bottomk",
 
 @dataclass(slots=True)
 class Named:
-    """What an expression names."""
+    """Names in an expression."""
 
     metrics: list[tuple[str, set[str]]] = field(default_factory=list)
-    """Each metric with the labels of its matchers."""
+    """Metrics, each with the labels of its matchers."""
     grouping: set[str] = field(default_factory=set)
 
 
 def named(expression: str) -> Named:
-    """The metrics, with their matchers' labels, and the labels that are grouped or joined by."""
+    """Return the metrics with their matchers' labels, and the labels that are grouped or joined by."""
     found = Named()
     tokens = [(str(match.lastgroup), match.group()) for match in TOKEN.finditer(expression)]
     rest = iter([*tokens, ("sign", "")])
@@ -48,5 +48,5 @@ def _names(tokens: Iterator[tuple[str, str]], end: str) -> Iterator[str]:
 
 
 def _is_call(tokens: list[tuple[str, str]], name: str) -> bool:
-    """Functions are always called, metrics never."""
+    """Return whether a name is called: functions always are, metrics never."""
     return any(text == name and after == "(" for (_, text), (_, after) in pairwise(tokens))

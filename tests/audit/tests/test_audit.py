@@ -1,4 +1,4 @@
-"""The audit asks a real service over HTTP, and passes only what that service has found sound."""
+"""Tests of the audit: it asks a real service over HTTP, and passes only what that service has found sound."""
 
 import json
 import os
@@ -22,7 +22,7 @@ TODAY = datetime.now(UTC).date()
 
 
 class Osv(BaseHTTPRequestHandler):
-    """Knows one vulnerability, https://google.github.io/osv.dev/post-v1-query/."""
+    """Service that knows one vulnerability, https://google.github.io/osv.dev/post-v1-query/."""
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -39,7 +39,7 @@ class Osv(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """The service; what it answers can be changed."""
+    """Server of the service, whose answers can be changed."""
 
     vulnerable = ""
     status = 200
@@ -70,7 +70,7 @@ def osv() -> Iterator[Server]:
 
 
 def audit(url: str, accepted: Path | None = None, project: str = PROJECT) -> tuple[int, str]:
-    """Exit status and all that was said."""
+    """Run the audit and return its exit status and its output."""
     options = [] if accepted is None else ["--accepted", str(accepted)]
     command = [sys.executable, str(AUDIT), "--uv", str(UV), "--osv-url", url, *options, project]
     environ = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}

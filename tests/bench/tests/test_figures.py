@@ -52,7 +52,7 @@ def test_ratios_of_systems_that_were_left_out_are_left_out() -> None:
 
 
 def test_ratios_are_medians_of_the_rounds_own() -> None:
-    """In each round logging costs 5 %; medians of the two, of different rounds, would say 2 %."""
+    """Logging costs 5 % in each round; a ratio of two medians from different rounds would say 2 %."""
     factors = [(100, 105), (200, 210), (150, 157.5), (90, 200), (160, 150)]
     rounds = [[row(OURS, 64, cpu=ours), row(LOGGING, 64, cpu=logging)] for ours, logging in factors]
     assert figures.ratios(rounds) == {"inference_log_cpu_at_64": 1.05}

@@ -22,7 +22,7 @@ def command(program: str) -> list[str]:
 
 
 def alive(group: int) -> bool:
-    """Whether any process of the group runs; one that only waits to be reaped by init does not."""
+    """Return whether any process of the group runs; a zombie does not count."""
     stats = [file.read_text().rpartition(")")[2].split() for file in Path("/proc").glob("[0-9]*/stat")]
     return any(int(fields[2]) == group and fields[0] != "Z" for fields in stats)
 

@@ -5,7 +5,7 @@ from bench.shadow import Round
 
 
 def rounds(state: str, load: str, *pairs: tuple[float, float], slower: float = 1) -> list[Round]:
-    """The machine is slower by a factor in all rounds with a shadow."""
+    """Return rounds in which the machine is slower by a factor whenever there is a shadow."""
     return [
         Round(state, load, bool(with_shadow), 1000, cpu * slow, 300 * slow, cpu * slow / 10, 0, 0.9 * with_shadow)
         for pair in pairs

@@ -68,7 +68,7 @@ def test_posts_the_bodies_in_turn_and_counts_errors_apart(
     file = tmp_path / "bodies.jsonl"
     file.write_text("".join(f"{line}\n" for line in lines))
     load = wrk.run(url, file, connections=1, seconds=1)
-    # wrk calls request() once to check the script, so that the second line comes first.
+    # wrk calls request() once to check the script, so the second line comes first.
     assert [body.decode() for body in bodies[:4]] == [*lines[1:], *lines[:2]]
     assert not any(parents)
     assert load.mails == pytest.approx(2 * load.errors, abs=2)

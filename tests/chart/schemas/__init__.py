@@ -1,6 +1,6 @@
 """JSON schemas for kubeconform, made from Kubernetes' OpenAPI document and the operators' CRDs.
 
-Both come with Go modules; they are read where Go keeps those, and what is made of them is under `build`.
+Both come with Go modules and are read where Go keeps them. The schemas are written below `build`.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ CRDS = {
 PREFIX = "#/definitions/"
 METADATA = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 INT_OR_STRING = {"anyOf": [{"type": "integer"}, {"type": "string"}]}
-# Those that the document calls texts, and the API server also takes as numbers.
+# The document calls these types texts, but the API server also accepts them as numbers.
 OPEN = {
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": INT_OR_STRING,
     "io.k8s.apimachinery.pkg.api.resource.Quantity": {"type": ["string", "number"]},
@@ -35,13 +35,13 @@ OPEN = {
 LOCATION = "{{ .ResourceKind }}-{{ .Group }}-{{ .ResourceAPIVersion }}.json"
 
 
-# Takes `=`, a comparison in the CRDs, for the text that it is.
+# Read `=`, a comparison in the CRDs, as the text that it is.
 Loader: Any = type("Loader", (LOADER,), {})
 Loader.add_constructor("tag:yaml.org,2002:value", lambda _, node: node.value)
 
 
 def folder() -> Path:
-    """Where the schemas are; made anew when a version or this module changes."""
+    """Return the folder of the schemas, which are made again when a version or this module changes."""
     made_of = b"".join(path.read_bytes() for path in (HERE / "go.mod", Path(__file__)))
     made = ROOT / "build" / "schemas" / hashlib.sha256(made_of).hexdigest()[:12]
     if not made.exists():
@@ -51,7 +51,7 @@ def folder() -> Path:
 
 
 def write(made: Path) -> None:
-    """All or nothing: a run that is ended leaves no half of them."""
+    """Write all schemas or none, so that an interrupted run leaves no part of them."""
     modules = download()
     partial = made.with_suffix(".partial")
     partial.mkdir(parents=True)
@@ -62,7 +62,7 @@ def write(made: Path) -> None:
 
 
 def download() -> dict[str, Path]:
-    """The folder of each module, checked against go.sum."""
+    """Return the folder of each module, checked against go.sum."""
     if not shutil.which("go"):
         pytest.skip("needs Go, with which Kubernetes' schemas and the CRDs come: install it and run `make test` again")
     command = ["go", "mod", "download", "-json", KUBERNETES, *CRDS]
@@ -84,7 +84,7 @@ def strict_definitions(document: Object) -> Object:
 
 
 def strict(schema: Object) -> Object:
-    """A schema that takes no field that it does not know, as the API server with strict validation."""
+    """Return a schema that refuses unknown fields, as the API server does with strict validation."""
     if schema.get("x-kubernetes-int-or-string"):
         return INT_OR_STRING
     closed = {name: value for name, value in schema.items() if name not in ("description", "default")}
@@ -101,16 +101,16 @@ def strict(schema: Object) -> Object:
 
 
 def core(definitions: Object) -> Iterator[tuple[str, Object]]:
-    """Kubernetes' own kinds."""
+    """Yield Kubernetes' own kinds."""
     for name, schema in definitions.items():
-        # Some that are part of others, such as DeleteOptions, are of many groups.
+        # Kinds that are part of others, such as DeleteOptions, belong to many groups.
         kinds = schema.get("x-kubernetes-group-version-kind", [])
         for kind in kinds if len(kinds) == 1 else []:
             yield file_name(kind["group"], kind["version"], kind["kind"]), whole({"$ref": PREFIX + name}, definitions)
 
 
 def custom(modules: dict[str, Path], definitions: Object) -> Iterator[tuple[str, Object]]:
-    """The operators' kinds, their metadata checked as everybody's."""
+    """Yield the operators' kinds, with their metadata checked like everybody's."""
     for module, pattern in CRDS.items():
         paths = list(modules[module].glob(pattern))
         assert paths, f"{module} has no {pattern}"
@@ -123,12 +123,12 @@ def custom(modules: dict[str, Path], definitions: Object) -> Iterator[tuple[str,
 
 
 def file_name(group: str, version: str, kind: str) -> str:
-    # kubeconform calls the group of core kinds as their version.
+    # kubeconform uses the version of core kinds as their group.
     return f"{kind.lower()}-{group or version}-{version}"
 
 
 def whole(schema: Object, definitions: Object) -> Object:
-    """A schema with the definitions that it needs."""
+    """Return a schema with the definitions that it needs."""
     needed: dict[str, Any] = {}
     waiting = list(references(schema))
     while waiting:
