@@ -1,4 +1,4 @@
-"""What is reported of a run."""
+"""Tests of what is reported of a run."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which findings of a soak fall short."""
+"""Tests of which findings of a soak fall short."""
 
 from pathlib import Path
 
@@ -79,7 +79,7 @@ def test_processes_that_end_and_mails_that_stay_fall_short(tmp_path: Path) -> No
 
 
 def made(folder: Path) -> soak.Run:
-    """A soak of one second at a peak of 100 mails a second, in which nothing failed."""
+    """Return a soak of one second at a peak of 100 mails a second, in which nothing failed."""
     fleet = Fleet(Servers(folder), folder, folder)
     documented = {(REQUEST.path, status) for status in (200, 503)}
     return soak.Run(fleet, Ledger(), Looks(), documented, faults=[], peak=100, start=0, end=1, sent=60, answered=60)

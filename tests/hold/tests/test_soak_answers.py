@@ -1,4 +1,4 @@
-"""Which answers of a soak are right."""
+"""Tests of which answers of a soak are right."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which processes of a soak grew."""
+"""Tests of which processes of a soak grew."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""How rows of the log are compared with answers."""
+"""Tests of comparing rows of the log with answers."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def request(mails: tuple[int, ...], request_id: str = "", environment: str = "st
 
 
 def ledger() -> Ledger:
-    """Two requests that were answered at 100 s."""
+    """Return a ledger of two requests that were answered at 100 s."""
     found = Ledger()
     found.note_answer(request((0,)), 100, 100.1, "one", "")
     found.note_answer(request((1, 2, 3)), 100, 100.1, "many", "")

@@ -1,4 +1,4 @@
-"""Which failures of a soak faults explain."""
+"""Tests of which failures of a soak faults explain."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which faults a seed makes."""
+"""Tests of the faults that a seed makes."""
 
 import itertools
 from collections import Counter

@@ -19,8 +19,7 @@ PAUSE_SECONDS = (3.0, 9.0)
 QUIET_SECONDS = 5.0
 """Seconds without faults at the start and at the end, so that a soak begins and ends with everything up."""
 HANG_SECONDS = (1.0, 12.0)
-"""Range of a hang in seconds; some exceed a hop's wait of 5 s while another replica is up, some the deadline of 10
-s."""
+"""Range of a hang in seconds; some exceed the 5 s that a hop waits beside another replica, some the deadline (10 s)."""
 DOWN_SECONDS = (0.0, 2.0)
 """Range of the seconds between a process's end and the start of the next one."""
 BOTH_SHARE = 0.15
