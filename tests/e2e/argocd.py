@@ -1,4 +1,4 @@
-"""Argo CD's Applications."""
+"""Applications of Argo CD."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ LIVE_SECONDS = 240
 
 
 def application(environment: str) -> dict[str, Any]:
-    """The Application of an environment."""
+    """Return the Application of an environment."""
     return get("applications.argoproj.io", f"model-serving-{environment}", ARGOCD)
 
 
 def state(environment: str) -> str:
-    """Its state in one line."""
+    """Return the Application's state in one line."""
     status = application(environment).get("status", {})
     sync, health = status.get("sync", {}), status.get("health", {})
     operation = status.get("operationState", {})

@@ -1,4 +1,4 @@
-"""A client outside the cluster, as in the README: through a port-forward."""
+"""Client outside the cluster, as in the README: through a port-forward."""
 
 import json
 import re
@@ -16,7 +16,7 @@ FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")
 REQUEST_SECONDS = 30
 HAM = {"email_content": "Subject: Re: build\n\nThe patch applies cleanly, I committed it."}
 LIVE_SECONDS = 240
-"""From a push to what it changes, at most."""
+"""Longest time in seconds from a push to its effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +30,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Requests to one gateway."""
+    """Client of one gateway."""
 
     url: str
 
     def post(self, path: str, body: object, environment: str = "") -> Answer:
-        """The answer to a request, whatever its status."""
+        """Return the answer to a request, whatever its status."""
         headers = {"Content-Type": "application/json"} | ({"X-Environment": environment} if environment else {})
         return self._ask(urllib.request.Request(self.url + path, json.dumps(body).encode(), headers))
 
     def get(self, path: str) -> Answer:
-        """The answer to a request, whatever its status."""
+        """Return the answer to a request, whatever its status."""
         return self._ask(urllib.request.Request(self.url + path))
 
     def _ask(self, request: urllib.request.Request) -> Answer:
@@ -53,10 +53,10 @@ class Client:
 
 
 def ask(path: str, body: object, environment: str) -> Answer:
-    """The answer of some pod of production's gateway, over a connection of its own.
+    """Return the answer of some pod of production's gateway, over a new connection.
 
     Raises:
-        Pending: It has gone away meanwhile.
+        Pending: If the pod has gone away meanwhile.
     """
     try:
         with forwarded("api-gateway", "serving") as client:
@@ -78,7 +78,7 @@ def wait_model(environment: str, version: str) -> None:
 
 @contextmanager
 def forwarded(service: str, namespace: str, port: int = 8080) -> Iterator[Client]:
-    """A client of a Service, by a port of this machine that is free."""
+    """Yield a client of a Service, through a free port of this machine."""
     command = ["kubectl", "port-forward", f"svc/{service}", "-n", namespace, f":{port}", "--address", "127.0.0.1"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:

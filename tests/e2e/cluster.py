@@ -1,4 +1,4 @@
-"""The cluster through kubectl, as a person would look at it."""
+"""Cluster seen through kubectl, as a person would look at it."""
 
 import json
 import subprocess
@@ -14,10 +14,10 @@ COMMAND_SECONDS = 120
 
 
 def kubectl(*arguments: str, text: str | None = None, seconds: float = COMMAND_SECONDS) -> str:
-    """Standard output of a command.
+    """Run kubectl and return its standard output.
 
     Raises:
-        AssertionError: It failed; with what it said.
+        AssertionError: If the command fails; the message has its output.
     """
     done = subprocess.run(["kubectl", *arguments], input=text, capture_output=True, text=True, timeout=seconds)
     assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}"
@@ -25,10 +25,10 @@ def kubectl(*arguments: str, text: str | None = None, seconds: float = COMMAND_S
 
 
 def get(kind: str, name: str, namespace: str) -> Object:
-    """One object.
+    """Return one object.
 
     Raises:
-        Pending: There is none of that name.
+        Pending: If there is none of that name.
     """
     said = kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found")
     if not said:
@@ -38,31 +38,31 @@ def get(kind: str, name: str, namespace: str) -> Object:
 
 
 def find(kind: str, namespace: str, selector: str = "") -> list[Object]:
-    """The objects of a kind in a namespace."""
+    """Return the objects of a kind in a namespace."""
     options = ["-l", selector] if selector else []
     found: list[Object] = json.loads(kubectl("get", kind, "-n", namespace, *options, "-o", "json"))["items"]
     return found
 
 
 def apply(*objects: Object) -> None:
-    """Make objects what they should be, as whoever prepares a cluster does."""
+    """Apply objects, as whoever prepares a cluster does."""
     items = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
     kubectl("apply", "--server-side", "-f", "-", text=json.dumps(items))
 
 
 def is_ready(pod: Object) -> bool:
-    """Whether a pod is ready and not on its way out."""
+    """Return whether a pod is ready and not terminating."""
     conditions = {each["type"]: each["status"] for each in pod["status"].get("conditions", [])}
     return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
 
 
 def ready_pods(namespace: str, app: str) -> list[str]:
-    """Names of the ready pods of an app."""
+    """Return the names of the ready pods of an app."""
     return [pod["metadata"]["name"] for pod in find("pods", namespace, f"app={app}") if is_ready(pod)]
 
 
 def wait_ready(namespace: str, app: str, seconds: float = 120) -> list[str]:
-    """Wait until all pods of an app are ready, none is on its way out, and there is one at least."""
+    """Wait until an app has at least one pod, all are ready and none is terminating; return their names."""
 
     def ready() -> list[str]:
         pods = find("pods", namespace, f"app={app}")
@@ -74,7 +74,7 @@ def wait_ready(namespace: str, app: str, seconds: float = 120) -> list[str]:
 
 
 def wait_rolled_out(namespace: str, deployment: str, seconds: float = 180) -> None:
-    """Wait until a Deployment has all its new pods, and none of its old ones is left, not even on its way out."""
+    """Wait until a Deployment has all its new pods, and none of its old ones is left or terminating."""
     kubectl(
         "rollout",
         "status",
@@ -99,7 +99,7 @@ def wait_rolled_out(namespace: str, deployment: str, seconds: float = 180) -> No
 
 @contextmanager
 def scaled_down(namespace: str, deployment: str) -> Iterator[None]:
-    """Without any pod of a Deployment, until the end; its autoscaler leaves zero alone."""
+    """Remove all pods of a Deployment until the context ends; its autoscaler leaves zero replicas alone."""
     kubectl("scale", f"deployment/{deployment}", "-n", namespace, "--replicas=0")
     try:
         yield
@@ -109,22 +109,22 @@ def scaled_down(namespace: str, deployment: str) -> Iterator[None]:
 
 
 def scrape(namespace: str, pod: str) -> str:
-    """What a pod's /metrics says, through the API server."""
+    """Return a pod's /metrics, through the API server."""
     return kubectl("get", "--raw", f"/api/v1/namespaces/{namespace}/pods/{pod}:8080/proxy/metrics")
 
 
 def series(namespace: str, pod: str) -> dict[str, float]:
-    """The series of a pod's /metrics, by name and labels as they stand there."""
+    """Return the series of a pod's /metrics, by name and labels as written there."""
     lines = [line.rpartition(" ") for line in scrape(namespace, pod).splitlines() if line and line[0] != "#"]
     return {name: float(value) for name, _, value in lines}
 
 
 def said_by(namespace: str, pod: str) -> str:
-    """The end of a pod's log; nothing while it has none."""
+    """Return the end of a pod's log; empty while it has none."""
     done = subprocess.run(["kubectl", "logs", "-n", namespace, pod, "--tail=50"], capture_output=True, text=True)
     return done.stdout
 
 
 def execute(namespace: str, pod: str, command: Sequence[str], text: str | None = None) -> str:
-    """Standard output of a command inside a pod."""
+    """Run a command inside a pod and return its standard output."""
     return kubectl("exec", "-i", "-n", namespace, pod, "--", *command, text=text)

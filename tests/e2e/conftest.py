@@ -1,4 +1,4 @@
-"""The system in its cluster, once for all scenarios; what failed leaves its traces in build/e2e."""
+"""Fixtures with the system in its cluster, set up once for all scenarios; failures leave their traces in build/e2e."""
 
 import os
 import shutil
@@ -26,25 +26,25 @@ FIGURES = pytest.StashKey[Figures]()
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What the scenarios work with."""
+    """System that the scenarios work with."""
 
     settings: Settings
     repository: Repository
     bundles: dict[str, Bundle]
-    """`first` runs in both environments at first; `second` is to be released, then `worse` and `better` are tried."""
+    """Bundles by name: `first` runs at the start, `second` is to be released, then `worse` and `better` are tried."""
     images: dict[str, str]
-    """Service -> reference by digest."""
+    """Reference with digest, by service."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have a place for figures before the first test, and none of the last run's traces."""
+    """Prepare a place for figures before the first test, and remove the traces of the last run."""
     shutil.rmtree(BUILD / "failed", ignore_errors=True)
     config.stash[FIGURES] = Figures()
 
 
 @pytest.fixture(scope="session")
 def system() -> System:
-    """Both environments installed through Git, as they are at the start."""
+    """Return both environments, installed through Git and at their start."""
     settings = Settings.read()
     os.environ |= {"AWS_ENDPOINT_URL_S3": settings.s3_endpoint, "AWS_REGION": settings.region}
     repository = Repository(BUILD / "gitops", settings)
@@ -55,20 +55,20 @@ def system() -> System:
 
 @pytest.fixture
 def settled(system: System) -> None:
-    """Both environments as Git wants them, before a scenario begins."""
+    """Wait before a scenario until both environments are as Git wants them."""
     for environment in ("staging", "production"):
         wait_synced(environment, system.repository.head())
 
 
 @pytest.fixture(scope="session")
 def prometheus(system: System) -> Prometheus:
-    """What Prometheus knows."""
+    """Return a client of Prometheus."""
     return Prometheus(system.settings.prometheus_url)
 
 
 @pytest.fixture(scope="session")
 def rest(system: System) -> Iterator[Rest]:
-    """Looks for differences from Git, from the first scenario on that leaves Git alone."""
+    """Yield a watcher for differences from Git, from the first scenario that leaves Git alone."""
     found = Rest()
     yield found
     found.stop()
@@ -76,20 +76,20 @@ def rest(system: System) -> Iterator[Rest]:
 
 @pytest.fixture(scope="session")
 def figures(request: pytest.FixtureRequest) -> Figures:
-    """Where measured figures go."""
+    """Return the collection of measured figures."""
     return request.config.stash[FIGURES]
 
 
 @pytest.fixture
 def client(system: System) -> Iterator[Client]:
-    """A client of production's gateway."""
+    """Yield a client of production's gateway."""
     with forwarded("api-gateway", "serving") as found:
         yield found
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Keep what the cluster knows about a failure, at once: pods go and events expire."""
+    """Keep what the cluster knows about a failure at once, because pods go and events expire."""
     report = yield
     if report.failed and call.when in ("setup", "call"):
         folder = BUILD / "failed" / item.name
@@ -100,7 +100,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def keep_traces(folder: Path) -> None:
-    """Write events, objects and logs of all namespaces that matter."""
+    """Write events, objects and logs of all relevant namespaces."""
     said("applications", folder, "get", "applications.argoproj.io", "-n", "argocd", "-o", "yaml")
     for namespace in NAMESPACES:
         said(f"{namespace}-events", folder, "get", "events", "-n", namespace, "--sort-by=.lastTimestamp")
@@ -121,7 +121,7 @@ def keep_traces(folder: Path) -> None:
 
 
 def said(name: str, folder: Path, *command: str) -> None:
-    """Keep what kubectl says, whatever it says."""
+    """Write the output of kubectl to a file, whatever it is."""
     done = subprocess.run(["kubectl", *command], capture_output=True, text=True)
     (folder / name).write_text(done.stdout + done.stderr)
 

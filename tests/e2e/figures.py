@@ -1,4 +1,4 @@
-"""What a run measured, for people: a table at its end, and in summary.md and summary.json."""
+"""Figures of a run for people: a table at its end, and in summary.md and summary.json."""
 
 import json
 from dataclasses import dataclass, field
@@ -12,18 +12,18 @@ class Figures:
     """Names and values in the order in which they were found."""
 
     rows: list[tuple[str, str, str]] = field(default_factory=list)
-    """Scenario, what, how much."""
+    """Scenario, name and value of each figure."""
 
     def add(self, scenario: str, what: str, value: str) -> None:
-        """Keep a figure."""
+        """Add a figure."""
         self.rows.append((scenario, what, value))
 
     def add_load(self, scenario: str, what: str, result: Result) -> None:
-        """Keep what came of a load."""
+        """Add the result of a load."""
         self.add(scenario, what, result.line())
 
     def table(self) -> list[str]:
-        """Lines of Markdown."""
+        """Return lines of Markdown."""
         if not self.rows:
             return []
         rows = [("scenario", "what", "figure"), *self.rows]
@@ -34,7 +34,7 @@ class Figures:
         return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
 
     def write(self, folder: Path, outcome: str) -> None:
-        """Leave the table and the same as JSON."""
+        """Write the table, and the same as JSON."""
         (folder / "summary.md").write_text("\n".join([f"# End to end: {outcome}", "", *self.table(), ""]))
         keys = ("scenario", "what", "figure")
         found = {"outcome": outcome, "figures": [dict(zip(keys, row, strict=True)) for row in self.rows]}

@@ -1,4 +1,4 @@
-"""The repository that Argo CD follows: a copy of this one, changed by commits and pushes alone."""
+"""Repository that Argo CD follows: a copy of this one, changed only by commits and pushes."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ REPOSITORY = re.compile(r"https://git\.example\.com/\S+")
 
 
 class Repository:
-    """A working copy, and where it is pushed to."""
+    """Working copy, and where it is pushed to."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.folder = folder
@@ -33,14 +33,14 @@ class Repository:
         self._git("init", "--quiet", "--initial-branch", "main")
         self._git("config", "user.name", "e2e")
         self._git("config", "user.email", "e2e@example.com")
-        # In one piece: not every small Git server takes chunks.
+        # Send a push in one piece, because some small Git servers refuse chunks.
         self._git("config", "http.postBuffer", str(64 << 20))
         self._git("remote", "add", "origin", self._url)
         self._name_repository()
         self.commit("The repository as it is")
 
     def set(self, environment: str, file: str, values: Mapping[str, Any]) -> None:
-        """Change values of an environment's file; names are dotted, None removes a value."""
+        """Change values in an environment's file; names are dotted, and None removes a value."""
         path = self.folder / "environments" / environment / f"{file}.yaml"
         found = yaml.safe_load(path.read_text())
         for name, value in values.items():
@@ -56,27 +56,27 @@ class Repository:
         file.write_text(after)
 
     def commit(self, message: str) -> str:
-        """Commit all changes; the new revision."""
+        """Commit all changes and return the new revision."""
         self._git("add", "--all")
         self._git("commit", "--quiet", "--message", message)
         return self.head()
 
     def push(self) -> str:
-        """Push what is committed; its revision."""
+        """Push what is committed and return its revision."""
         self._git("push", "--quiet", "--force", "origin", "HEAD:refs/heads/main")
         return self.head()
 
     def revert(self, revision: str) -> str:
-        """Take a commit back, and push that; the new revision."""
+        """Revert a commit, push, and return the new revision."""
         self._git("revert", "--no-edit", revision)
         return self.push()
 
     def head(self) -> str:
-        """The revision that is committed."""
+        """Return the committed revision."""
         return self._git("rev-parse", "HEAD").strip()
 
     def message(self) -> str:
-        """Of the last commit."""
+        """Return the message of the last commit."""
         return self._git("log", "-1", "--format=%B")
 
     def make(self, *arguments: str) -> str:
@@ -86,14 +86,14 @@ class Repository:
         return done.stdout
 
     def refused(self, command: str, *arguments: str) -> str:
-        """Run a command that has to end with exit code 1, which says no; with others nothing was decided.
+        """Run a command that must end with exit code 1, a refusal; any other code means that nothing was decided.
 
         Returns:
-            All that it said.
+            The output of the command.
         """
         done = self._run_make([command, *arguments])
         said = done.stderr + done.stdout
-        # Of make itself the exit code is 2, whatever its command's was.
+        # Make's own exit code is 2, whatever its command's was.
         assert done.returncode and f"{command}] Error 1" in said, f"make {command}: {done.returncode} {said}"
         return said
 

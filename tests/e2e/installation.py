@@ -1,4 +1,4 @@
-"""What a platform team does once: images pinned, models uploaded, Secrets made, `argocd/` applied."""
+"""Installation that a platform team does once: images pinned, models uploaded, Secrets made, `argocd/` applied."""
 
 import base64
 import hashlib
@@ -16,30 +16,30 @@ from inferencelog import open_store
 IMAGES = ROOT / "build" / "images"
 STATE_METRICS = BUILD / "kube-state-metrics" / "image.json"
 PLACE = "e2e/spam-detector"
-"""Of the bundles, in the bucket."""
+"""Prefix of the bundles in the bucket."""
 FIRST_SYNC_SECONDS = 420
 NAMES = ("first", "second", "worse", "better")
-"""Of the bundles; the last three are of the same mail."""
+"""Names of the bundles; the last three are trained on the same mail."""
 SUFFIXES = {"production": "", "staging": "-staging"}
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A model, here and in S3."""
+    """Model, here and in S3."""
 
     folder: Path
     uri: str
     sha256: str
-    """Of `model.json`, as a release pins it."""
+    """SHA-256 of `model.json`, as a release pins it."""
 
     @property
     def version(self) -> str:
-        """The model's version."""
+        """Return the model's version."""
         return self.folder.name
 
 
 def install(settings: Settings, repository: Repository) -> tuple[dict[str, Bundle], dict[str, str]]:
-    """Bring both environments up; bundles by their names and images by their services."""
+    """Bring both environments up; return bundles by name and images by service."""
     bundles = {name: upload(settings, BUILD / "models" / name) for name in NAMES}
     images = read_images(settings)
     repository.copy_from_here()
@@ -58,7 +58,7 @@ def install(settings: Settings, repository: Repository) -> tuple[dict[str, Bundl
 
 
 def upload(settings: Settings, models: Path) -> Bundle:
-    """Put the only bundle of a folder into S3."""
+    """Upload the only bundle of a folder to S3 and return it."""
     (folder,) = (models / "spam-detector").iterdir()
     uri = f"s3://{settings.s3_bucket}/{PLACE}/{folder.name}"
     store = open_store(uri)
@@ -68,7 +68,7 @@ def upload(settings: Settings, models: Path) -> Bundle:
 
 
 def read_images(settings: Settings) -> dict[str, str]:
-    """Service -> reference, as `make images` left them."""
+    """Return the references of images by service, as `make images` left them."""
     found = {path.stem: reference(settings, path, path.stem) for path in IMAGES.glob("*.json")}
     if not found:
         raise LookupError(
@@ -79,9 +79,9 @@ def read_images(settings: Settings) -> dict[str, str]:
 
 
 def fit_to_cluster(repository: Repository, settings: Settings) -> None:
-    """Write into the environments where things are here, and how little room there is.
+    """Set the addresses of this cluster in the environments, and values that suit its small size.
 
-    All of it is what the chart offers; times that an operator counts in minutes are shortened.
+    The chart offers all of these values. Times that an operator counts in minutes are shortened.
     """
     port = int(settings.s3_endpoint_in_cluster.rpartition(":")[2])
     egress = [
@@ -110,7 +110,7 @@ def fit_to_cluster(repository: Repository, settings: Settings) -> None:
                 "monitoring.predictor.notReadyMinutes": 1,
             },
         )
-    # Room for four a tier on one small node; what comes down does so while somebody waits.
+    # Allow four replicas of each tier on one small node, and scale down quickly, because the suite waits for it.
     scaling = {f"{tier}.autoscaling.maxReplicas": 4 for tier in ("gateway", "transformer", "predictor")}
     scaling |= {f"{tier}.autoscaling.scaleDownStabilizationSeconds": 30 for tier in ("gateway", "transformer")}
     repository.set("production", "values", scaling)
@@ -118,23 +118,23 @@ def fit_to_cluster(repository: Repository, settings: Settings) -> None:
 
 
 def always_open(project: str) -> str:
-    """Production's sync window, open at any hour: the suite cannot wait for Monday."""
+    """Return the project with production's sync window always open: the suite cannot wait for Monday."""
     return project.replace('"0 8 * * 1-4"', '"0 0 * * *"').replace("duration: 8h", "duration: 24h")
 
 
 def pin(repository: Repository, environment: str, bundle: Bundle) -> None:
-    """Pin the images and a model, by the commands of the repository."""
+    """Pin the images and a model by the commands of the repository."""
     repository.make("pin-images", f"ENV={environment}", f"FROM={IMAGES}")
     repository.make("pin-model", f"ENV={environment}", f"URI={bundle.uri}", f"BUNDLE={bundle.folder}")
 
 
 def places(environment: str) -> list[str]:
-    """The namespaces that need the S3 credentials of an environment."""
+    """Return the namespaces that need the S3 credentials of an environment."""
     return [NAMESPACES[environment], MODELS, MONITORING]
 
 
 def secret(settings: Settings, environment: str, namespace: str) -> Object:
-    """S3 credentials; those of the models tell KServe's storage initializer where S3 is."""
+    """Return the Secret with S3 credentials; for models it also tells KServe's storage initializer where S3 is."""
     endpoint = settings.s3_endpoint_in_cluster
     annotations = {
         "serving.kserve.io/s3-endpoint": endpoint.partition("://")[2],
@@ -155,7 +155,7 @@ def secret(settings: Settings, environment: str, namespace: str) -> Object:
 
 
 def deploy_state_metrics(settings: Settings) -> None:
-    """kube-state-metrics, where its image has been built: for a cluster that has none."""
+    """Deploy kube-state-metrics if its image has been built, for a cluster that has none."""
     if not STATE_METRICS.is_file():
         return
     manifest = (Path(__file__).parent / "kube-state-metrics" / "manifest.yaml").read_text()
@@ -166,6 +166,6 @@ def deploy_state_metrics(settings: Settings) -> None:
 
 
 def reference(settings: Settings, file: Path, name: str) -> str:
-    """An image by the digest that its build has left."""
+    """Return the reference of an image with the digest that its build has left."""
     digest = json.loads(file.read_text())["containerimage.digest"]
     return f"{settings.image_registry}/model-serving/{name}@{digest}"

@@ -1,12 +1,12 @@
-"""Steady load on the gateway, every request counted: runs in a pod inside the cluster, on Python and aiohttp alone.
+"""Steady load on the gateway with every request counted; it runs in a pod on Python and aiohttp alone.
 
-Mail comes from a file of JSON lines, `{"content": …, "spam": …}`. Requests leave when they are due, whether or not the
-ones before them have been answered, and latency counts from then. Standard input takes two commands, a line each:
-`phase NAME` starts a new count, and `stop` (or the end of the input) ends all. Standard output is JSON lines: a count
-so far each second, and what each phase came to.
+Mail comes from a file of JSON lines, `{"content": …, "spam": …}`. Requests leave when they are due, whether or not
+earlier ones have been answered, and latency counts from then. Standard input takes two commands, one a line: `phase
+NAME` starts a new count, and `stop` (or the end of the input) ends the load. Standard output is JSON lines: the count
+so far each second, and the result of each phase.
 
-Requests are those of several clients in turn, each with connections of its own. One client alone opens no more of them
-than it has requests under way, and where those few end is chance: it says nothing about how the gateway spreads.
+Several clients send in turn, each over its own connections. A single client would open only as many connections as it
+has requests in progress. Where those few ended would be chance, and would say nothing about how the gateway spreads.
 """
 
 import argparse
@@ -27,41 +27,41 @@ import aiohttp
 
 TICK_SECONDS = 1.0
 EXAMPLES = 5
-"""Failures of a phase that are told in full."""
+"""Failures of a phase that are reported in full."""
 
 Mail = dict[str, Any]
 
 
 @dataclass(slots=True)
 class Phase:
-    """What came of the requests that were due in a stretch of time."""
+    """Result of the requests that were due during a phase."""
 
     name: str
     started: float = field(default_factory=time.monotonic)
     sent: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
-    """Status codes, and names of errors where there was none."""
+    """Number of requests by status code, or by name of the error if there was no answer."""
     without_retry_after: int = 0
-    """How many answers 503 did not say when to come back."""
+    """Number of answers 503 that did not say when to come back."""
     models: Counter[str] = field(default_factory=Counter)
     environments: Counter[str] = field(default_factory=Counter)
-    """Who has answered; under a canary that is not always who was asked."""
+    """Number of answers by environment; under a canary it is not always the one that was asked."""
     predictions: Counter[str] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
-    """Latencies of requests that were answered with 200."""
+    """Latencies in seconds of requests that were answered with 200."""
     refused_seconds: list[float] = field(default_factory=list)
-    """Latencies of answers 503."""
+    """Latencies in seconds of answers 503."""
     failures: list[str] = field(default_factory=list)
 
     def failed(self, outcome: str, detail: str) -> None:
-        """Count what was no answer 200."""
+        """Count a request without an answer 200."""
         self.outcomes[outcome] += 1
         if len(self.failures) < EXAMPLES:
             at = time.strftime("%H:%M:%S")
             self.failures.append(f"{at} {outcome}: {detail[:300]}")
 
     def result(self) -> dict[str, Any]:
-        """The phase as the tests read it; latencies in milliseconds."""
+        """Return the phase as the tests read it; latencies are in milliseconds."""
         return {
             "phase": self.name,
             "duration": round(time.monotonic() - self.started, 2),
@@ -78,7 +78,7 @@ class Phase:
 
 
 def milliseconds(seconds: list[float]) -> dict[str, float]:
-    """Median, 99th percentile and maximum of latencies, in milliseconds; nothing of none."""
+    """Return median, 99th percentile and maximum of latencies, in milliseconds; empty without any."""
     ordered = sorted(seconds)
     if not ordered:
         return {}
@@ -87,7 +87,7 @@ def milliseconds(seconds: list[float]) -> dict[str, float]:
 
 
 class Load:
-    """Requests to one environment, at a rate."""
+    """Load on one environment at a rate."""
 
     def __init__(self, options: argparse.Namespace, clients: Iterable[aiohttp.ClientSession]) -> None:
         self._options = options
@@ -102,7 +102,7 @@ class Load:
         self.phase = Phase("start")
 
     async def run(self) -> None:
-        """Send until told to stop, or until the limits are reached; then wait for what is under way."""
+        """Send until told to stop or until the limits are reached, then wait for requests in progress."""
         end = time.monotonic() + self._options.max_seconds
         due = time.monotonic()
         while not self._stopped.is_set() and self._sent < self._options.max_requests and time.monotonic() < end:
@@ -113,16 +113,16 @@ class Load:
         self.report()
 
     def next_phase(self, name: str) -> None:
-        """Report the phase so far and begin another; what is under way still belongs to the old one."""
+        """Report the phase so far and begin another; requests in progress still belong to the old one."""
         self.report()
         self.phase = Phase(name)
 
     def stop(self) -> None:
-        """Send no more."""
+        """Stop sending."""
         self._stopped.set()
 
     def report(self) -> None:
-        """Print what the phase came to once all its requests have been answered."""
+        """Print the result of the phase once all its requests have been answered."""
         phase, waited_for = self.phase, set(self._under_way)
 
         async def printed() -> None:
@@ -137,7 +137,7 @@ class Load:
             await asyncio.gather(*self._under_way)
 
     async def tick(self) -> None:
-        """Print each second how far it is."""
+        """Print the progress every second."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
             phase = self.phase
@@ -184,7 +184,7 @@ class Load:
 
 
 def bodies(options: argparse.Namespace) -> Iterator[bytes]:
-    """Request bodies with real mail, drawn anew each time; the same ones for the same seed."""
+    """Yield request bodies with real mail, drawn at random; the same seed gives the same bodies."""
     source = random.Random(options.seed)
     mails = [json.loads(line) for line in options.mails.read_text().splitlines()]
     kinds = {spam: [mail["content"] for mail in mails if mail["spam"] is spam] for spam in (True, False)}
@@ -206,7 +206,7 @@ def write(line: dict[str, Any]) -> None:
 
 
 async def follow(commands: asyncio.StreamReader, load: Load) -> None:
-    """Do what standard input says."""
+    """Execute the commands of standard input."""
     while line := (await commands.readline()).decode().strip():
         command, _, argument = line.partition(" ")
         if command == "phase":
@@ -230,7 +230,7 @@ async def main() -> None:
 
 
 def client(options: argparse.Namespace) -> aiohttp.ClientSession:
-    """One of the clients."""
+    """Return one of the clients."""
     connector = aiohttp.TCPConnector(limit=options.connections, keepalive_timeout=60)
     return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=options.timeout))
 
@@ -246,7 +246,7 @@ async def beside(work: Callable[[], Awaitable[None]], *others: Callable[[], Awai
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     found = argparse.ArgumentParser(description="Steady load on the gateway, every request counted.")
     found.add_argument("--url", required=True)
     found.add_argument("--environment", required=True)

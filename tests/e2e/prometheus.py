@@ -1,4 +1,4 @@
-"""What Prometheus knows."""
+"""Prometheus client of the suite."""
 
 import json
 import urllib.parse
@@ -11,21 +11,21 @@ REQUEST_SECONDS = 15
 
 
 class Prometheus:
-    """Its HTTP API, https://prometheus.io/docs/prometheus/latest/querying/api/."""
+    """Prometheus server through its HTTP API, https://prometheus.io/docs/prometheus/latest/querying/api/."""
 
     def __init__(self, url: str) -> None:
         self._url = url
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """The series that an expression has now."""
+        """Return the series that an expression has now."""
         found: list[dict[str, Any]] = self._get("query", query=expression)["result"]
         return found
 
     def value(self, expression: str) -> float:
-        """The value of the only series that an expression has.
+        """Return the value of the only series that an expression has.
 
         Raises:
-            Pending: It has none yet, or many.
+            Pending: If it has none yet, or many.
         """
         found = self.query(expression)
         if len(found) != 1:
@@ -33,22 +33,22 @@ class Prometheus:
         return float(found[0]["value"][1])
 
     def targets(self) -> list[dict[str, Any]]:
-        """What is scraped, and how that goes."""
+        """Return the scrape targets and their state."""
         found: list[dict[str, Any]] = self._get("targets", state="active")["activeTargets"]
         return found
 
     def rules(self) -> list[dict[str, Any]]:
-        """All rules, whatever their group."""
+        """Return all rules, whatever their group."""
         return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
 
     def firing(self, alert: str, environment: str) -> list[dict[str, Any]]:
-        """The alerts of a name that fire for an environment."""
+        """Return the alerts of a name that fire for an environment."""
         found = self._get("alerts")["alerts"]
         wanted = {"alertname": alert, "environment": environment}
         return [each for each in found if each["state"] == "firing" and wanted.items() <= each["labels"].items()]
 
     def wait_firing(self, alert: str, environment: str, seconds: float) -> dict[str, Any]:
-        """Wait until an alert fires."""
+        """Wait until an alert fires, and return it."""
 
         def firing() -> dict[str, Any]:
             found = self.firing(alert, environment)

@@ -1,4 +1,4 @@
-"""Whether anything differs from Git while nobody changes Git."""
+"""Watcher for differences from Git while nobody changes Git."""
 
 import threading
 import time
@@ -10,11 +10,11 @@ ENVIRONMENTS = ("staging", "production")
 
 
 class Rest:
-    """Looks at both Applications all the time, from its start on."""
+    """Watcher of both Applications, from its start on."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
-        """What was not in sync, and when."""
+        """Descriptions of what was out of sync, and when."""
         self.looks = 0
         self._last_sync: dict[str, str] = {}
         self._started = time.monotonic()
@@ -24,11 +24,11 @@ class Rest:
 
     @property
     def seconds(self) -> float:
-        """Since the start."""
+        """Return the seconds since the start."""
         return time.monotonic() - self._started
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop watching."""
         self._ended.set()
         self._looking.join()
 
@@ -43,7 +43,7 @@ class Rest:
             self.looks += 1
 
     def _count_syncs(self, environment: str, started: str) -> None:
-        # A difference is healed in less time than lies between two looks; the sync that healed it can be seen after.
+        # A difference may be healed between two looks, but the sync that healed it remains visible.
         if started != self._last_sync.setdefault(environment, started):
             self.seen.append(f"{self.seconds:.0f} s: {environment} was synced again at {started}")
             self._last_sync[environment] = started

@@ -1,4 +1,4 @@
-"""What the suite is told of the cluster: by environment variables alone, so that it cannot know which cluster it is."""
+"""Settings of the suite, given only by environment variables, so that it cannot depend on a particular cluster."""
 
 import os
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "e2e"
-"""What the suite makes and leaves: models, mail, the copy of this repository, summary, logs of what failed."""
+"""Folder of what the suite makes and leaves: models, mail, the copy of this repository, summary, logs of failures."""
 
 NAMESPACES = {"production": "serving", "staging": "serving-staging"}
-"""Of gateway and transformer."""
+"""Namespaces of gateway and transformer."""
 INFERENCE_SERVICES = {"production": "spam-detector", "staging": "spam-detector-staging"}
 MODELS = "kserve"
 MONITORING = "monitoring"
@@ -18,29 +18,29 @@ ARGOCD = "argocd"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where things are."""
+    """Addresses of the cluster's services."""
 
     image_registry: str
-    """As pods name it, with the path before each image's name."""
+    """Registry as pods name it, with the path before each image's name."""
     s3_endpoint: str
-    """From this machine."""
+    """Address from this machine."""
     s3_endpoint_in_cluster: str
     s3_bucket: str
     access_key: str
     secret_key: str
     region: str
     git_url: str
-    """Of a repository that is there and may be pushed to, from this machine."""
+    """URL from this machine of an existing repository that may be pushed to."""
     git_url_in_cluster: str
     prometheus_url: str
-    """From this machine."""
+    """URL from this machine."""
 
     @classmethod
     def read(cls) -> "Settings":
-        """Read the environment.
+        """Read the settings from the environment.
 
         Raises:
-            LookupError: A variable is not set; the message names all of them.
+            LookupError: If variables are not set; the message names all of them.
         """
         missing = [name for name in VARIABLES.values() if not os.environ.get(name)]
         if missing or not os.environ.get("KUBECONFIG"):

@@ -1,8 +1,8 @@
-"""Slow clients of the gateway: connections that send a byte now and then, for as long as they are let.
+"""Slow clients of the gateway: connections that send a byte now and then, for as long as they may.
 
-Half of them never finish their head (slowloris), half a body that they have announced. Runs in a pod inside the
-cluster, on the standard library alone. Standard output is one JSON line when all are connected, and one at the end:
-how many connections the server has ended, by the first line of what it said before it did.
+Half of them never finish their head (slowloris), half never finish a body that they have announced. The script runs in
+a pod inside the cluster, on the standard library alone. Standard output is one JSON line when all are connected, and
+one at the end. The latter counts the connections that the server has ended, by the first line of its answer.
 """
 
 import argparse
@@ -17,7 +17,7 @@ BODY = HEAD + "Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
 
 
 async def trickle(options: argparse.Namespace, start: str, connected: asyncio.Semaphore, ended: Counter[str]) -> None:
-    """One connection, until the server ends it or the time is over."""
+    """Hold one connection until the server ends it or the time is over."""
     end = time.monotonic() + options.seconds
     try:
         reader, writer = await asyncio.open_connection(options.host, options.port)
@@ -39,7 +39,7 @@ async def trickle(options: argparse.Namespace, start: str, connected: asyncio.Se
 
 
 async def said(answer: asyncio.Future[bytes]) -> str:
-    """The first line of an answer; what came of it where there is none."""
+    """Return the first line of an answer, or what happened if there is none."""
     if not answer.done():
         answer.cancel()
         return "still open"
@@ -50,7 +50,7 @@ async def said(answer: asyncio.Future[bytes]) -> str:
 
 
 async def main() -> None:
-    """Keep the connections of the command line."""
+    """Hold the connections of the command line."""
     options = parser().parse_args()
     connected, ended = asyncio.Semaphore(0), Counter[str]()
     starts = [BODY if number % 2 else HEAD for number in range(options.connections)]
@@ -63,7 +63,7 @@ async def main() -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     found = argparse.ArgumentParser(description="Slow clients of the gateway.")
     found.add_argument("--host", required=True)
     found.add_argument("--port", type=int, default=8080)

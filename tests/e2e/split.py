@@ -1,4 +1,4 @@
-"""Parts of a corpus for the end-to-end suite: two to train models on, one to send, which no model has seen."""
+"""Parts of a corpus for the end-to-end suite: two to train models on, and one to send, which no model has seen."""
 
 import argparse
 import hashlib
@@ -10,18 +10,18 @@ from corpus import MailFile, find_mails, read_mail
 
 PARTS = 9
 SENT = range(3)
-"""Of nine parts, those that are sent."""
+"""Numbers of the parts that are sent, of nine."""
 TRAINED = {"few": range(4, PARTS), "more": range(3, PARTS)}
-"""And those of the corpora that models learn from: different ones, so that the models differ."""
+"""Numbers of the parts that models learn from; they differ, so that the models differ."""
 
 
 def part(mail: MailFile) -> int:
-    """The part that a mail belongs to, by its content: the same mail twice is in one part."""
+    """Return the part that a mail belongs to by its content, so that copies of a mail share a part."""
     return hashlib.sha256(read_mail(mail)).digest()[0] % PARTS
 
 
 def link(mails: list[MailFile], folder: Path) -> None:
-    """A corpus of links to mails."""
+    """Make a corpus of links to mails."""
     shutil.rmtree(folder, ignore_errors=True)
     for mail in mails:
         place = folder / ("spam" if mail.spam else "ham")
@@ -30,7 +30,7 @@ def link(mails: list[MailFile], folder: Path) -> None:
 
 
 def line(mail: MailFile) -> str:
-    """A mail as the load reads it."""
+    """Return a mail as the load reads it."""
     return json.dumps({"content": read_mail(mail).decode("latin-1"), "spam": mail.spam})
 
 

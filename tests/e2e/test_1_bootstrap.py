@@ -1,4 +1,4 @@
-"""Both environments come up from Git, and answer as the README and the design say."""
+"""Scenario: both environments come up from Git, and answer as the README and the design say."""
 
 import re
 
@@ -16,7 +16,7 @@ COMMANDS = (
     "kubectl get inferenceservice -n kserve",
     "kubectl get pods -n serving",
 )
-"""Of the design, as written there; the port-forward is `client`'s, the drift job's log is the drift scenario's."""
+"""Commands of the design, as written there, except those that `client` and the drift scenario use."""
 
 ENVIRONMENTS = ("staging", "production")
 MAIL = "Subject: Re: build\n\nThe patch applies cleanly, I committed it.\n\n> please test"
@@ -24,7 +24,7 @@ MAIL = "Subject: Re: build\n\nThe patch applies cleanly, I committed it.\n\n> pl
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_application_is_synced_and_healthy(system: System, environment: str) -> None:
-    """While an autoscaler adds a pod, as to those that have just started, it is progressing for a moment."""
+    """An autoscaler may add a pod at the start, and the Application is then progressing for a moment."""
     wait_synced(environment, system.repository.head())
 
 

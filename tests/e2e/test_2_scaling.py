@@ -1,4 +1,4 @@
-"""Load raises each tier and spreads over what it raised; that it lets it fall again is seen at the end."""
+"""Scenario: load raises each tier and spreads over its replicas; the fall afterwards is checked at the end."""
 
 import re
 import time
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.usefixtures("settled")
 
 RATE = 200
 CLIENTS = 256
-"""Each with one connection, so that what a gateway gets is little else than fair: four of them get 64 each, +-7."""
+"""Number of clients with one connection each, so that spreading is nearly fair: each of four gateways gets 64, +-7."""
 RISE_SECONDS = 180
 STEADY_SECONDS = 120
 CALM_SECONDS = 360
 SPREAD_SECONDS = 30
-"""From the moment that the newest replica is ready."""
+"""Seconds from the moment that the newest replica is ready."""
 WINDOW_SECONDS = 10
 LEAST_SHARE = 0.6
 
@@ -31,11 +31,11 @@ COUNTERS = {
     "transformer": re.compile(r"^request_predict_seconds_count\S* (\S+)", re.M),
     "predictor": re.compile(r"^request_predict_seconds_count\S* (\S+)", re.M),
 }
-"""Of requests, in what a pod tells Prometheus."""
+"""Counter of requests in a pod's metrics, by tier."""
 
 
 def raised() -> dict[str, int]:
-    """Tier -> ready replicas, once all have more than their minimum and as many as their autoscalers want."""
+    """Return ready replicas by tier, once all exceed their minimum and are as many as their autoscalers want."""
     found = {tier: replicas(tier) for tier in TIERS}
     if not all(ready > minimum for ready, minimum in found.values()):
         raise Pending(str(found))
@@ -43,16 +43,16 @@ def raised() -> dict[str, int]:
 
 
 def pods(tier: str) -> list[Object]:
-    """The pods of a tier that are not on their way out."""
+    """Return the pods of a tier that are not terminating."""
     namespace, _, app = TIERS[tier]
     return [pod for pod in find("pods", namespace, f"app={app}") if "deletionTimestamp" not in pod["metadata"]]
 
 
 def newest(tier: str) -> float:
-    """When the newest pod of a tier became ready, in seconds since 1970.
+    """Return when the newest pod of a tier became ready, in seconds since 1970.
 
     Raises:
-        Pending: One is not yet.
+        Pending: If a pod is not ready yet.
     """
     found = pods(tier)
     if not all(is_ready(pod) for pod in found):
@@ -64,7 +64,7 @@ def newest(tier: str) -> float:
 
 
 def requests(tier: str) -> dict[str, float]:
-    """Pod -> requests since its start."""
+    """Return the requests since each pod's start, by pod."""
     namespace = TIERS[tier][0]
     names = [pod["metadata"]["name"] for pod in pods(tier)]
     return {name: sum(map(float, COUNTERS[tier].findall(scrape(namespace, name)))) for name in names}
@@ -81,9 +81,10 @@ def wait_moment(what: str, moment: float) -> None:
 
 
 def shares(tier: str) -> dict[str, float]:
-    """Pod -> its share of the requests of a window that ends when the newest replica has been ready for so long.
+    """Return each pod's share of the requests in a window, by pod; 1 is a fair share.
 
-    1 is a fair share. Begins anew when replicas come or go meanwhile.
+    The window ends when the newest replica has been ready for `SPREAD_SECONDS`. It begins again if replicas come or go
+    meanwhile.
     """
     for _ in range(10):
         ready = until(f"all pods of the {tier} are ready", lambda: newest(tier), STEADY_SECONDS)

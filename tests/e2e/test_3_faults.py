@@ -1,4 +1,4 @@
-"""What breaks under steady load costs production no answer."""
+"""Scenario: faults under steady load cost production no answer."""
 
 import json
 import subprocess
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("settled")
 
 RATE = 60
 ENOUGH = 300
-"""Requests before a fault, and at least as many from it on."""
+"""Fewest requests before a fault, and from it on."""
 HANG = """
 import socket, threading
 server = socket.create_server(("", 8080))
@@ -55,20 +55,21 @@ child.wait()
 """
 RECOVERY_SECONDS = 60
 RECOVERED_MS = 2_000
-"""What a request waits for a replica that hangs, at least (a fifth of the deadline): few may any more."""
+"""Least milliseconds that a request waits for a hanging replica, a fifth of the deadline; few requests may still do
+so."""
 SLOW = Path(__file__).with_name("slow.py")
 SLOW_CONNECTIONS = 300
 SLOW_SECONDS = 45
 DEADLINE_SECONDS = 10
-"""Of the gateway, within which everything is answered."""
+"""Deadline of the gateway in seconds, within which everything is answered."""
 SPARE_SECONDS = 5
-"""For the port-forward, and a machine on which everything runs at once."""
+"""Seconds to spare for the port-forward, and for a machine on which everything runs at once."""
 
 Fault = Callable[[], None]
 
 
 def suffer(name: str, fault: Fault, figures: Figures) -> None:
-    """Production under load before, during and after a fault: no request may fail."""
+    """Load production before, during and after a fault: no request may fail."""
     with Traffic("production", RATE) as load:
         load.wait_for(ENOUGH)
         before = load.phase(name)
@@ -82,7 +83,7 @@ def suffer(name: str, fault: Fault, figures: Figures) -> None:
 
 
 def delete_pod(tier: str) -> None:
-    """Delete a pod of a tier, and wait until it is gone and another ready."""
+    """Delete a pod of a tier, and wait until it is gone and another is ready."""
     namespace, _, app = TIERS[tier]
     pod = sorted(ready_pods(namespace, app))[0]
     kubectl("delete", "pod", pod, "-n", namespace)
@@ -94,7 +95,7 @@ def roll(tier: str) -> None:
     namespace, deployment, app = TIERS[tier]
     old = set(ready_pods(namespace, app))
     if tier == "predictor":
-        # KServe undoes what is done to its Deployment, and hands on what is written at its own object.
+        # KServe undoes changes to its Deployment, but passes on what is written to its own object.
         name = INFERENCE_SERVICES["production"]
         now = f"kubectl.kubernetes.io/restartedAt={datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         kubectl("annotate", "inferenceservice", name, "-n", namespace, "--overwrite", now)
@@ -106,7 +107,7 @@ def roll(tier: str) -> None:
 
 
 def rolling(namespace: str, deployment: str) -> None:
-    """Whether a Deployment has pods of an old kind, or not yet all of the new."""
+    """Raise Pending unless a Deployment has both old pods and not yet all new ones."""
     found = get("deployment", deployment, namespace)
     status = found["status"]
     if status.get("observedGeneration") == found["metadata"]["generation"] and status.get(
@@ -156,10 +157,10 @@ def test_staging_down(system: System, figures: Figures) -> None:
 
 @contextmanager
 def hanging_predictor(system: System) -> Iterator[None]:
-    """Staging's predictor takes connections and never answers.
+    """Replace staging's predictor by one that accepts connections and never answers.
 
-    The true one cannot be stopped: a container's first process takes no SIGSTOP. So a pod that hangs takes its place
-    behind the same Service.
+    The real one cannot be stopped, because a container's first process ignores SIGSTOP. So a hanging pod takes its
+    place behind the same Service.
     """
     name = INFERENCE_SERVICES["staging"]
     place = (MODELS, f"{name}-predictor")
@@ -176,7 +177,7 @@ def hanging_predictor(system: System) -> Iterator[None]:
 
 
 def only(pod: str, namespace: str, app: str) -> None:
-    """Whether a pod is the only one of an app."""
+    """Raise Pending unless a pod is the only one of an app."""
     found = [each["metadata"]["name"] for each in find("pods", namespace, f"app={app}")]
     if found != [pod] or not ready_pods(namespace, app):
         raise Pending(", ".join(found))
@@ -202,7 +203,7 @@ def test_staging_hangs_and_is_flooded(system: System, figures: Figures) -> None:
 
 
 def flood_hung(figures: Figures) -> None:
-    """Send a hung staging more mail than its queue holds: all of it is refused, with a time to come back."""
+    """Send a hung staging more mail than its queue holds: all of it must be refused, with a time to come back."""
     with Traffic("staging", 10, batch=500, max_requests=60, seed=2) as flood:
         flooded = flood.finish(90)
     figures.add(
@@ -217,9 +218,10 @@ def flood_hung(figures: Figures) -> None:
 
 @contextmanager
 def another_predictor() -> Iterator[str]:
-    """One more of production's predictors, which is not its container's first process and so can be stopped; its name.
+    """Start one more predictor of production that can be stopped, and yield its name.
 
-    It is a copy of a pod that serves, behind the same Services; no ReplicaSet counts it, since it lacks their label.
+    It can be stopped because it is not its container's first process. It is a copy of a serving pod behind the same
+    Services. It lacks the label of the ReplicaSet, which therefore does not count it.
     """
     namespace, _, app = TIERS["predictor"]
     serving = [pod for pod in find("pods", namespace, f"app={app}") if is_ready(pod)]
@@ -234,7 +236,7 @@ def another_predictor() -> Iterator[str]:
 
 
 def copy(pod: Object, name: str) -> Object:
-    """A pod like another, whose container runs its program as a child."""
+    """Return a pod like another, whose container runs its program as a child."""
     metadata = pod["metadata"]
     labels = {key: value for key, value in metadata["labels"].items() if key != "pod-template-hash"}
     spec = {key: value for key, value in pod["spec"].items() if key != "nodeName"}
@@ -283,7 +285,7 @@ def test_one_predictor_replica_hangs(system: System, figures: Figures) -> None:
 
 @contextmanager
 def slow_clients(figures: Figures) -> Iterator[None]:
-    """Hundreds of connections to production's gateway that send a byte a second."""
+    """Hold hundreds of connections to production's gateway that send a byte a second."""
     execute(traffic.NAMESPACE, traffic.POD, ["sh", "-c", "cat > /tmp/slow.py"], SLOW.read_text())
     options = ["--host", f"api-gateway.{NAMESPACES['production']}", "--connections", str(SLOW_CONNECTIONS)]
     command = ["python", "/tmp/slow.py", *options, "--seconds", str(SLOW_SECONDS)]
@@ -323,16 +325,17 @@ def test_staging_is_flooded_through_productions_gateway(system: System, figures:
 
 
 def sound_stretch(load: Traffic) -> None:
-    """Whether the last of the load's requests have all been answered."""
+    """Raise Pending unless the last of the load's requests have all been answered."""
     load.wait_for(RATE, any_outcome=True)
-    # A name of its own each time: by the name a phase is told from the one before.
+    # A phase is told from the one before by its name, so each needs a new one.
     found = load.phase(f"replaced, after {len(load.results)} phases")
     if found.failed:
         raise Pending(found.line())
 
 
 def test_all_transformers_replaced_at_once(system: System, figures: Figures) -> None:
-    """Behind the name are other addresses, and for a while none: no answer then is a lie, and all is well after."""
+    """The name leads to other addresses, for a while to none: no answer may then be wrong, and all is well
+    afterwards."""
     namespace, deployment, app = TIERS["transformer"]
     name = "all transformer pods deleted at once"
     old = set(ready_pods(namespace, app))
@@ -354,7 +357,7 @@ def test_all_transformers_replaced_at_once(system: System, figures: Figures) -> 
 
 
 def restarts() -> dict[str, int]:
-    """Pod -> restarts of its containers, of all pods that a mail passes."""
+    """Return the restarts of each pod's containers, for all pods that a mail passes."""
     places = [(MODELS, f"isvc.{name}-predictor") for name in INFERENCE_SERVICES.values()]
     places += [(namespace, app) for namespace in NAMESPACES.values() for app in ("api-gateway", "feature-transformer")]
     return {

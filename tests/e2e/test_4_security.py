@@ -1,4 +1,4 @@
-"""Pods may do what they need, and no more."""
+"""Scenario: pods may do what they need, and no more."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ STRANGERS = (
     ("spam-detector-predictor.kserve", 80),
     ("spam-detector-staging-predictor.kserve", 80),
 )
-"""What nobody but the hop before may connect to."""
+"""Addresses that only the hop before may connect to."""
 
 
 @pytest.mark.parametrize("namespace", NAMESPACES.values())
@@ -38,7 +38,7 @@ def test_namespace_enforces_restricted(system: System, namespace: str) -> None:
 
 @pytest.mark.parametrize("namespace", [MODELS, MONITORING])
 def test_our_pods_elsewhere_keep_to_it_too(system: System, namespace: str) -> None:
-    """Asks the admission controller which pods there would not be let in, and none of ours may be among them."""
+    """The admission controller says which pods would be refused there; none of ours may be among them."""
     command = ["kubectl", "label", "--dry-run=server", "--overwrite", "namespace", namespace]
     done = subprocess.run([*command, "pod-security.kubernetes.io/enforce=restricted"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -64,7 +64,7 @@ def test_root_file_system_is_read_only(system: System, namespace: str, app: str)
 
 @pytest.fixture(scope="module")
 def enforced(system: System) -> None:
-    """Skips where the cluster takes NetworkPolicies and does nothing about them."""
+    """Skip if the cluster accepts NetworkPolicies without enforcing them."""
     names = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}
     spec = {"podSelector": {"matchLabels": {"app": "shut"}}, "policyTypes": ["Egress"], "egress": []}
     apply({**names, "metadata": {"name": "shut", "namespace": NAMESPACE}, "spec": spec})
@@ -75,13 +75,13 @@ def enforced(system: System) -> None:
 
 
 def connects(pod: str, host: str, port: int) -> bool:
-    """Whether a pod of the suite gets a connection."""
+    """Return whether a pod of the suite gets a connection."""
     command = ["kubectl", "exec", "-n", NAMESPACE, pod, "--", "python", "-c", CONNECT, host, str(port)]
     return subprocess.run(command, capture_output=True).returncode == 0
 
 
 def policies() -> list[Object]:
-    """The NetworkPolicies of the chart."""
+    """Return the NetworkPolicies of the chart."""
     places = (*NAMESPACES.values(), MODELS, MONITORING)
     return [each for namespace in places for each in find("networkpolicies", namespace)]
 

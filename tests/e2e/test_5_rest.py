@@ -1,4 +1,4 @@
-"""Nothing changes what nobody changes in Git."""
+"""Scenario: nothing changes that nobody changes in Git."""
 
 import pytest
 from conftest import System
@@ -12,7 +12,7 @@ REST_SECONDS = 600
 
 
 def test_nothing_is_out_of_sync_for_ten_minutes(system: System, figures: Figures, rest: Rest) -> None:
-    """Load, scaling, faults and restarts by hand included."""
+    """The period includes load, scaling, faults and manual restarts."""
 
     def over() -> None:
         if rest.seconds < REST_SECONDS:

@@ -1,4 +1,4 @@
-"""What is pushed is what runs."""
+"""Scenario: what is pushed is what runs."""
 
 import time
 
@@ -19,7 +19,7 @@ HEAL_SECONDS = 60
 
 
 def wait_answer(status: int) -> None:
-    """Wait until production's gateway answers six mails with this status, and its old pods are gone."""
+    """Wait until production's gateway answers six mails with this status and its old pods are gone."""
 
     def answered() -> None:
         answer = ask("/api/v1/batch-predict", MAILS, "production")

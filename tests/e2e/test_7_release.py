@@ -1,4 +1,4 @@
-"""A model on its way through Git: a good one costs no request, a bad one never replaces the good one."""
+"""Scenario: releases of models through Git. A good one costs no request, and a bad one never replaces the good one."""
 
 import hashlib
 import time
@@ -27,11 +27,11 @@ ALERT_SECONDS = 240
 RATE = 30
 BEFORE = 300
 WRONG = "0" * 64
-"""A digest that no file has."""
+"""Digest that no file has."""
 
 
 def predictor_pods(environment: str) -> dict[str, bool]:
-    """Name -> whether it is ready."""
+    """Return whether each predictor pod is ready, by name."""
     pods = find("pods", MODELS, f"app=isvc.{INFERENCE_SERVICES[environment]}-predictor")
     return {pod["metadata"]["name"]: is_ready(pod) for pod in pods}
 
@@ -50,7 +50,7 @@ def test_new_model_reaches_production_through_staging(system: System, figures: F
         figures.add("release", "push to live: a model in staging", f"{time.monotonic() - started:.1f} s")
         wait_synced("staging", repository.head())
 
-        # Two models of different mail, a minute apart: there is nothing that evidence could be made of.
+        # The two models are of different mail and a minute apart, so no evidence can be made.
         repository.make("promote", "WITHOUT_EVIDENCE=tests of the way to production, not of the model")
         started = time.monotonic()
         repository.push()
@@ -68,7 +68,7 @@ def test_new_model_reaches_production_through_staging(system: System, figures: F
 
 
 def truncated(system: System) -> str:
-    """Upload the second bundle with half of its model, as a broken upload leaves it; its URI."""
+    """Upload the second bundle with half of its model, as after a broken upload; return its URI."""
     uri = f"s3://{system.settings.s3_bucket}/{PLACE}/truncated"
     store = open_store(uri)
     for file in system.bundles["second"].folder.iterdir():
@@ -78,7 +78,7 @@ def truncated(system: System) -> str:
 
 
 def wait_refused(environment: str, good: set[str]) -> str:
-    """Wait until a new predictor pod says why it takes no mail; what it says."""
+    """Wait until a new predictor pod says why it accepts no mail, and return the reason."""
 
     def refused() -> str:
         for pod in predictor_pods(environment):
@@ -92,10 +92,10 @@ def wait_refused(environment: str, good: set[str]) -> str:
 
 
 def failed_sync(environment: str, revision: str) -> str:
-    """What the Application says of the smoke test of a revision.
+    """Return what the Application says about the smoke test of a revision.
 
     Raises:
-        Pending: It has not failed yet.
+        Pending: If it has not failed yet.
     """
     operation = application(environment)["status"]["operationState"]
     result = operation.get("syncResult", {})
@@ -106,13 +106,13 @@ def failed_sync(environment: str, revision: str) -> str:
 
 
 def replica_sets(environment: str) -> set[str]:
-    """Those that an environment's ready predictor pods are of."""
+    """Return the ReplicaSets of an environment's ready predictor pods."""
     return {name.rpartition("-")[0] for name, ready in predictor_pods(environment).items() if ready}
 
 
 @contextmanager
 def pushed(repository: Repository, message: str) -> Iterator[str]:
-    """Commit and push what has been changed, and take it back at the end, whatever happens."""
+    """Commit and push the changes, and revert them at the end, whatever happens."""
     revision = repository.commit(message)
     repository.push()
     try:
@@ -126,7 +126,7 @@ def pushed(repository: Repository, message: str) -> Iterator[str]:
 def tell(system: System, figures: Figures, prometheus: Prometheus, revision: str) -> None:
     """Wait until log, alert and Application of both environments say what is wrong."""
     started = time.monotonic()
-    # Of half a model, model.json is the one pinned and names the digest that the whole would have.
+    # The half model's model.json is the pinned one, and names the digest that the whole model would have.
     whole = hashlib.sha256((system.bundles["second"].folder / "model.joblib").read_bytes()).hexdigest()
     for environment, said in (("production", f"the release pins {WRONG}"), ("staging", f"model.json says {whole}")):
         assert said in wait_refused(environment, replica_sets(environment))
@@ -139,7 +139,7 @@ def tell(system: System, figures: Figures, prometheus: Prometheus, revision: str
 
 
 def test_bad_models_never_replace_good_pods(system: System, figures: Figures, prometheus: Prometheus) -> None:
-    """A wrong digest in production and half a model in staging, both of one push."""
+    """One push brings a wrong digest to production and half a model to staging."""
     repository = system.repository
     good = {environment: replica_sets(environment) for environment in INFERENCE_SERVICES}
     repository.set("production", "release", {"global.model.sha256": WRONG})
@@ -165,10 +165,10 @@ def test_bad_models_never_replace_good_pods(system: System, figures: Figures, pr
 
 
 def refusing(environment: str, old: set[str]) -> str:
-    """What a predictor pod that was not there before says about its model.
+    """Return what a new predictor pod says about its model.
 
     Raises:
-        Pending: There is none, or it has said nothing yet.
+        Pending: If there is none, or if it has said nothing yet.
     """
     for pod in predictor_pods(environment).keys() - old:
         lines = [line for line in said_by(MODELS, pod).splitlines() if "model refused" in line]
@@ -179,7 +179,7 @@ def refusing(environment: str, old: set[str]) -> str:
 
 @contextmanager
 def replaced_object(uri: str, name: str, content: bytes) -> Iterator[None]:
-    """An object with another content, until the end."""
+    """Replace the content of an object until the context ends."""
     store = open_store(uri)
     sound = store.read(name)
     assert content != sound
@@ -193,7 +193,7 @@ def replaced_object(uri: str, name: str, content: bytes) -> Iterator[None]:
 def test_a_replaced_object_is_refused_while_its_pin_stays(
     system: System, figures: Figures, prometheus: Prometheus
 ) -> None:
-    """Somebody puts the sound model of another release into the bucket, manifest and all: only the pin tells."""
+    """Somebody puts the sound model of another release into the bucket, with its manifest: only the pin reveals it."""
     version = ask("/api/v1/predict", HAM, "production").body["model_version"]
     (ours,) = [each for each in system.bundles.values() if each.version == version]
     other = next(each for each in system.bundles.values() if each.version != version)
@@ -213,7 +213,7 @@ def test_a_replaced_object_is_refused_while_its_pin_stays(
             figures.add("release", "an object replaced in S3 to alert", f"{time.monotonic() - started:.0f} s")
             during = load.phase("mended")
         for pod in predictor_pods("production").keys() - old:
-            # Its volume is filled once: what it holds stays as it is.
+            # A volume is filled only once, so the pod itself must be replaced.
             kubectl("delete", "pod", pod, "-n", MODELS)
         until("all predictors are ready again", partial(all_ready, "production"), LIVE_SECONDS)
         after = load.stop()
@@ -223,7 +223,7 @@ def test_a_replaced_object_is_refused_while_its_pin_stays(
 
 
 def all_ready(environment: str) -> None:
-    """Whether an environment's predictor pods are ready, all of them."""
+    """Raise Pending unless all of an environment's predictor pods are ready."""
     found = predictor_pods(environment)
     if not found or not all(found.values()):
         raise Pending(str(found))

@@ -1,6 +1,6 @@
-"""A candidate is tried on production's mail: the worse one is refused, the better one promoted, the erring one stopped.
+"""Scenario: candidates on production's mail: the worse is refused, the better promoted, the erring one stopped.
 
-Runs while production has the second model, and leaves the better one in both environments.
+It runs while production has the second model, and leaves the better one in both environments.
 """
 
 import json
@@ -34,9 +34,9 @@ RATE = 40
 CANARY_RATE = 60
 BEFORE = 200
 MAILS = 1_000
-"""The least that evidence is made of."""
+"""Fewest mails for evidence."""
 PERIOD_SECONDS = 90
-"""And the least time, with some to spare: health is proven of a minute or more."""
+"""Seconds of the period, with some to spare: health is proven only for a minute or more."""
 COMPARED_SECONDS = 180
 COUNTED_SECONDS = 60
 
@@ -45,15 +45,17 @@ THRESHOLDS = {
     "evidence.maximum_latency_ratio_p99": 10.0,
     "evidence.maximum_gap": "30s",
 }
-"""Of times: both environments, the load and the cluster share a core or two, and whoever is slow for a moment says
-nothing of a model. The rest is as production has it."""
+"""Thresholds of time, relaxed because both environments, the load and the cluster share a core or two.
+
+A moment of slowness says nothing about a model there. The other thresholds are production's.
+"""
 SHADOW = {"candidate": "staging", "shadow": {"share": 1}}
 SHARE = 0.2
 CANARY = {"candidate": "staging", "canary": {"share": SHARE}}
 JUDGED = 100
-"""Requests of which a canary is judged, by the chart's default."""
+"""Requests after which a canary is judged, by the chart's default."""
 SOUND = 600
-"""Requests of which staging's share is told: its standard deviation is a sixtieth."""
+"""Requests from which staging's share is computed: its standard deviation is a sixtieth."""
 JUDGED_SECONDS = 90
 STOP_SECONDS = 30
 ALERT_SECONDS = 60
@@ -63,17 +65,17 @@ STILL_ASKED = "gateway_canary_share"
 QUEUED = "gateway_shadow_queued_mails"
 
 Table = dict[tuple[str, str], int]
-"""Production's prediction and the candidate's -> mails."""
+"""Number of mails by production's prediction and the candidate's."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def ground(system: System) -> Iterator[None]:
-    """The second model in both environments, what evidence needs set up before any load, and no experiment after."""
+    """Put the second model in both environments, set up what evidence needs, and end all experiments afterwards."""
     repository, second = system.repository, system.bundles["second"]
     repository.make("services/evidence/.venv/.ready")
     release = repository.folder / "environments" / "production" / "release.yaml"
     if second.sha256 not in release.read_text():
-        # Where the scenario of releases was left out.
+        # These pins are needed if the scenario of releases was left out.
         for environment in INFERENCE_SERVICES:
             repository.make("pin-model", f"ENV={environment}", f"URI={second.uri}", f"BUNDLE={second.folder}")
     repository.set("production", "config", THRESHOLDS)
@@ -83,7 +85,7 @@ def ground(system: System) -> Iterator[None]:
 
 
 def end(system: System) -> None:
-    """Try nothing on production's mail any more, if anything is tried, through Git."""
+    """End all experiments on production's mail through Git, if there are any."""
     values = system.repository.folder / "environments" / "production" / "values.yaml"
     if "experiment" in yaml.safe_load(values.read_text())["gateway"]:
         system.repository.set("production", "values", {"gateway.experiment": None})
@@ -92,7 +94,7 @@ def end(system: System) -> None:
 
 
 def push(system: System, message: str) -> None:
-    """Commit and push what has been changed, and wait until both environments are so."""
+    """Commit and push the changes, and wait until both environments have them."""
     system.repository.commit(message)
     system.repository.push()
     for environment in INFERENCE_SERVICES:
@@ -100,19 +102,19 @@ def push(system: System, message: str) -> None:
 
 
 def shadow(system: System, candidate: Bundle) -> None:
-    """Have staging try a model on all of production's mail, through Git."""
+    """Let staging try a model on all of production's mail, through Git."""
     repository = system.repository
     repository.make("pin-model", "ENV=staging", f"URI={candidate.uri}", f"BUNDLE={candidate.folder}")
     repository.set("production", "values", {"gateway.experiment": SHADOW})
     push(system, f"Shadow model {candidate.version}")
     wait_model("staging", candidate.version)
-    # What an old gateway answers, or an old predictor, is no comparison of these two.
+    # An answer of an old gateway or an old predictor would not compare these two models.
     wait_rolled_out(*TIERS["gateway"][:2])
     wait_rolled_out(MODELS, f"{INFERENCE_SERVICES['staging']}-predictor")
 
 
 def pair(production: Bundle, candidate: Bundle) -> str:
-    """What the comparison's series of two models are selected by."""
+    """Return the selector of the comparison's series of two models."""
     return f'production_version="{production.version}", candidate_version="{candidate.version}"'
 
 
@@ -142,7 +144,7 @@ def wait_drained() -> None:
 
 
 def logged(system: System, production: Bundle, candidate: Bundle, start: datetime) -> Table:
-    """The rows of the inference log about two models since a time, by what they said; no mail twice."""
+    """Return the inference log's rows about two models since a time, by prediction; no mail counts twice."""
     store = open_shadow(log_uri(system))
     window = read_shadow(store, "staging", start, datetime.now(UTC), candidate.sha256, production.sha256)
     assert not window.unreadable and not window.contradictions, window
@@ -151,7 +153,7 @@ def logged(system: System, production: Bundle, candidate: Bundle, start: datetim
 
 
 def counted(prometheus: Prometheus, production: Bundle, candidate: Bundle, start: datetime) -> Table:
-    """What all gateways have counted of two models since a time; of one that is gone, what it said at last."""
+    """Return the counts of all gateways for two models since a time; of a gateway that is gone, its last count."""
     seconds = math.ceil((datetime.now(UTC) - start).total_seconds())
     names = ("production_prediction", "candidate_prediction")
     highest = f"max_over_time(gateway_shadow_pairs_total{{{pair(production, candidate)}}}[{seconds}s])"
@@ -173,28 +175,28 @@ def wait_counted_alike(system: System, prometheus: Prometheus, models: tuple[Bun
 
 
 def log_uri(system: System) -> str:
-    """Where the inference log of both environments is."""
+    """Return the URI of the inference log of both environments."""
     return f"s3://{system.settings.s3_bucket}/e2e/inference-log"
 
 
 def evidence_command(system: System) -> tuple[str, ...]:
-    """`make evidence`, as the README has it."""
+    """Return `make evidence`, as the README has it."""
     return ("evidence", f"INFERENCE_LOG_URI={log_uri(system)}", f"PROMETHEUS_URL={system.settings.prometheus_url}")
 
 
 def read_evidence(system: System) -> tuple[dict[str, Any], Path]:
-    """What `make evidence` has written: evidence.json, and the folder that it is in."""
+    """Return the evidence.json of `make evidence`, and its folder."""
     folder = system.repository.folder / "build" / "evidence"
     return json.loads((folder / "evidence.json").read_text()), folder
 
 
 def refused(evidence: dict[str, Any]) -> dict[str, str]:
-    """Name of each check that refuses the candidate -> what was measured."""
+    """Return what each check that refuses the candidate has measured, by name."""
     return {each["name"]: each["measured"] for each in evidence["checks"] if each["outcome"] == "refused"}
 
 
 def add_checks(figures: Figures, name: str, evidence: dict[str, Any]) -> None:
-    """Keep what evidence says, a line a check."""
+    """Add the checks of evidence to the figures, one line each."""
     figures.add(SCENARIO, f"evidence about the {name} model", evidence["outcome"])
     for each in evidence["checks"]:
         figures.add(SCENARIO, f"{name}: {each['name']}, {each['outcome']}", each["measured"])
@@ -236,13 +238,13 @@ def test_worse_model_is_refused(system: System, figures: Figures, prometheus: Pr
 
 
 def assert_answered(*results: Result, models: set[str]) -> None:
-    """No request failed, and these models gave answers and no other."""
+    """Check that no request failed, and that exactly these models answered."""
     assert_none_failed(results)
     assert {model for result in results for model in result.models} == models
 
 
 def assert_none_failed(results: Sequence[Result]) -> None:
-    """Every request was answered."""
+    """Check that every request was answered."""
     assert not sum(result.failed for result in results), [each for result in results for each in result.failures]
 
 
@@ -280,13 +282,13 @@ def test_better_model_is_promoted(system: System, figures: Figures, prometheus: 
 
 
 def gateways() -> dict[str, dict[str, float]]:
-    """What each of production's gateways says at /metrics."""
+    """Return the /metrics of each of production's gateways."""
     namespace, _, app = TIERS["gateway"]
     return {pod: series(namespace, pod) for pod in ready_pods(namespace, app)}
 
 
 def judged() -> list[str]:
-    """The gateways, once the candidate has answered so many requests of each that it can be judged."""
+    """Return the gateways once the candidate has answered enough requests of each to be judged."""
     answered = {pod: found.get(ANSWERED, 0) for pod, found in gateways().items()}
     if min(answered.values()) < JUDGED:
         raise Pending(str(answered))
@@ -294,14 +296,14 @@ def judged() -> list[str]:
 
 
 def errs() -> None:
-    """Whether the candidate has failed to answer a request."""
+    """Raise Pending unless the candidate has failed to answer a request."""
     errors = {pod: found.get(ERRED, 0) for pod, found in gateways().items()}
     if not any(errors.values()):
         raise Pending("no error yet")
 
 
 def stopped(pods: list[str]) -> dict[str, dict[str, float]]:
-    """Whether these gateways ask the candidate no more, because of its errors; what they say."""
+    """Return the metrics of these gateways once they send the candidate no more requests because of its errors."""
     found = {pod: series(NAMESPACES["production"], pod) for pod in pods}
     if not all(each[STOPPED] == 1 and each[STILL_ASKED] == 0 for each in found.values()):
         raise Pending(str({pod: (each[STOPPED], each[ERRED]) for pod, each in found.items()}))
@@ -339,7 +341,7 @@ def test_erring_canary_stops_itself(system: System, figures: Figures, prometheus
     errors = " and ".join(f"{each[ERRED]:.0f}" for each in found.values())
     figures.add(SCENARIO, "answered by staging; errors of each gateway until its stop", f"{share:.1%}; {errors}")
     assert SHARE / 2 < share < SHARE * 2
-    # Staging is sound again, and still nobody asks it: what was stopped stays so.
+    # Staging is sound again, and still gets no request: a stopped gateway stays stopped.
     answered = [{pod: each[ANSWERED] for pod, each in said.items()} for said in (found, later)]
     assert answered[0] == answered[1]
     assert off.environments.keys() == {"production"}

@@ -1,4 +1,4 @@
-"""Mail with another share of spam is noticed: job, report, gauges, alert."""
+"""Scenario: mail with another share of spam is noticed by job, report, gauges and alert."""
 
 import io
 import json
@@ -31,19 +31,19 @@ FOUND_SECONDS = 180
 GAUGE_SECONDS = 60
 ALERT_SECONDS = 120
 LOG_COMMAND = "kubectl logs -l app=drift-detector -n monitoring --tail=50"
-"""Of the design, as written there."""
+"""Command of the design, as written there."""
 RUNS, WORDS = 3, 4
 LEAST_CHARACTERS = 24
-"""Of the runs of words of a mail that are looked for in the log."""
+"""Least characters of a run of words that is searched for in the log."""
 
 
 def minute(after: datetime) -> datetime:
-    """The next full second."""
+    """Return the next full second."""
     return after.replace(microsecond=0) + timedelta(seconds=1)
 
 
 def send(system: System, spam: float, seed: int) -> str:
-    """Send mail through production; the stretch of time that it is in, as the detector takes it."""
+    """Send mail through production, and return its period in the form that the detector takes."""
     begin = minute(datetime.now(UTC))
     until("the stretch begins", lambda: passed(begin), 5)
     with Traffic("production", RATE, max_requests=MAILS, spam=spam, seed=seed) as load:
@@ -55,13 +55,13 @@ def send(system: System, spam: float, seed: int) -> str:
 
 
 def passed(moment: datetime) -> None:
-    """Whether a moment is over."""
+    """Raise Pending unless a moment is over."""
     if datetime.now(UTC) < moment:
         raise Pending("not yet")
 
 
 def look_at(system: System, window: str) -> None:
-    """Have the job look at a window, every minute from now on, through Git."""
+    """Let the job compare a window, every minute from now on, through Git."""
     system.repository.set("production", "values", {"drift.settings.WINDOW": window, "drift.schedule": "* * * * *"})
     system.repository.commit("Look at what has just come in")
     system.repository.push()
@@ -69,7 +69,7 @@ def look_at(system: System, window: str) -> None:
 
 
 def wait_line(window: str) -> dict[str, Any]:
-    """What a job on its own schedule says about a window, in its log."""
+    """Return what a job on its own schedule logs about a window."""
     begin = window.partition("/")[0].removesuffix("Z")
 
     def said() -> dict[str, Any]:
@@ -83,12 +83,12 @@ def wait_line(window: str) -> dict[str, Any]:
 
 
 def said_by_jobs() -> str:
-    """What the design's command shows; nothing while a pod's container is only about to start."""
+    """Return the output of the design's command; it is empty while a pod's container is about to start."""
     return subprocess.run(LOG_COMMAND.split(), capture_output=True, text=True).stdout
 
 
 def read_report(line: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """The report beside the log in S3, as JSON and as a page."""
+    """Return the report beside the log in S3, as JSON and as a page."""
     folder = open_store(line["report"].rpartition("/")[0])
     return json.loads(folder.read("report.json")), folder.read("report.html").decode()
 
@@ -132,7 +132,7 @@ def test_shifted_share_of_spam_is_found(system: System, figures: Figures, promet
 
 
 def test_log_holds_no_text(system: System) -> None:
-    """Every file of the log, searched for runs of words of the mail that was sent."""
+    """Every file of the log is searched for runs of words of the mail that was sent."""
     mails = [json.loads(line)["content"] for line in (BUILD / "mails.jsonl").read_text().splitlines()]
     words = {run.encode() for mail in mails for run in runs(mail)}
     store = open_store(f"s3://{system.settings.s3_bucket}/e2e/inference-log")
@@ -146,7 +146,7 @@ def test_log_holds_no_text(system: System) -> None:
 
 
 def runs(mail: str) -> list[str]:
-    """The first runs of words of a mail that are nowhere by chance."""
+    """Return the first runs of words of a mail that do not occur anywhere by chance."""
     found = mail.split()
     drawn = (" ".join(found[start : start + WORDS]) for start in range(len(found)))
     long = (run for run in drawn if len(run) > LEAST_CHARACTERS and run.replace(" ", "").isalpha())
@@ -154,13 +154,13 @@ def runs(mail: str) -> list[str]:
 
 
 def every_folder(store: Store, folder: str) -> list[str]:
-    """A folder and all below it."""
+    """Return a folder and all folders below it."""
     below = [each for child in store.folders(folder) for each in every_folder(store, child.strip("/"))]
     return [folder, *below]
 
 
 def test_drift_is_looked_at_on_the_hour_again(system: System) -> None:
-    """The schedule of every day, and a log that the design's command shows."""
+    """The daily schedule is restored, and the design's command shows a log."""
     assert said_by_jobs().strip()
     system.repository.set("production", "values", {"drift.settings.WINDOW": None, "drift.schedule": None})
     system.repository.commit("Look once an hour again")

@@ -1,4 +1,4 @@
-"""Once nobody sends much, the system is small again."""
+"""Scenario: once hardly anybody sends mail, the system is small again."""
 
 import time
 
@@ -11,7 +11,7 @@ from waiting import until
 pytestmark = pytest.mark.usefixtures("settled")
 
 FALL_SECONDS = 540
-"""The predictor's autoscaler is KServe's, which waits the five minutes of Kubernetes before it lets a pod go."""
+"""Seconds until tiers have fallen: KServe's autoscaler waits Kubernetes' five minutes before it removes a pod."""
 
 
 def test_replicas_fall_to_their_minimum(system: System, figures: Figures) -> None:

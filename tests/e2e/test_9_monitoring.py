@@ -1,4 +1,4 @@
-"""Prometheus scrapes what there is, and has data for every panel and every rule of the chart."""
+"""Scenario: Prometheus scrapes every target, and has data for every panel and every rule of the chart."""
 
 import json
 import re
@@ -67,7 +67,7 @@ def test_rules_are_loaded_and_work(system: System, prometheus: Prometheus) -> No
 
 
 def panel_queries(dashboard: Path) -> Iterator[Any]:
-    """Title and expression of each query, as Grafana asks them for all environments."""
+    """Yield title and expression of each query, as Grafana sends them for all environments."""
     for panel in json.loads(dashboard.read_text())["panels"]:
         for target in panel.get("targets", []):
             text = target["expr"].replace("$__rate_interval", "30m")

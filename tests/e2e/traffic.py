@@ -1,4 +1,4 @@
-"""Load from a pod inside the cluster, on the gateway's own image: it has Python and aiohttp."""
+"""Load from a pod inside the cluster, on the gateway's own image, which has Python and aiohttp."""
 
 import json
 import logging
@@ -27,13 +27,13 @@ ANSWER_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of the requests of a phase."""
+    """Result of the requests of a phase."""
 
     phase: str
     duration: float
     sent: int
     outcomes: dict[str, int]
-    """Status codes, and names of errors where there was none."""
+    """Number of requests by status code, or by name of the error if there was no answer."""
     without_retry_after: int
     models: dict[str, int]
     environments: dict[str, int]
@@ -44,17 +44,17 @@ class Result:
 
     @property
     def failed(self) -> int:
-        """Requests that were not answered with 200."""
+        """Return the number of requests that were not answered with 200."""
         return self.sent - self.outcomes.get("200", 0)
 
     def line(self) -> str:
-        """The phase for a person."""
+        """Return the phase as a line for a person."""
         p50, p99 = (self.latency_ms.get(name, float("nan")) for name in ("p50", "p99"))
         return f"{self.sent:,} sent, {self.failed:,} failed, p50 {p50:.1f} ms, p99 {p99:.1f} ms"
 
 
 class Traffic:
-    """One load that runs: a context manager. Its end stops it."""
+    """Running load as a context manager; its end stops the load."""
 
     def __init__(self, environment: str, rate: float, **options: Any) -> None:
         self.environment = environment
@@ -77,7 +77,7 @@ class Traffic:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """Stop, and wait for the answers that are outstanding."""
+        """Stop, and wait for outstanding answers."""
         if self._process.poll() is None and kind is None and len(self.results) == 0:
             self.stop()
         self._process.kill()
@@ -100,7 +100,7 @@ class Traffic:
         until(f"{answers:,} requests to {self.environment} {what}", enough, answers / 2 + 60)
 
     def wait_outcome(self, outcome: str, answers: int, seconds: float) -> None:
-        """Wait until so many requests of this phase have come to this."""
+        """Wait until so many requests of this phase have this outcome."""
 
         def there() -> None:
             self._check_alive()
@@ -110,7 +110,7 @@ class Traffic:
         until(f"{answers} requests to {self.environment} end as {outcome}", there, seconds)
 
     def phase(self, name: str) -> Result:
-        """Begin a new phase; what came of the one before."""
+        """Begin a new phase, and return the result of the one before."""
         self._tell(f"phase {name}")
         result = self._next_result()
 
@@ -123,12 +123,12 @@ class Traffic:
         return result
 
     def stop(self) -> Result:
-        """Send no more; what came of the last phase."""
+        """Stop sending, and return the result of the last phase."""
         self._tell("stop")
         return self._next_result()
 
     def finish(self, seconds: float) -> Result:
-        """Wait until the load has sent all that it may."""
+        """Wait until the load has sent everything that it may, and return the result."""
         return self._next_result(seconds)
 
     def _next_result(self, seconds: float = ANSWER_SECONDS) -> Result:
@@ -183,10 +183,10 @@ def _command(environment: str, rate: float, options: dict[str, Any]) -> list[str
 def start_pod(image: str, mails: str) -> None:
     """Start the pod that loads come from, and give it the script and the mail."""
     apply(namespace())
-    # Not the one of an earlier run, whose container would be replaced under a load.
+    # Delete the pod of an earlier run, because its container would be replaced under a load.
     kubectl("delete", "pod", POD, "-n", NAMESPACE, "--ignore-not-found")
     load = pod(image)
-    # So much that it is not the load that waits for a processor while pods start.
+    # Request enough CPU that the load does not wait for a processor while pods start.
     load["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "300m"
     apply(load)
     wait_ready(NAMESPACE, POD)
@@ -195,13 +195,13 @@ def start_pod(image: str, mails: str) -> None:
 
 
 def namespace() -> Object:
-    """The namespace of the suite's own pods."""
+    """Return the namespace of the suite's own pods."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
 
 
 def pod(image: str, name: str = POD, place: str = NAMESPACE, app: str = POD, command: tuple[str, ...] = ()) -> Object:
-    """A pod with Python that waits, or does what the command says."""
+    """Return a pod with Python that waits, or runs the command."""
     container: Object = {
         "name": "python",
         "image": image,

@@ -1,4 +1,4 @@
-"""Waiting on conditions, never for a time."""
+"""Waiting for conditions, never for a fixed time."""
 
 import logging
 import time
@@ -14,14 +14,14 @@ T = TypeVar("T")
 
 
 class Pending(Exception):
-    """A condition does not hold yet; the message says what is the case instead."""
+    """Condition that does not hold yet; the message says what is the case instead."""
 
 
 def until(what: str, condition: Callable[[], T], seconds: float) -> T:
-    """Ask until the condition no longer raises `Pending`; tell progress meanwhile.
+    """Try until the condition no longer raises `Pending`; print progress meanwhile.
 
     Raises:
-        AssertionError: It did not hold in time; says what was the case at last.
+        AssertionError: If the condition does not hold in time; the message says what was last the case.
     """
     started = told = time.monotonic()
     while True:

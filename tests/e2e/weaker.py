@@ -1,11 +1,11 @@
-"""A model that is known to be weaker than the trainer's own of the same corpus, and is judged on the same folds.
+"""Model that is known to be weaker than the trainer's own for the same corpus, and is judged on the same folds.
 
-Run in the trainer's environment. Only what the model learns from is changed, never what it is judged by, so that the
+Run in the trainer's environment. Only what the model learns from is changed, never what it is judged by. So the
 evidence for a promotion can compare the two mail by mail:
 
-coarse    With `COARSE` instead of the trainer's settings: a model of before they were chosen.
-shuffled  Of a tenth of the mails, drawn with a fixed seed, the labels have changed places among themselves, as when
-          somebody has sorted a file wrongly. About four labels in ten of those are wrong then, since most are ham.
+coarse    With `COARSE` instead of the trainer's settings: a model from before they were chosen.
+shuffled  With the labels of a tenth of the mails, drawn with a fixed seed, exchanged among themselves, as by a sorting
+          mistake. About four in ten of those labels are then wrong, since most mails are ham.
 """
 
 import argparse
@@ -21,13 +21,13 @@ from trainer.train import train
 Labels = NDArray[np.int_]
 
 COARSE = {"svm_c": 10.0, "numbers_weight": 0.05}
-"""So much weaker that the difference is significant, and so little that the models agree on 98 mails in 100."""
+"""Settings weak enough that the difference is significant, and close enough that models agree on 98 of 100 mails."""
 SHUFFLED_SHARE = 0.1
 SEED = 0
 
 
 def shuffled(labels: Labels) -> Labels:
-    """Labels [n], of which those of a share of the mails have changed places among themselves."""
+    """Return labels [n] in which those of a share of the mails have been exchanged among themselves."""
     random = np.random.default_rng(SEED)
     drawn = random.choice(len(labels), int(SHUFFLED_SHARE * len(labels)), replace=False)
     told = labels.copy()
@@ -36,15 +36,15 @@ def shuffled(labels: Labels) -> Labels:
 
 
 def mislead(corpus: Path) -> None:
-    """Have every later fit learn the shuffled labels of a corpus."""
+    """Let every later fit learn the shuffled labels of a corpus."""
     told = shuffled(np.array([mail.spam for mail in find_mails(corpus, 1)], np.int_))
     fit = model.fit
-    # A row of the table keeps the number of its mail within the corpus, in whatever fold it is.
+    # A row of the table keeps the number of its mail within the corpus, whatever its fold.
     model.fit = lambda frame, _, groups, excerpts: fit(frame, told[frame.index], groups, excerpts)
 
 
 def main() -> None:
-    """Train one."""
+    """Train a weaker model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=("coarse", "shuffled"))
     parser.add_argument("--corpus", type=Path, required=True)
@@ -54,7 +54,7 @@ def main() -> None:
         mislead(options.corpus)
     else:
         model.SETTINGS |= COARSE
-    # Named by what was done to it: the trainer's own name would be that of the corpus with its true labels.
+    # The version names what was done: the trainer's own would be that of the corpus with its true labels.
     print(train(options.corpus, options.out, options.kind, False, print))
 
 
