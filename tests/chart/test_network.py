@@ -142,7 +142,7 @@ def test_environments_have_the_edges_of_the_diagram_and_no_others() -> None:
 
 
 def test_named_clients_another_store_and_other_name_servers_have_theirs() -> None:
-    """In ci/production-values.yaml nothing has its usual name, and other environments are elsewhere."""
+    """Nothing has its usual name in ci/production-values.yaml, and other environments are elsewhere."""
     (case,) = [each for each in CASES if each.name == "ci-production-values"]
     others = [
         Peer("name server", address="169.254.20.10"),

@@ -127,7 +127,7 @@ def unlabelled(case: Case) -> Iterator[str]:
 
 @each_case
 def test_pods_have_their_owners_labels(case: Case) -> None:
-    """With other labels a search for an object would miss its pods, and costs and logs could not be told apart."""
+    """Other labels would hide the pods from a search for their object, and costs and logs could not be told apart."""
     for pod in pods(case):
         labels = labels_of(named(case, pod.owner.kind, pod.owner.name))
         assert labels.items() <= pod.labels.items(), pod

@@ -151,7 +151,7 @@ def schemas() -> list[Path]:
 
 @pytest.mark.parametrize("path", schemas(), ids=lambda path: path.parent.name)
 def test_schemas_name_the_keys_that_they_know(path: Path) -> None:
-    """With `additionalProperties` alone Helm says only that a key is wrong, and not which are right."""
+    """Helm says with `additionalProperties` alone only that a key is wrong, and not which are right."""
     assert len(schemas()) == 5
     none_of(unnamed(json.loads(path.read_text()), "values"))
 

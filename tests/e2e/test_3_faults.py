@@ -55,8 +55,7 @@ child.wait()
 """
 RECOVERY_SECONDS = 60
 RECOVERED_MS = 2_000
-"""Least milliseconds that a request waits for a hanging replica, a fifth of the deadline; few requests may still do
-so."""
+"""Least milliseconds that a request waits for a hanging replica, a fifth of the deadline; few may wait as long."""
 SLOW = Path(__file__).with_name("slow.py")
 SLOW_CONNECTIONS = 300
 SLOW_SECONDS = 45
@@ -107,7 +106,7 @@ def roll(tier: str) -> None:
 
 
 def rolling(namespace: str, deployment: str) -> None:
-    """Raise Pending unless a Deployment has both old pods and not yet all new ones."""
+    """Raise Pending until the rollout of a Deployment has begun."""
     found = get("deployment", deployment, namespace)
     status = found["status"]
     if status.get("observedGeneration") == found["metadata"]["generation"] and status.get(
@@ -334,8 +333,7 @@ def sound_stretch(load: Traffic) -> None:
 
 
 def test_all_transformers_replaced_at_once(system: System, figures: Figures) -> None:
-    """The name leads to other addresses, for a while to none: no answer may then be wrong, and all is well
-    afterwards."""
+    """Other addresses are behind the name, for a while none: no answer may then be wrong, and all is well later."""
     namespace, deployment, app = TIERS["transformer"]
     name = "all transformer pods deleted at once"
     old = set(ready_pods(namespace, app))
