@@ -1,4 +1,4 @@
-"""A small real model over the real columns, a small corpus, and a log."""
+"""Fixtures: a small real model over the real columns, a small corpus, and a log."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ THRESHOLD = 0.9
 
 @pytest.fixture(scope="session")
 def mails(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A corpus of 40 mails."""
+    """Return a corpus of 40 mails."""
     root = tmp_path_factory.mktemp("corpus")
     for kind, text in (("ham", "lunch at ten o'clock, room {n}"), ("spam", "win ${n} NOW at http://1.2.3.4/{n} !!!")):
         (root / kind).mkdir()
@@ -36,7 +36,7 @@ def mails(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory, mails: Path) -> Path:
-    """The folder of a bundle that was trained on the corpus."""
+    """Return the folder of a bundle that was trained on the corpus."""
     digest = Digest(mails)
     files = find_mails(mails, 0)
     for mail in files:
@@ -76,7 +76,7 @@ def write_bundle(target: Path, pickled: bytes, digest: str, version: str = "1", 
 
 
 def log(folder: Path, *models: tuple[str, str], n: int = 30, at: datetime = START, values: Sequence[float] = ()) -> str:
-    """A log of production with n rows of each model (version, digest)."""
+    """Write a log of production with n rows of each model (version, digest), and return its URI."""
     writer = Writer(open_store(str(folder)), "production", clock=at.timestamp)
     for version, sha256 in models:
         row = tuple(values) or (0.1,) * len(features.NAMES)

@@ -92,7 +92,7 @@ def test_a_missing_bundle_is_said(mails: Path, tmp_path: Path, capsys: pytest.Ca
 
 
 def changed(model: Path, target: Path, **fields: Any) -> Path:
-    """A copy of a bundle with other fields in its `model.json`."""
+    """Return a copy of a bundle with some fields of its `model.json` changed."""
     shutil.copytree(model, target)
     path = target / "model.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))

@@ -152,7 +152,7 @@ def test_files_of_others_are_refused_by_name(
 def test_another_threshold_than_the_mail_was_judged_by_is_refused(
     model: Path, sha256: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], threshold: float, pinned: bool
 ) -> None:
-    """Whoever writes the bucket would have a baseline in which no mail is spam."""
+    """Whoever can write to the bucket could otherwise make a baseline in which no mail is spam."""
     other = tmp_path / "other"
     other.mkdir()
     content = json.loads((model / "model.json").read_text()) | {"threshold": threshold}
