@@ -1,4 +1,4 @@
-"""One small fitted pipeline of the shape that the trainer builds."""
+"""Fixtures: one small fitted pipeline of the shape that the trainer builds."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ ROWS = 240
 
 
 def mails(rows: int = ROWS) -> tuple[list[str], NDArray[np.float64], NDArray[np.int_]]:
-    """Made-up mails in which some words and many links mean spam."""
+    """Return made-up mails in which some words and many links mean spam."""
     random = np.random.default_rng(7)
     spam = np.arange(rows) % 2
     words = [f"w{n}" for n in range(40)]

@@ -1,4 +1,4 @@
-"""The compiled scorer is the pipeline, only faster; any other pipeline is scored through a table."""
+"""Tests of scoring: the compiled scorer equals the pipeline, only faster; a table scores any other pipeline."""
 
 import logging
 from collections.abc import Callable

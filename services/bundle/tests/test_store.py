@@ -1,4 +1,4 @@
-"""A bundle is loaded only when every check holds, and each refusal says what to do."""
+"""Tests of the store: a bundle is loaded only if every check holds, and each refusal says what to do."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ import bundle
 
 
 class Explosive:
-    """Fails the test when it is unpickled."""
+    """Object that fails the test when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (pytest.fail, ("was unpickled",))
@@ -30,12 +30,12 @@ def change(folder: Path, **fields: Any) -> None:
 
 
 def digest(folder: Path, name: str = "model.json") -> str:
-    """What a release pins of a bundle; or the SHA-256 of another file of it."""
+    """Return what a release pins of a bundle, or the SHA-256 of another file of it."""
     return hashlib.sha256((folder / name).read_bytes()).hexdigest()
 
 
 def files(folder: Path) -> dict[str, str]:
-    """What `model.json` says of the files that are in the folder."""
+    """Return what `model.json` must say about the files in the folder."""
     return {path.name: digest(folder, path.name) for path in folder.iterdir() if path.name != "model.json"}
 
 
@@ -216,7 +216,7 @@ def test_existing_version_is_kept_unless_replaced(folder: Path, pipeline: Pipeli
 
 def test_failed_write_leaves_nothing(tmp_path: Path, pipeline: Pipeline) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # As on a disk that is full.
+    # Limit the size of files, which fails like a full disk.
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(OSError, match="File too large"):

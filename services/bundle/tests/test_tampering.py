@@ -1,4 +1,4 @@
-"""Whatever is done to a bundle, at whatever time: what was not released is never unpickled, and never judges mail."""
+"""Tests of tampering: whenever and however a bundle is changed, what was not released is never unpickled or used."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ MODEL, MANIFEST, CARD = "model.joblib", "model.json", "model-card.md"
 
 
 class Payload:
-    """Makes a file when it is unpickled."""
+    """Object that makes a file when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -32,13 +32,13 @@ class Payload:
 
 @pytest.fixture
 def mark(tmp_path: Path) -> Path:
-    """What is there once the payload has run."""
+    """Return the path that exists once the payload has run."""
     return tmp_path / "was-unpickled"
 
 
 @pytest.fixture
 def payload(mark: Path) -> bytes:
-    """A pickle that leaves the mark: tried here, so that its absence means something."""
+    """Return a pickle that leaves the mark. It is tried here, so that the mark's absence means something."""
     content = pickle.dumps(Payload(mark))
     pickle.loads(content)
     mark.rmdir()
@@ -51,18 +51,18 @@ def digest(content: bytes) -> str:
 
 @pytest.fixture
 def pinned(folder: Path) -> str:
-    """What a release pins of the bundle."""
+    """Return what a release pins of the bundle."""
     return digest((folder / MANIFEST).read_bytes())
 
 
 def rewrite(folder: Path, **fields: Any) -> None:
-    """Change fields of `model.json`, as whoever writes the bucket can."""
+    """Change fields of `model.json`, as whoever can write to the bucket could."""
     path = folder / MANIFEST
     path.write_text(json.dumps(json.loads(path.read_text()) | fields, indent=2) + "\n")
 
 
 def record(folder: Path, name: str, content: bytes) -> None:
-    """Have `model.json` say that this is a file's content."""
+    """Record content as that of a file in `model.json`."""
     listed = json.loads((folder / MANIFEST).read_text())["files"]
     rewrite(folder, files=listed | {name: digest(content)})
 
@@ -90,7 +90,7 @@ def test_a_replaced_model_without_a_pin_is_caught_by_the_manifest(folder: Path, 
 
 
 def test_what_is_appended_is_never_reached(folder: Path, pinned: str, mark: Path, payload: bytes) -> None:
-    """A pickle ends before its file does: an unpickler would not notice."""
+    """A pickle ends before its file does, so an unpickler would not notice."""
     with (folder / MODEL).open("ab") as model:
         model.write(payload)
     refused(folder, pinned, mark, r"model\.json says")
@@ -121,7 +121,7 @@ def test_a_link_to_another_model_is_refused(
 
 
 def test_a_link_within_the_folder_is_the_model_that_was_released(folder: Path, pinned: str) -> None:
-    """Some volumes are made of links; only the content counts."""
+    """Some volumes consist of links; only the content counts."""
     (folder / "..data").mkdir()
     (folder / MODEL).rename(folder / "..data" / MODEL)
     (folder / MODEL).symlink_to(Path("..data") / MODEL)
@@ -173,7 +173,7 @@ HARMFUL: dict[str, Any] = {
 
 @pytest.mark.parametrize("field", HARMFUL)
 def test_a_field_of_the_manifest_that_is_changed_is_refused(folder: Path, pinned: str, mark: Path, field: str) -> None:
-    """Above all a threshold of 1.0, by which all mail is ham."""
+    """The worst case is a threshold of 1.0, by which all mail is ham."""
     rewrite(folder, **{field: HARMFUL[field]})
     refused(folder, pinned, mark, f"the release pins {pinned}; it was not unpickled")
 
@@ -212,7 +212,7 @@ def test_what_else_lies_there_is_never_opened(folder: Path, pinned: str, mark: P
 def test_what_was_checked_is_what_is_unpickled(
     folder: Path, pinned: str, mark: Path, payload: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file is replaced in the moment after the check and before the model is opened."""
+    """The file is replaced just after the check and before the model is opened."""
     check = read_listed
 
     def then_replace(*arguments: Any) -> bytes:
@@ -250,7 +250,7 @@ print(*dict.fromkeys(e for e in events if e != "read"), events.count("read"))
 
 
 def watched(folder: Path, pinned: str) -> str:
-    """What a new process imports, unpickles and reads, in its order; and how often it opens the model's file."""
+    """Return what a new process imports, unpickles and reads, in order, and how often it opens the model's file."""
     command = [sys.executable, "-c", WATCHED, str(folder), pinned]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
