@@ -189,7 +189,7 @@ def test_one_folder_is_not_both_kinds(tmp_path: Path) -> None:
 
 @contextmanager
 def someone() -> Iterator[None]:
-    """Be a user whom permissions stop; root may read everything."""
+    """Become a user whom permissions stop; root may read everything."""
     own = os.geteuid()
     if own == 0:
         os.seteuid(65534)
@@ -201,7 +201,7 @@ def someone() -> Iterator[None]:
 
 @pytest.mark.parametrize(("at", "mode"), [("", 0), ("ham", 0), ("ham/a", 0), ("ham/a", 0o200)])
 def test_what_cannot_be_read_is_named(at: str, mode: int) -> None:
-    # Not below pytest's folder, which is closed to others.
+    # Pytest's own folder is closed to other users.
     with tempfile.TemporaryDirectory() as name:
         root = make(Path(name), "ham/a", "spam/b")
         for path in (root, *root.rglob("*")):
