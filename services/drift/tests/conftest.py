@@ -23,7 +23,7 @@ Columns = dict[str, np.ndarray[Any, Any]]
 
 
 def mails(rows: int, *, spam: float = SPAM, seed: int = 0) -> Columns:
-    """Values of a made-up mail stream: each feature has other values in spam than in ham, and many zeros."""
+    """Return values of a made-up mail stream: each feature differs between spam and ham, and many are zero."""
     rng = np.random.default_rng(seed)
     is_spam = rng.random(rows) < spam
     columns: Columns = {}
@@ -48,7 +48,7 @@ def baseline_bytes(columns: Columns, **changed: Any) -> bytes:
 
 
 def log_bytes(columns: Columns, **changed: Any) -> bytes:
-    """A file of the log whose labels may be of any kind."""
+    """Return a file of the log whose labels may be of any kind."""
     rows = len(columns[SCORE])
     about = {
         "time": START,
@@ -66,20 +66,20 @@ def log_bytes(columns: Columns, **changed: Any) -> bytes:
 
 @dataclass
 class Run:
-    """What one run of the command gave."""
+    """Result of one run of the command."""
 
     code: int
     lines: list[dict[str, Any]]
 
     @property
     def line(self) -> dict[str, Any]:
-        """The last line."""
+        """Return the last line."""
         return self.lines[-1]
 
 
 @dataclass
 class World:
-    """A log and a baseline in a folder, and the command run on them."""
+    """Log and baseline in a folder, and the command that is run on them."""
 
     root: Path
     capsys: pytest.CaptureFixture[str]
@@ -109,7 +109,7 @@ class World:
         assert writer.close(10).waiting == 0
 
     def file(self, name: str, data: bytes) -> None:
-        """Put a file into the hour's partition."""
+        """Write a file into the hour's partition."""
         open_store(str(self.root / "log")).write(f"{self.partition}/{name}", data)
 
     def environ(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The baseline of a bundle is what the released `model.json` lists, and the report names the bundle."""
+"""Tests of a bundle's baseline: it is the one that the released `model.json` lists, and the report names the bundle."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ def digest(path: Path) -> str:
 
 
 def bundle(world: World, **changed: Any) -> str:
-    """Put a `model.json` beside the baseline; what a release pins of it."""
+    """Write a `model.json` beside the baseline, and return what a release pins of it."""
     files = {"model.joblib": "ab" * 32, "baseline.parquet": digest(world.root / "baseline.parquet")}
     content = {
         "name": "spam-detector",
@@ -50,7 +50,7 @@ def test_the_baseline_of_the_released_bundle_is_the_bundles(world: World, named:
 
 
 def test_a_baseline_that_was_replaced_is_refused(world: World) -> None:
-    """Who can write to the bucket could have no drift found, whatever comes."""
+    """Whoever can write to the bucket could otherwise prevent every alarm."""
     world.baseline(model_sha256="")
     pin = bundle(world)
     world.baseline(mails(3_000, spam=0.9, seed=5), model_sha256=pin)

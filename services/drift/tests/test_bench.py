@@ -1,4 +1,4 @@
-"""The bench's draws, and the figures that it writes."""
+"""Tests of the bench's draws, and of the figures that it writes."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ COUNT = 6_000
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Rows as `rows.py` writes them; the links of a mail are its number, and those without HTML are negative."""
+    """Return rows as `rows.py` writes them; a mail's links are its number, negative if it has no HTML."""
     found = tmp_path_factory.mktemp("rows")
     columns = {name: mails(COUNT, spam=0.31, seed=1)[name] for name in MEASURES}
     columns["links"] = np.arange(1, COUNT + 1, dtype=np.float32)
@@ -37,7 +37,7 @@ def corpus(folder: Path) -> windows.Mails:
 
 
 def drawn(corpus: windows.Mails, scenario: str, rows: int = 1_000) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
-    """Numbers of the mails in the baseline and in the window."""
+    """Return the numbers of the mails in the baseline and in the window."""
     draw = windows.SCENARIOS[scenario](corpus, rows, np.random.default_rng(1))
     baseline, window = (np.abs(columns["links"]).astype(int) - 1 for columns in (draw.baseline, draw.window))
     assert (len(baseline), len(window)) == (windows.BASELINE, rows)
@@ -87,15 +87,15 @@ def test_figures(
     found = json.loads(out.read_text())
     for system in ("detector", "tabular_drift", "tabular_drift_p05"):
         assert (found[system]["windows"], found["windows_drawn"]["undrifted_1000"]) == (4, 4)
-        # One window of these is in fact so odd that it appears once in 1,500.
+        # One of these windows is by chance so unusual that it appears once in 1,500.
         assert found[system]["false_alarms"] <= 1
         assert set(found[system]["detected"]) == {"spam_40", "spam_50", "hard_ham", "no_html"}
         assert all(set(shares) == {"200", "500", "1000"} for shares in found[system]["detected"].values())
-        # Every link count is negative there.
+        # Every link count is negative in these mails.
         assert found[system]["detected"]["no_html"] == {"200": 1, "500": 1, "1000": 1}
     assert found["detector"]["detected"]["spam_50"]["1000"] == 1
     assert set(found["detector"]) == {"false_alarms", "windows", "detected"}
-    # In these rows the groups differ in their links.
+    # The groups differ in their links in these rows.
     assert found["near_duplicates_together"]["detector"] == {"false_alarms": 4, "windows": 4}
     table = capsys.readouterr().out.splitlines()
     assert table[0].startswith("|  | **this** |") and len(table) == 16

@@ -1,4 +1,4 @@
-"""The command on real logs: every outcome, with its exit code and its line."""
+"""Tests of the command on real logs: every outcome, with its exit code and its line."""
 
 import json
 import os
@@ -187,7 +187,7 @@ def test_a_value_rounded_in_the_log_only_is_no_drift(world: World) -> None:
     columns["html_share"][:] = 0.1
     world.baseline(columns)
     path = world.root / "baseline.parquet"
-    # As a program that knows no rounding would write it.
+    # Write values as a program without rounding would.
     pq.write_table(pa.table(columns).replace_schema_metadata(pq.read_schema(path).metadata), path)
     world.log({name: values[:1_000] for name, values in columns.items()})
     assert world.run().line["status"] == "no drift"

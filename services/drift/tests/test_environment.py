@@ -1,4 +1,4 @@
-"""The environment is what the image holds: nothing in it that the detector does not import."""
+"""Tests of the environment, which the image holds: it contains nothing that the detector does not import."""
 
 import importlib.util
 import json
@@ -28,7 +28,7 @@ def normal(name: str) -> str:
 
 
 def closure(*names: str) -> set[str]:
-    """Distributions and all that they require."""
+    """Return distributions and everything that they require."""
     found: set[str] = set()
     waiting = list(names)
     while waiting:

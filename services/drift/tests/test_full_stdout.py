@@ -1,4 +1,4 @@
-"""The command as a process whose standard output cannot be written."""
+"""Tests of the command as a process whose standard output cannot be written."""
 
 import subprocess
 import sys

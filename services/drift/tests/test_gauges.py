@@ -1,4 +1,4 @@
-"""What a real Pushgateway holds after a run."""
+"""Tests of what a real Pushgateway holds after a run."""
 
 import shutil
 import socket
@@ -27,7 +27,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         found.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{found.getsockname()[1]}"
     log = (tmp_path_factory.mktemp("pushgateway") / "log").open("w")
-    # Debian's keeps its gauges in a file by default, which the next run would find.
+    # Debian's build keeps its gauges in a file by default, which the next run would find.
     command = [PROGRAM, f"--web.listen-address={address}", "--persistence.file="]
     process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
@@ -55,7 +55,7 @@ Samples = dict[tuple[str, str | None], float]
 
 
 def samples(url: str, environment: str = "production") -> Samples:
-    """(Gauge, feature or reason) -> value, of the environment's group."""
+    """Return the values of the environment's group by gauge, and by feature or reason."""
     with urllib.request.urlopen(f"{url}/metrics", timeout=5) as response:
         families = list(text_string_to_metric_families(response.read().decode()))
     found: Samples = {}

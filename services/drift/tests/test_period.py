@@ -1,4 +1,4 @@
-"""Windows as people name them."""
+"""Tests of windows as people name them."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

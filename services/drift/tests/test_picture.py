@@ -1,4 +1,4 @@
-"""Histograms that people can read."""
+"""Tests of histograms that people can read."""
 
 import numpy as np
 import pytest

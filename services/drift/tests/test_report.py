@@ -1,4 +1,4 @@
-"""`report.json` and `report.html` as a program and a person read them."""
+"""Tests of `report.json` and `report.html` as a program and a person read them."""
 
 import json
 from html.parser import HTMLParser
@@ -16,7 +16,7 @@ MEASURES = {*features.NAMES, SCORE, "likely_spam", "predicted_spam"}
 
 
 class Page(HTMLParser):
-    """A page's elements and text; refuses elements that are not closed in order."""
+    """Elements and text of a page; the parser refuses elements that are not closed in order."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
