@@ -1,4 +1,4 @@
-"""Two real models, their bundles, a scratch repository that pins them, and a log of shadowed mails."""
+"""Fixtures: two real models, their bundles, a scratch repository that pins them, and a log of shadowed mails."""
 
 import dataclasses
 import hashlib
@@ -37,7 +37,7 @@ HAM, SPAM = [f"ham{n}" for n in range(60)], [f"spam{n}" for n in range(60)]
 
 
 def mail(spam: bool, seed: int) -> str:
-    """A mail whose few telling words are sometimes the other kind's: no model gets all of them right."""
+    """Return a mail whose few telling words are sometimes the other kind's, so that no model gets all mails right."""
     chosen = random.Random(2 * seed + spam)
     ours, theirs = (SPAM, HAM) if spam else (HAM, SPAM)
     words = [*chosen.choices(COMMON, k=20), *chosen.choices(ours, k=5), *chosen.choices(theirs, k=3)]
@@ -56,7 +56,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 def train(corpus: Corpus, folder: Path, wrong: float = 0.0, c: float = 1.0) -> Path:
-    """A bundle of a model that is told the wrong kind of a share of the mails, and judged by the right one."""
+    """Return the bundle of a model that learns the wrong kind of a share of the mails; the right kind judges it."""
     groups = folds.near_duplicates(corpus.texts)
     flipped = np.random.default_rng(0).permutation(len(corpus.spam))[: int(wrong * len(corpus.spam))]
     told = corpus.spam.copy()
@@ -95,13 +95,13 @@ def write_bundle(folder: Path, pickled: bytes, scored: ScoredCorpus | None, thre
 
 @dataclasses.dataclass(frozen=True)
 class Bundles:
-    """Folders of models by how they were trained."""
+    """Folders of models by the way they were trained."""
 
     production: Path
     better: Path
-    """As production, with a little less regularization."""
+    """Model like production's, with a little less regularization."""
     worse: Path
-    """Told the wrong kind of a tenth of the mails."""
+    """Model that learned the wrong kind of a tenth of the mails."""
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +114,7 @@ def bundles(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Bundles
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A bucket in a real S3 server, which this process may use."""
+    """Yield a bucket in a real S3 server, which this process may use."""
     with s3_server(tmp_path_factory.mktemp("s3")) as server:
         os.environ.update(server.variables)
         yield server.uri
@@ -122,7 +122,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A repository with both environments."""
+    """Return a repository with both environments."""
     for environment, namespace in (("staging", "serving-staging"), ("production", "serving")):
         folder = tmp_path / "repository/environments" / environment
         folder.mkdir(parents=True)
@@ -137,7 +137,7 @@ def configure(root: Path, **thresholds: object) -> None:
 
 @pytest.fixture
 def settings(root: Path, bundles: Bundles) -> Settings:
-    """Of the candidate that is as good as production, without Prometheus."""
+    """Return settings for the candidate that is as good as production, without Prometheus."""
     return Settings(
         root, "staging", "production", bundles.better, bundles.production, str(root / "log"), "", timedelta(days=7)
     )
@@ -150,7 +150,10 @@ def answers(
     position: int = 0,
     batch_mails: int = 1,
 ) -> list[ShadowRows]:
-    """One batch for each mail: request id, production's prediction, the candidate's; `batch_mails` had production's."""
+    """Return one batch for each mail: request id, production's prediction, the candidate's.
+
+    Production had the mail in a batch of `batch_mails`.
+    """
     candidate, production = (pair.better, pair.production) if isinstance(pair, Bundles) else pair
     ours, theirs = (bundle.read_manifest(folder) for folder in (candidate, production))
     score = {"spam": 0.75, "ham": 0.25}
@@ -171,7 +174,7 @@ def answers(
 
 
 def mails(count: int, *different: int) -> list[tuple[str, Prediction, Prediction]]:
-    """Every third is spam to production; the candidate says otherwise of some."""
+    """Return mails of which production calls every third spam; the candidate disagrees on those in `different`."""
     kinds: list[Prediction] = ["spam" if n % 3 == 0 else "ham" for n in range(count)]
     other: dict[Prediction, Prediction] = {"spam": "ham", "ham": "spam"}
     return [(f"r{n}", kind, other[kind] if n in different else kind) for n, kind in enumerate(kinds)]

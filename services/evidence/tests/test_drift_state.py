@@ -1,4 +1,4 @@
-"""Reports as the drift detector writes them."""
+"""Tests of reading reports as the drift detector writes them."""
 
 import json
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from inferencelog.schema import partition
 
 
 def report(settings: Settings, folder: Path, status: str, end: datetime, environment: str = "staging") -> None:
-    """What services/drift/src/drift/result.py says of a period, as far as it is read here."""
+    """Write the part that is read here of a report by services/drift/src/drift/result.py."""
     content = {
         "status": status,
         "window": {"start": (end - timedelta(hours=1)).isoformat(), "end": end.isoformat()},

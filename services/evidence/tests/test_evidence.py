@@ -1,4 +1,4 @@
-"""Real bundles, real rows, and what is said of them."""
+"""Tests of evidence from real bundles and real rows."""
 
 import dataclasses
 import hashlib
@@ -70,14 +70,14 @@ def test_a_model_that_was_told_wrong_is_refused(settings: Settings, bundles: Bun
     assert "offline AUC (DeLong)" in refused and set(refused) <= {"offline AUC (DeLong)", "offline errors (McNemar)"}
     found = the(evidence, "offline AUC (DeLong)")
     assert found.threshold == "not worse at one-sided alpha 0.01" and "train anew" in found.advice
-    # And the other way round it is welcome.
+    # The same models the other way round are accepted.
     shadow(settings, answers((bundles.production, bundles.worse), mails(1200)))
     turned = make(dataclasses.replace(settings, candidate=bundles.production, production=bundles.worse), NOW)
     assert turned.outcome == "accepted", turned.refused
 
 
 def test_errors_are_counted_at_each_models_own_threshold(settings: Settings, bundles: Bundles, tmp_path: Path) -> None:
-    """Production's own scores, of which three mails are turned round: two of them were right."""
+    """The scores are production's own with three mails inverted, of which two had been right."""
     configure(settings.root, **WITHOUT_HEALTH)
     scored = read_scored((bundles.production / "evaluation.parquet").read_bytes(), "")
     threshold = 0.5
@@ -95,7 +95,7 @@ def test_errors_are_counted_at_each_models_own_threshold(settings: Settings, bun
     assert not isinstance(evidence.offline, str)
     errors = evidence.offline.errors
     assert (errors.candidate_only, errors.production_only, errors.both) == (2, 1, wrong.sum() - 1)
-    # At least 2 of 3 by chance: (3 + 1) / 8.
+    # At least 2 of 3 occur by chance with (3 + 1) / 8.
     assert errors.p_worse == pytest.approx(0.5)
 
 
@@ -286,7 +286,7 @@ def test_pinned_bundles_are_fetched_and_checked(settings: Settings, bundles: Bun
 def test_a_manifest_that_was_changed_after_the_pin_is_no_evidence(
     settings: Settings, bundles: Bundles, s3: str
 ) -> None:
-    """Whoever writes the bucket could have all mail called ham by the candidate, or by production."""
+    """Whoever can write to the bucket could otherwise make the candidate, or production, call all mail ham."""
     pinned = dataclasses.replace(settings, candidate=None)
     store, folder = open_store(f"{s3}/spam-detector/changed"), bundles.better
     for file in folder.iterdir():

@@ -1,4 +1,4 @@
-"""Prometheus: its answers from a server of this file that says what it is told, a fake; its queries by promtool."""
+"""Tests of health: Prometheus' answers come from a fake server in this file, and promtool evaluates the queries."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ DEFAULTS = Thresholds()
 
 
 class Told:
-    """What the fake server answers."""
+    """Answers of the fake server."""
 
     def __init__(self) -> None:
         self.ready: dict[datetime, float] = {}
@@ -170,7 +170,7 @@ SERIES = {
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing")
 def test_queries_mean_what_they_say_to_prometheus(tmp_path: Path) -> None:
-    """Samples each half minute; Prometheus extrapolates increases to the whole window."""
+    """The samples are half a minute apart; Prometheus extrapolates increases to the whole window."""
 
     def expected(query: str, at: str, *samples: tuple[str, float]) -> dict[str, Any]:
         return {"expr": query, "eval_time": at, "exp_samples": [{"labels": name, "value": n} for name, n in samples]}
@@ -182,7 +182,7 @@ def test_queries_mean_what_they_say_to_prometheus(tmp_path: Path) -> None:
             expected(ready_query("staging", 60), "4m", ("{}", 1)),
             # The dip is one sample, 15 s before.
             expected(ready_query("staging", 60), "4m45s", ("{}", 0)),
-            # Longer than a step after the last sample there is none, though an instant query would still find it.
+            # More than a step after the last sample there is none, though an instant query would still find it.
             expected(ready_query("staging", 60), "11m30s"),
             expected(outcomes_query(600), "10m", ('{outcome="compared"}', 400), ('{outcome="failed"}', 20)),
             expected(f"round({restarts_query('staging', 'serving-staging', 600)})", "10m", ("{}", 3)),

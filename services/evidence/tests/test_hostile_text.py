@@ -1,4 +1,4 @@
-"""What others have written into the log, a bundle or Prometheus's answer is text in the report, and nothing else."""
+"""Tests of hostile text: what others have written into the log, a bundle or Prometheus's answer stays plain text."""
 
 import json
 import re

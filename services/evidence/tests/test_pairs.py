@@ -1,4 +1,4 @@
-"""Statistics against slow references and known values."""
+"""Tests of statistics against slow references and known values."""
 
 from itertools import product
 
@@ -11,7 +11,8 @@ from evidence.pairs import Flags, Floats, delong, mcnemar, quantile_ratios, wils
 
 
 def by_definition(spam: Flags, candidate: Floats, production: Floats) -> tuple[float, float, float]:
-    """Both areas and the variance of their difference, from every pair of mails: equations 4 to 6 of DeLong (1988)."""
+    """Return both areas and the variance of their difference from all pairs of mails: equations 4 to 6 of DeLong
+    (1988)."""
 
     def above(one: float, other: float) -> float:
         return 1.0 if one > other else 0.5 if one == other else 0.0
@@ -65,7 +66,7 @@ def test_delong_finds_worse_by_chance_as_often_as_it_says() -> None:
 
 
 def test_mcnemar_counts_and_tests_exactly() -> None:
-    # 9 of 10 discordant mails are the candidate's: (10 + 1) / 2^10.
+    # Of 10 discordant mails 9 are the candidate's: (10 + 1) / 2^10.
     candidate = np.array([True] * 9 + [False] + [True] * 3 + [False] * 20)
     production = np.array([False] * 9 + [True] + [True] * 3 + [False] * 20)
     found = mcnemar(candidate, production)

@@ -1,4 +1,4 @@
-"""Thresholds are read strictly: what is not understood is refused."""
+"""Tests of thresholds: they are read strictly, and what is not understood is refused."""
 
 from datetime import timedelta
 from pathlib import Path
