@@ -1,4 +1,4 @@
-"""What the model sees of a mail: named numbers and words."""
+"""Tests of what the model sees of a mail: named numbers and words."""
 
 import base64
 import math
@@ -202,7 +202,7 @@ def test_hostile_mail_of_a_mebibyte_costs_little(kind: str) -> None:
     source = FAMILIES[kind](MIB)
     start = time.process_time()
     extracted = features.extract(source)
-    # Linear steps need some 0.05 s; one quadratic step over a mebibyte would need minutes.
+    # Linear steps need about 0.05 s; one quadratic step over a mebibyte would need minutes.
     assert time.process_time() - start < 2.0
     assert len(extracted.text) < 4 * MIB // 10
     assert all(math.isfinite(value) for value in extracted.values)

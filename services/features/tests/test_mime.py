@@ -1,4 +1,4 @@
-"""Mail as it is in the wild, one clause of the parser a test."""
+"""Tests of real-world mail, one clause of the parser a test."""
 
 import base64
 import codecs
