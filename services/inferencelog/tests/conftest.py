@@ -1,4 +1,4 @@
-"""Logs on a disk and in a real S3 server."""
+"""Fixtures: logs on disk and in a real S3 server."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from inferencelog import Store, open_store
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A bucket in an S3 server of the session's own, which this process may use."""
+    """Yield a bucket in an S3 server for the session, which this process may use."""
     with s3_server(tmp_path_factory.mktemp("s3")) as server:
         os.environ.update(server.variables)
         yield server.uri
@@ -20,7 +20,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(params=["disk", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """An empty store of each kind."""
+    """Return an empty store of each kind."""
     if request.param == "disk":
         return open_store((tmp_path / "log").as_uri())
     return open_store(f"{request.getfixturevalue('s3')}/{tmp_path.name}")

@@ -19,7 +19,7 @@ def test_comes_back_as_it_went(tmp_path: Path, form: type[str]) -> None:
     assert (found.model_name, found.model_version, found.model_sha256) == ("spam-detector", "v1", "abc")
     assert (found.feature_schema_version, found.threshold, found.source) == ("1", 0.94, "a test")
     assert (found.period, found.rows) == (PERIOD, 3)
-    # As the log has them: the detector would see rounding as a difference.
+    # The log has the same precision; the detector would take rounding for a difference.
     assert found.table[MEASURES[0]].to_pylist() == pa.array([0.1, 0.2, 0.3], pa.float32()).to_pylist()
     assert found.table[MEASURES[-1]].to_pylist() == [0.1, 0.2, 0.3]
 

@@ -1,4 +1,4 @@
-"""Files in the log that its writer has not written: named, left out, and never a danger to who reads."""
+"""Tests of foreign files in the log: they are named and left out, and never endanger the reader."""
 
 import os
 import re
@@ -55,7 +55,7 @@ def read(store: Store, **options: Any) -> Window:
 
 
 def table(n: int = 3, **columns: Any) -> pa.Table:
-    """Rows as the log has them, some of whose columns are other arrays; None takes one away."""
+    """Return rows as in the log, with some columns replaced by other arrays; None removes one."""
     texts = {"environment": "production", "model_version": "v1", "model_sha256": "abc", "request_id": "r"}
     found: dict[str, Any] = {
         "time": pa.array([HOUR] * n, pa.timestamp("us", "UTC")),
@@ -190,7 +190,7 @@ def test_rows_without_an_environment_are_of_another(store: Store) -> None:
 
 
 def many_rows(groups: int, path: Path) -> bytes:
-    """A file of 100,000 equal rows a group, which take 3 kB."""
+    """Return a file of 100,000 equal rows a group, which take 3 kB."""
     with pq.ParquetWriter(path, table(1).schema, compression="zstd") as writer:
         for _ in range(groups):
             writer.write_table(table(100_000))
@@ -222,7 +222,7 @@ PEAK_MB = 600
 
 
 def test_many_files_of_many_rows_end_in_an_error_and_not_in_all_memory(tmp_path: Path) -> None:
-    """Twelve files of 36 kB, of which each may be read: 10,800,000 rows, 1.5 GB and more."""
+    """Twelve files of 36 kB, each of which may be read, hold 10,800,000 rows, 1.5 GB and more."""
     store = open_store(str(tmp_path / "log"))
     data = many_rows(9, tmp_path / "large")
     for number in range(12):
@@ -251,7 +251,7 @@ def test_what_unpacks_to_too_much_is_not_unpacked(store: Store, monkeypatch: pyt
     store.write(f"{FOLDER}/large.parquet", data)
     monkeypatch.setattr(bounds, "UNPACKED_BYTES", 1_000_000)
     assert list(read(store).unreadable.values()) == ["unpacks to more than 1,000,000 bytes"]
-    # Only what is asked for counts.
+    # Only the columns that are asked for count.
     assert read(store, columns=[SCORE]).table.num_rows == 25
     monkeypatch.setattr(bounds, "PAGES", 10)
     assert "has more than 10 pages to read" in read(store).unreadable.values()
@@ -265,7 +265,7 @@ def test_a_file_of_too_many_bytes_is_not_read(store: Store, monkeypatch: pytest.
 
 
 def test_a_text_that_many_rows_share_is_held_once(store: Store) -> None:
-    """A megabyte, a hundred thousand times: 100 GB as plain strings."""
+    """The text is a megabyte, a hundred thousand times: 100 GB as plain strings."""
     write(store)
     indices = pa.array([0] * 100_000, pa.int32())
     ids = pa.DictionaryArray.from_arrays(indices, pa.array(["v" * 10**6]))
@@ -312,7 +312,7 @@ def test_bytes_that_are_no_pages_are_refused(header: bytes) -> None:
 
 @pytest.mark.parametrize("seed", range(200))
 def test_bytes_that_have_changed_never_do_harm(tmp_path: Path, seed: int) -> None:
-    """Whatever a single changed byte does, nothing but the file's own rows is lost."""
+    """A single changed byte must lose nothing but the file's own rows."""
     store = open_store(str(tmp_path))
     write(store)
     data = bytearray(parquet(table(50)))

@@ -1,4 +1,4 @@
-"""Written by the writer, read by the reader."""
+"""Tests of rows written by the writer and read by the reader."""
 
 import signal
 import subprocess
@@ -54,7 +54,7 @@ def until(true: Callable[[], object], seconds: float = 10) -> None:
 
 @pytest.fixture
 def blocked(tmp_path: Path) -> tuple[Store, Path]:
-    """A store that takes nothing until the file in its place is gone."""
+    """Return a store that accepts nothing until the file in its place is gone."""
     folder = tmp_path / "log"
     folder.write_text("in the way")
     return open_store(str(folder)), folder
@@ -151,7 +151,7 @@ def test_beyond_the_bound_the_oldest_go_and_are_counted(
     store, folder = blocked
     writer = Writer(store, "production", Limits(0.01, flush_rows=10, buffer_rows=50), HOUR.timestamp)
     writer.append(rows(10))
-    until(lambda: writer.stats.failures)  # these ten are being tried, and are not dropped
+    until(lambda: writer.stats.failures)  # these ten are being written, and are not dropped
     for first in range(10, 200, 10):
         writer.append(rows(10, first))
     assert (writer.stats.dropped, writer.stats.waiting) == (150, 50)
@@ -177,7 +177,7 @@ def test_closing_gives_up_on_a_store_that_stays_away(
 
 def test_rows_that_no_file_can_hold_do_not_end_the_log(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     writer = Writer(store, "production", Limits(flush_rows=1), HOUR.timestamp)
-    writer.append(rows(1, version="\ud800"))  # no UTF-8
+    writer.append(rows(1, version="\ud800"))  # not valid UTF-8
     until(lambda: writer.stats.dropped == 1)
     writer.append(rows(1))
     assert writer.close(PATIENCE).written == 1
@@ -233,7 +233,7 @@ def test_a_file_that_is_none_of_the_log_is_named_and_the_rest_is_read(store: Sto
 
 
 class Meddled:
-    """A real store, with which something happens when a file is opened."""
+    """Real store that runs a function when a file is opened."""
 
     def __init__(self, store: Store, before: Callable[[str], None], after: Callable[[], None]) -> None:
         self._store, self._before, self._after = store, before, after
@@ -319,7 +319,7 @@ def test_a_file_of_many_row_groups_is_cut_to_the_window(store: Store) -> None:
     assert read(store, HOUR + timedelta(minutes=10), hours=0.5).table.num_rows == 30
     first = pq.ParquetFile(pa.BufferReader(bytes(data))).metadata.row_group(0)
     length = sum(first.column(n).total_compressed_size for n in range(first.num_columns))
-    data[4 : 4 + length] = bytes(length)  # the first ten minutes cannot be read, so nothing of the file is believed
+    data[4 : 4 + length] = bytes(length)  # the first ten minutes cannot be read, so nothing in the file is believed
     store.write(path, bytes(data))
     assert list(read(store, HOUR + timedelta(minutes=10), hours=0.5).unreadable) == [path]
 

@@ -1,4 +1,4 @@
-"""Shadowed mails: written beside the log, each counted once."""
+"""Tests of shadowed mails: they are written beside the log, and each counts once."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -36,7 +36,7 @@ def shadowed(
     sha256: str = CANDIDATE,
     production_sha256: str = PRODUCTION,
 ) -> ShadowRows:
-    """Mails by request id and position; production called all of them spam."""
+    """Return mails by request id and position; production called all of them spam."""
     n = len(mails)
     prediction: Prediction = "spam" if spam else "ham"
     return ShadowRows(
@@ -97,7 +97,7 @@ def test_rows_come_back_as_they_went(store: Store) -> None:
 
 def test_each_mail_counts_once_however_often_it_was_written(store: Store) -> None:
     write(store, shadowed([("a", 0), ("a", 1)]), shadowed([("a", 1), ("b", 0)]))
-    # After a restart, in another hour, and with another answer: the first stands.
+    # The mails are repeated after a restart, in another hour and with another answer: the first counts.
     write(store, shadowed([("a", 0), ("b", 1)], spam=False), at=HOUR + timedelta(hours=2))
     window = read(store)
     assert keys(window) == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
@@ -107,7 +107,7 @@ def test_each_mail_counts_once_however_often_it_was_written(store: Store) -> Non
 
 def test_rows_of_other_models_are_counted_and_left_out(store: Store) -> None:
     write(store, shadowed([("a", 0)], sha256="d" * 64), shadowed([("b", 0)], production_sha256="8" * 64))
-    # A mail that another pair of models has seen before is no duplicate.
+    # A mail that another pair of models has answered before is not a duplicate.
     write(store, shadowed([("a", 0), ("c", 0)]), at=HOUR + timedelta(minutes=1))
     window = read(store, candidate_sha256=CANDIDATE, production_sha256=PRODUCTION)
     assert keys(window) == [("a", 0), ("c", 0)]

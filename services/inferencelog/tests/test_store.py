@@ -23,7 +23,7 @@ def test_large_files_arrive_whole(store: Store) -> None:
 
 
 def test_whoever_reads_meanwhile_sees_one_file_or_the_other(tmp_path: Path) -> None:
-    store = open_store(str(tmp_path))  # in S3 it is the server's doing
+    store = open_store(str(tmp_path))  # in S3 the server does this
     versions = [letter * 3_000_000 for letter in (b"a", b"b")]
     store.write("x", versions[0])
     done = threading.Event()
