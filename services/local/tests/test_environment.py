@@ -1,4 +1,4 @@
-"""What the processes find in their environment, whatever the shell of the person has."""
+"""Tests of the processes' environment, whatever the person's shell sets."""
 
 import pytest
 

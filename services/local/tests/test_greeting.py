@@ -1,4 +1,4 @@
-"""The greeting says what it can, whatever the gateway answers: it never ends in a traceback."""
+"""Tests of the greeting: it says what it can, whatever the gateway answers, and never ends in a traceback."""
 
 import json
 import subprocess
@@ -19,16 +19,16 @@ GOOD = {"prediction": "spam", "spam_probability": 0.95921}
 
 @dataclass
 class Gateway:
-    """Answers as it is told to."""
+    """Gateway that answers as it is told to."""
 
     url: str = ""
     answers: dict[str, tuple[int, object]] = field(default_factory=dict)
-    """Environment -> status and body."""
+    """Status and body by environment."""
     page: bool = True
     key: str = ""
-    """Without which it answers 401."""
+    """API key without which it answers 401."""
     silent: threading.Event = field(default_factory=threading.Event)
-    """Unset, no mail is answered."""
+    """Event that must be set before mail is answered."""
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def gateway() -> Iterator[Gateway]:
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Callable[..., Path]:
-    """Makes a corpus of folders with a mail each."""
+    """Return a function that makes a corpus of folders with one mail each."""
 
     def make(*folders: str) -> Path:
         for folder in folders:

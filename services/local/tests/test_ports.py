@@ -1,4 +1,4 @@
-"""Ports are checked before anything starts, and the message says what to do."""
+"""Tests of ports: they are checked before anything starts, and the message says what to do."""
 
 import os
 import socket
@@ -30,7 +30,7 @@ def test_a_port_is_a_number(text: str) -> None:
 
 
 def unprivileged() -> int:
-    """The first port that needs no privilege."""
+    """Return the first port that needs no privilege."""
     return int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
 
 

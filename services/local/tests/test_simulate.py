@@ -1,4 +1,4 @@
-"""Which mails are sent, and what a person is told; tests/ sends them through the real processes."""
+"""Tests of which mails are sent and what a person is told; tests/ sends them through the real processes."""
 
 import socket
 from collections import Counter

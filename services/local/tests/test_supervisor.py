@@ -1,4 +1,4 @@
-"""However it ends, no process stays."""
+"""Tests of the supervisor: however it ends, no process stays."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ Run = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
-    """Starts the supervisor on the processes of a Procfile; whatever a test leaves is ended."""
+    """Yield a function that starts the supervisor on a Procfile; whatever a test leaves is ended."""
     started: list[subprocess.Popen[str]] = []
 
     def begin(procfile: str = QUIET, *options: str, before: str = "", **popen: object) -> subprocess.Popen[str]:
@@ -54,7 +54,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
 @pytest.fixture
 def start(run: Run) -> list[subprocess.Popen[str]]:
-    """The supervisor of two sleeping processes."""
+    """Return the supervisor of two sleeping processes."""
     return [run()]
 
 
@@ -100,7 +100,7 @@ def test_a_signal_ends_every_process(start: list[subprocess.Popen[str]], number:
 
 def test_a_signal_during_the_start_ends_every_process(start: list[subprocess.Popen[str]]) -> None:
     (process,) = start
-    # The moment between a process's start and what the supervisor does next.
+    # This is the moment between a process's start and the supervisor's next step.
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     while not (found := children.read_text().split()):
         assert process.poll() is None
@@ -169,7 +169,7 @@ def test_a_reader_that_goes_ends_every_process_however_much_they_say(run: Run) -
 def test_nobody_reading_keeps_no_process_alive(run: Run) -> None:
     process = run("gateway: exec yes\nstaging: exec sleep 62\n")
     started = pids(process)
-    # The pipe is full soon.
+    # The pipe is soon full.
     until(lambda: "yes" in Path(f"/proc/{started['gateway']}/comm").read_text(), "it does not say anything")
     process.terminate()
     all_end(started)
@@ -187,7 +187,7 @@ def test_a_closed_output_is_no_end(run: Run) -> None:
 
 
 def test_a_parent_that_is_killed_takes_every_process_along(run: Run) -> None:
-    # The shell stays, as make does.
+    # The shell stays alive, as make does.
     shell = run(QUIET, "with-parent", before=":;")
     started = pids(shell)
     shell.kill()
@@ -221,7 +221,7 @@ def test_one_that_does_not_end_is_killed_by_a_second_ctrl_c(run: Run) -> None:
 @pytest.mark.parametrize("ends", [True, False])
 def test_the_keeper_ends_what_has_not_ended(ends: bool) -> None:
     kept = subprocess.Popen(["sleep", "60"], start_new_session=True)
-    # As init does: a group is there until its last process has been waited for.
+    # A group exists until its last process has been waited for, which init would do.
     reaper = threading.Thread(target=kept.wait)
     reaper.start()
     try:
