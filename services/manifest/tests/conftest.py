@@ -1,4 +1,4 @@
-"""A bundle as the trainer writes it, but for what is in its files."""
+"""Fixtures: a bundle as the trainer writes it, except for the content of its files."""
 
 import hashlib
 import json
@@ -24,14 +24,14 @@ def digest(content: bytes) -> str:
 
 
 def quantiles(**changes: Any) -> dict[str, Any]:
-    """Those of a manifest, changed in the group of all; None takes a number out."""
+    """Return the quantiles of a manifest, changed in the group of all; None removes a number."""
     numbers = {name: [0, 1, 2, 3, 4] for name in NUMBERS}
     changed = {name: value for name, value in {**numbers, **changes}.items() if value is not None}
     return {"all": changed, "ham": numbers, "spam": numbers}
 
 
 def fields(**changes: Any) -> dict[str, Any]:
-    """The fields of a manifest; None takes one out."""
+    """Return the fields of a manifest; None removes one."""
     sound = {
         "name": "spam-detector",
         "version": "4dff54a7ee78",
@@ -62,12 +62,12 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pin(folder: Path) -> str:
-    """What a release pins of the bundle."""
+    """Return what a release pins of the bundle."""
     return digest((folder / "model.json").read_bytes())
 
 
 def put_socket(path: Path) -> None:
-    """A socket's name in the file system; its path may be longer than the system call takes."""
+    """Bind a socket's name in the file system; its path may be longer than the system call accepts."""
     here = os.getcwd()
     os.chdir(path.parent)
     try:
@@ -78,7 +78,7 @@ def put_socket(path: Path) -> None:
 
 
 def put_link_out(path: Path) -> None:
-    """To a file of the same content that is not in the folder."""
+    """Make a link to a file with the same content outside the folder."""
     elsewhere = path.parent.parent / f"elsewhere-{path.name}"
     elsewhere.write_bytes(CONTENTS.get(path.name) or document())
     path.symlink_to(elsewhere)
@@ -102,4 +102,4 @@ ODD_KINDS: dict[str, Callable[[Path], None]] = {
     "link to itself": lambda path: path.symlink_to(path.name),
     "link to a pipe": put_link_to_pipe,
 }
-"""What may stand in a file's place and is no file of the bundle."""
+"""Functions that put something in a file's place that is not a file of the bundle, by kind."""

@@ -1,4 +1,4 @@
-"""Every field of a manifest has bounds, and each refusal names the field, the bound and what to do."""
+"""Tests of fields: every field of a manifest has limits, and each refusal names the field, the limit and what to do."""
 
 import json
 from typing import Any

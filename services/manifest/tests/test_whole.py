@@ -1,4 +1,4 @@
-"""A bundle is taken as a whole: the pin covers `model.json`, which covers every other file."""
+"""Tests of whole bundles: the pin covers `model.json`, which covers every other file."""
 
 import io
 import os
@@ -30,7 +30,7 @@ def test_a_sound_bundle(folder: Path, pin: str) -> None:
 
 @pytest.mark.parametrize("threshold", [1.0, 0.0, 0.9999, 0.95])
 def test_a_threshold_changed_after_the_pin_is_refused(folder: Path, pin: str, threshold: float) -> None:
-    """Who can write to the bucket could have all mail called ham."""
+    """Whoever can write to the bucket could otherwise have all mail called ham."""
     changed = document(threshold=threshold)
     (folder / "model.json").write_bytes(changed)
     said = refusal(lambda: verify(folder, pin))
@@ -48,7 +48,7 @@ def test_nothing_is_parsed_before_the_pin_is_compared(
 
 
 def test_the_manifest_is_read_once(folder: Path, pin: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is put there after the comparison is not what is parsed."""
+    """Content that is put there after the comparison must not be parsed."""
     compare = manifest.pins.check_pin
 
     def then_replace(*arguments: str) -> None:
@@ -94,7 +94,7 @@ def test_what_is_no_regular_file_is_refused_and_never_waited_for(folder: Path, p
 
 @pytest.mark.parametrize("name", ["model.json", *LISTED])
 def test_a_link_within_the_folder_is_the_file(folder: Path, pin: str, name: str) -> None:
-    """Kubernetes makes volumes of links into a folder beside them, which it replaces as one."""
+    """Kubernetes makes volumes of links into a folder beside them, which it replaces as a whole."""
     (folder / "..data").mkdir()
     (folder / name).rename(folder / "..data" / name)
     (folder / name).symlink_to(Path("..data") / name)
@@ -132,7 +132,7 @@ def test_sizes_are_bounded_before_anything_is_read(folder: Path, pin: str) -> No
     os.truncate(folder / "model.json", MANIFEST_BYTES + 1)
     assert "model.json is larger than 1,048,576 bytes" in refusal(lambda: verify(folder, pin))
     (folder / "model.json").write_bytes(document())
-    # A sparse file: it takes no room, and would take hours to hash.
+    # A sparse file takes no room, but hashing it would take hours.
     os.truncate(folder / "baseline.parquet", 2**42)
     assert "baseline.parquet is larger than 268,435,456 bytes, the limit" in refusal(lambda: verify(folder, pin))
 
@@ -145,7 +145,7 @@ def test_a_file_that_grows_while_it_is_read_is_bounded(folder: Path, monkeypatch
 
 
 class Folder:
-    """A store that is a folder, and tells what was opened."""
+    """Store that is a folder, and records what was opened."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
