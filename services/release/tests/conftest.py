@@ -1,4 +1,4 @@
-"""A scratch repository with a small chart, two environments, and what it takes to release."""
+"""Fixtures: a scratch repository with a small chart, two environments, and everything needed for a release."""
 
 import hashlib
 import json
@@ -14,11 +14,11 @@ from release.errors import ReleaseError
 from release.git import Git
 
 ROOT = Path(__file__).parents[3]
-"""Of the repository that these tests are in."""
+"""Root of the repository that contains these tests."""
 
 
 def digest(text: str) -> str:
-    """A digest that could be an image's."""
+    """Return a digest that could be an image's."""
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -73,7 +73,7 @@ metadata: {name: {{ .Values.extra }}, namespace: serving}
 
 
 def release(version: str = "1", **digests: str) -> str:
-    """A release file; each service's image is called after it unless a digest is given."""
+    """Return a release file; each service's image is derived from its name unless a digest is given."""
     services = ("gateway", "transformer", "predictor", "drift", "baseline")
     return RELEASE.format(
         version=version,
@@ -100,14 +100,14 @@ def write(root: Path, files: dict[str, str]) -> None:
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
-    """The current directory: a clone whose environments run version 1."""
+    """Return a clone whose environments run version 1; it is the current directory."""
     root = tmp_path / "clone"
     root.mkdir()
     monkeypatch.chdir(root)
-    # Neither the settings of who runs the tests nor another repository around them.
+    # Ignore the user's git settings and any repository around this one.
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
-    # The helm of the repository that is tested is not in this one.
+    # Use the helm of the tested repository, because this one has none.
     monkeypatch.setenv("PATH", f"{ROOT / '.tools/bin'}:{os.environ['PATH']}")
     git(root, "init", "--quiet", "--initial-branch=main")
     git(root, "config", "user.name", "A")
@@ -133,7 +133,7 @@ def helm() -> str:
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    """A bundle of version 2 as the trainer writes it; what is pickled in it does not matter here."""
+    """Return a bundle of version 2 as the trainer writes it; its pickled content does not matter here."""
     return write_bundle(tmp_path / "models" / "spam-detector" / "2", METRICS)
 
 
@@ -169,23 +169,23 @@ def model_files(version: str, model: bytes | None = None) -> dict[str, bytes]:
 
 
 def pinned(version: str) -> str:
-    """What `RELEASE` pins of a version: the digest of the `model.json` of its bundle."""
+    """Return what `RELEASE` pins of a version: the digest of the `model.json` of its bundle."""
     return sha256(manifest(version, METRICS, model_files(version)))
 
 
 class Command:
-    """Runs the command line and keeps what it prints."""
+    """Command line whose output is kept."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
 
     def __call__(self, *arguments: str | Path) -> str:
-        """What a command that succeeds prints."""
+        """Return the output of a command that must succeed."""
         assert main([*map(str, arguments)]) == 0, self._capsys.readouterr().err
         return self._capsys.readouterr().out
 
     def refusal(self, *arguments: str | Path) -> str:
-        """Why a command is refused."""
+        """Return the reason why a command is refused."""
         assert main([*map(str, arguments)]) == 1
         printed = self._capsys.readouterr()
         assert printed.out == ""

@@ -1,4 +1,4 @@
-"""What a branch changes, as a pull request shows it."""
+"""Tests of a branch's changes, as a pull request shows them."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ CHART = Path("charts/model-serving/templates/all.yaml")
 
 @pytest.fixture
 def branch(repository: Git) -> Git:
-    """The current branch, which has left main."""
+    """Return the current branch, which has left main."""
     git(repository.root, "switch", "--quiet", "--create", "feature")
     return repository
 
@@ -42,7 +42,7 @@ def test_changes_are_shown_by_environment_and_object(branch: Git, run: Command) 
         "changed: <code>Deployment serving/api-gateway</code>",
         "added: <code>ServiceAccount serving/robot</code>",
     ]
-    # Of a text of many lines, the line that has changed.
+    # The diff shows only the changed line of a long text.
     assert "     first\n-    second\n" in shown
     assert f"-  image: gateway@{digest('gateway')}\n+  image: gateway@{digest('new')}\n" in shown
 
@@ -115,7 +115,7 @@ def test_what_is_too_long_is_named(branch: Git, run: Command) -> None:
     assert "- changed: `ConfigMap kserve/model` (too long to show here)" in shown
     assert "make diff LIMIT=0" in shown
     whole = run("diff", "--limit", "0")
-    # Its own fences cannot end the block.
+    # Fences in the text cannot end the block.
     assert "````diff\n" in whole
     assert "```499" in whole
 

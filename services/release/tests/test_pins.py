@@ -1,4 +1,4 @@
-"""Pins: what is written into a release file, and what is not."""
+"""Tests of pins: what is written into a release file, and what is not."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def test_an_empty_place_is_filled(empty: str) -> None:
 
 
 def test_a_digest_of_digits_stays_text() -> None:
-    # Written plainly, Helm would read 1.2e+61.
+    # Helm would read it as 1.2e+61 without quotes.
     number = "1" * 20 + "e" + "2" * 43
     file = ReleaseFile(release(), "release.yaml").replaced({MODEL_SHA256: number})
     assert f'sha256: "{number}"' in file.text
@@ -247,7 +247,7 @@ def test_names_of_metrics_cannot_be_lines_of_a_commit(repository: Git, run: Comm
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder whose files are objects under s3://logs, in a real S3 server."""
+    """Yield a folder whose files are objects under s3://logs, in a real S3 server."""
     with s3_server(tmp_path_factory.mktemp("s3")) as server, pytest.MonkeyPatch.context() as patch:
         for name, value in server.variables.items():
             patch.setenv(name, value)

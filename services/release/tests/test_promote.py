@@ -1,4 +1,4 @@
-"""Promotion in a real repository, rendered by a real helm."""
+"""Tests of promotion in a real repository, rendered by a real helm."""
 
 import json
 import os
@@ -19,7 +19,7 @@ STAGING, PRODUCTION = (Path("environments", name, "release.yaml") for name in ("
 
 @pytest.fixture
 def tried(repository: Git) -> Git:
-    """Staging runs a new gateway and model 2, and there is evidence for it."""
+    """Return a repository whose staging runs a new gateway and model 2, with evidence for it."""
     STAGING.write_text("# As tried.\n" + release("2", gateway=digest("new")))
     commit_all(repository.root, "Pin staging")
     (repository.root / ".git/info").mkdir(exist_ok=True)
@@ -29,7 +29,7 @@ def tried(repository: Git) -> Git:
 
 
 def write_evidence(**fields: Any) -> None:
-    """As services/evidence writes it; its own test reads it with this package."""
+    """Write evidence in the format of services/evidence; its own test reads it with this package."""
     sides = (("candidate", "staging", "2"), ("production", "production", "1"))
     content = {
         "format": 1,
@@ -117,7 +117,7 @@ def test_a_release_that_is_not_wholly_pinned_is_refused(tried: Git, run: Command
 
 
 def test_what_does_not_render_is_refused(tried: Git, run: Command) -> None:
-    # Only in production, where nobody has tried it.
+    # Only production has the error, where nobody has tried it.
     write(tried.root / "environments/production", {"values.yaml": "{notes: ["})
     commit_all(tried.root, "Break")
     assert "production does not render" in run.refusal("promote")
@@ -289,7 +289,7 @@ def test_images_alone_need_no_evidence(tried: Git, run: Command) -> None:
 
 
 def test_a_pin_of_before_is_refused_and_says_what_to_run(tried: Git, run: Command, bundle: Path) -> None:
-    """Releases once pinned the digest of model.joblib, which left the threshold to whoever writes the bucket."""
+    """Older releases pinned the digest of model.joblib, so whoever could write to the bucket chose the threshold."""
     STAGING.write_text(STAGING.read_text().replace(pinned("2"), sha256(b"2")))
     commit_all(tried.root, "Pin as before")
     why = run.refusal("promote", "--models", bundle.parents[1], "--without-evidence", "x")

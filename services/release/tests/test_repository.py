@@ -1,4 +1,4 @@
-"""What Dockerfiles and workflows have to have in common, and what a review would miss."""
+"""Tests of what Dockerfiles and workflows must have in common, and of what a review would miss."""
 
 import re
 import subprocess
@@ -20,7 +20,7 @@ PINNED = re.compile(r"(\./\.github/actions/[a-z-]+|[\w-]+/[\w-]+@[0-9a-f]{40} # 
 
 
 def load(path: Path) -> dict[str, Any]:
-    # BaseLoader: everything is text, so that the key `on` is not true.
+    # BaseLoader reads everything as text, so that the key `on` is not true.
     loaded: dict[str, Any] = yaml.load(path.read_text(), Loader=yaml.BaseLoader)
     return loaded
 
@@ -84,7 +84,7 @@ def test_rights_are_given_to_jobs_alone(path: Path) -> None:
     workflow = load(path)
     assert workflow["permissions"] == {}
     assert "concurrency" in workflow
-    # It would run what forks send, with this repository's rights.
+    # This trigger would run what forks send, with this repository's rights.
     assert "pull_request_target" not in workflow["on"]
 
 
@@ -104,7 +104,7 @@ def test_what_runs_code_of_a_pull_request_may_do_nothing() -> None:
 
 
 def test_scripts_take_what_others_write_through_the_environment() -> None:
-    # Put into the text of a script, a branch called $(…) would run.
+    # A branch called $(…) would be executed if its name were inserted into a script.
     assert [(name, step["run"]) for name, step in steps() if "${{" in step.get("run", "")] == []
 
 
@@ -123,7 +123,7 @@ def test_production_has_owners() -> None:
 
 @pytest.mark.parametrize("target", ["render", "diff", "pinned-image", "build/corpus"])
 def test_progress_is_no_part_of_what_a_target_prints(target: str) -> None:
-    """As on a fresh clone, where setting up says what it does before the manifests come."""
+    """The test is like a fresh clone, where setting up prints its progress before the manifests come."""
     stale = [f"--what-if={path}" for path in ("services/release/uv.lock", "services/trainer/uv.lock")]
     command = ["make", "--dry-run", "--no-print-directory", *stale, target]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
