@@ -1,4 +1,4 @@
-"""A small corpus of made-up mails, different enough to learn from."""
+"""Fixtures: a small corpus of made-up mails, different enough to learn from."""
 
 import random
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which corpus is used, and which folders are refused before anything is trained."""
+"""Tests of which corpus is used, and which folders are refused before any training."""
 
 import os
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Mine = Callable[[str], Path]
 
 @pytest.fixture
 def mine(tmp_path: Path) -> Mine:
-    """Makes a corpus of one's own."""
+    """Return a function that makes a user's own corpus."""
 
     def make(name: str) -> Path:
         fill(tmp_path / name / "ham", [ham(seed) for seed in range(30)])
@@ -29,7 +29,7 @@ def mine(tmp_path: Path) -> Mine:
 
 @pytest.fixture
 def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The SpamAssassin corpus, as if it had been fetched."""
+    """Return a cache in which the SpamAssassin corpus counts as fetched."""
     monkeypatch.setattr("trainer.choice.fetch_corpus", lambda cache: cache / "spam-assassin")
     return tmp_path / "cache"
 
@@ -114,7 +114,7 @@ def test_training_writes_down_a_corpus_of_ones_own(mine: Mine, tmp_path: Path) -
 
 
 def refused(folder: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    """Train on the folder; return the one line that says why not."""
+    """Train on the folder, and return the one line with the reason for the refusal."""
     assert main(["train", "--corpus", str(folder), "--out", str(out)]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert not any("fold 1" in line or "Traceback" in line for line in lines), "before minutes of training"

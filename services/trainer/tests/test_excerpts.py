@@ -1,4 +1,4 @@
-"""Excerpts look like short mail, are learned from at their weight, and never judge the model on whole mails."""
+"""Tests of excerpts: they look like short mail, are learned from at their weight, and never judge the model."""
 
 import dataclasses
 import random
@@ -66,7 +66,7 @@ def test_corpus_holds_features_of_excerpts_in_the_order_of_its_mails(corpus: Pat
     assert read.excerpt_values.shape == read.values.shape
     for short, whole in zip(read.excerpt_texts, read.texts, strict=True):
         assert len(short.split()) <= len(whole.split())
-    # The last word may be cut where a mail is one line of one word.
+    # The last word may be cut if a mail is one line of one word.
     pairs = zip(read.excerpt_texts, read.texts, strict=True)
     assert np.mean([set(short.split()) <= set(whole.split()) for short, whole in pairs]) > 0.9
     text_length = features.NAMES.index("text_length")
@@ -91,7 +91,7 @@ COUNT = 100
 
 
 def made_up(excerpt_scores: NDArray[np.float64]) -> Corpus:
-    """Mails and excerpts whose numbers tell which they are, and what `Fitted` answers."""
+    """Return mails and excerpts whose numbers identify them, with the scores that `Fitted` answers."""
     values = np.zeros((2, COUNT, len(features.NAMES)))
     values[:, :, 0] = np.arange(COUNT)
     values[:, :, 1] = [np.random.default_rng(1).random(COUNT), excerpt_scores]
@@ -103,7 +103,7 @@ GROUPS = np.arange(COUNT) // 4
 
 
 class Fitted:
-    """Takes the place of `model.fit`, and of the model."""
+    """Replacement for `model.fit` and for the model."""
 
     def __init__(self) -> None:
         self.learned: list[list[pd.DataFrame]] = []
@@ -163,7 +163,7 @@ def test_excerpts_are_judged_at_the_threshold_of_whole_mails() -> None:
 
 
 class Built:
-    """Takes the place of the unfitted pipeline."""
+    """Replacement for the unfitted pipeline."""
 
     def __init__(self, calibration: list[folds.Split]) -> None:
         self.calibration = calibration
@@ -177,7 +177,7 @@ class Built:
 
 
 def build(monkeypatch: pytest.MonkeyPatch) -> Built:
-    """What `model.fit` asks of the pipeline."""
+    """Return what `model.fit` asks of the pipeline."""
     monkeypatch.setattr(model, "build", Built)
     corpus = made_up(np.zeros(COUNT))
     mails = model.table(corpus.texts, corpus.values)
@@ -202,7 +202,7 @@ def test_calibration_keeps_an_excerpt_in_the_fold_of_its_mail(monkeypatch: pytes
 
 
 def learned(whole: list[tuple[str, str]], short: tuple[str, str]) -> Pipeline:
-    """Fitted on 100 pairs of ham and spam."""
+    """Return a pipeline fitted on 100 pairs of ham and spam."""
     texts = [features.extract(mail) for pair in whole for mail in pair]
     pieces = [features.extract(mail) for mail in short] * len(whole)
     mails, excerpts = (

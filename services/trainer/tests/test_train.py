@@ -1,4 +1,4 @@
-"""From a folder of mails to a bundle that loads and tells spam from ham."""
+"""Tests of training: from a folder of mails to a bundle that loads and tells spam from ham."""
 
 import hashlib
 import io
@@ -71,7 +71,7 @@ def test_pickle_holds_nothing_but_libraries(folder: Path) -> None:
 def test_baseline_says_whose_it_is(folder: Path) -> None:
     manifest, found = bundle.read_manifest(folder), read_baseline(str(folder / "baseline.parquet"))
     assert (found.model_name, found.model_version) == ("spam-detector", folder.name)
-    # The digest of model.json, which lists the baseline's own, cannot be in it.
+    # The baseline cannot contain the digest of model.json, which lists the baseline's own.
     assert (found.model_sha256, found.threshold) == ("", manifest.threshold)
     assert manifest.files["baseline.parquet"] == hashlib.sha256((folder / "baseline.parquet").read_bytes()).hexdigest()
     assert (found.feature_schema_version, found.period) == (features.SCHEMA_VERSION, None)
