@@ -1,7 +1,8 @@
-"""Makes what `make` sets up once: whole or not at all, whenever it is interrupted and however many do it at a time.
+"""Setup of what `make` needs once: whole or not at all, even if it is interrupted or runs several times at once.
 
-What is made has a stamp, written last. Without one, or with one that is not true any more, it is removed and made
-anew. Standard library only, and syntax that older Pythons can read: it runs first, and says which Python is needed.
+Each result has a stamp, written last. Without a stamp, or with one that is no longer true, the result is removed and
+made again. The script uses only the standard library, in syntax that older Pythons can read: it runs first, and says
+which Python is needed.
 """
 
 from __future__ import annotations

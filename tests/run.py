@@ -1,6 +1,6 @@
-"""Runs the tests of each project in its own environment, and ends with the name of each test that failed.
+"""Test runner: runs each project's tests in its own environment, and ends with the name of each test that failed.
 
-Standard library only: it runs before any environment is known to be whole.
+It uses only the standard library, because it runs before any environment is known to be complete.
 """
 
 import argparse

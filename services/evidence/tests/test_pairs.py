@@ -11,7 +11,7 @@ from evidence.pairs import Flags, Floats, delong, mcnemar, quantile_ratios, wils
 
 
 def by_definition(spam: Flags, candidate: Floats, production: Floats) -> tuple[float, float, float]:
-    """Return both areas and the variance of their difference from all pairs of mails: equations 4 to 6 of DeLong
+    """Return both areas and the variance of their difference over all pairs of mails: equations 4 to 6 of DeLong
     (1988)."""
 
     def above(one: float, other: float) -> float:

@@ -27,7 +27,7 @@ async def addresses(host: str) -> list[str]:
 
 def replace() -> None:
     """Replace the resolver of requests and that of the SDK's readiness check."""
-    # A predictor asks nobody and has no `replicas`.
+    # The predictor sends no requests and has no `replicas`.
     with contextlib.suppress(ImportError):
         from replicas import Replicas
 
