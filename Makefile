@@ -59,7 +59,7 @@ endif
 
 SERVICES := features manifest bundle corpus replicas runtime tracing oip inferencelog trainer predictor transformer gateway baseline drift local release evidence
 SERVED := trainer predictor transformer gateway local
-PROJECTS := $(SERVICES:%=services/%) tests tests/audit tests/bench tests/bench/mlserver tests/hold
+PROJECTS := $(SERVICES:%=services/%) docs tests tests/audit tests/bench tests/bench/mlserver tests/hold
 ready = $(1)/.venv/.ready
 once = @exec $(PYTHON) -E setup/once.py make
 
@@ -166,6 +166,19 @@ settings-page: ## Write docs/settings.md anew from the settings classes
 format: $(call ready,tests) ## Format the Python code
 	@tests/.venv/bin/ruff check --fix .
 	@tests/.venv/bin/ruff format .
+
+##@ Document
+
+.PHONY: docs
+docs: $(call ready,docs) ## Build the pages as a site, build/docs/site; a broken link fails it
+	$(call say,zensical)
+	@$(PYTHON) docs/stage.py --out $(BUILD)/docs
+	@cd $(BUILD)/docs && "$(CURDIR)/docs/.venv/bin/zensical" build --clean --strict --config-file zensical.toml
+
+.PHONY: pictures
+pictures: $(foreach s,$(SERVED) drift,$(call ready,services/$(s))) $(call ready,tests) $(BUILD)/baseline.parquet ## Draw the pictures of the pages anew, docs/pictures (needs Chromium)
+	@tests/.venv/bin/python tests/pictures.py --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" \
+	  --baseline $(BUILD)/baseline.parquet --out docs/pictures
 
 ##@ Prove on a cluster
 

@@ -5,7 +5,7 @@ import asyncio
 from pathlib import Path
 
 import chromium
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Page
 
 WIDTHS = {"wide": 1280, "narrow": 360}
 SCHEMES = ("light", "dark")
@@ -29,12 +29,17 @@ async def picture(browser: Browser, url: str, width: int, scheme: str, example: 
         color_scheme="dark" if scheme == "dark" else "light",
         reduced_motion="reduce",
     )
+    await judged(page, url, example)
+    await page.screenshot(path=path, full_page=True)
+    await page.close()
+
+
+async def judged(page: Page, url: str, example: str) -> None:
+    """Open the page and let it judge one of its examples."""
     await page.goto(url)
     await page.get_by_role("button", name=example).click()
     await page.get_by_role("button", name="Judge").click()
     await page.locator("#features tbody tr").first.wait_for()
-    await page.screenshot(path=path, full_page=True)
-    await page.close()
 
 
 if __name__ == "__main__":
