@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 RUNBOOKS = ROOT / "charts" / "model-serving" / "runbooks"
-LINK = re.compile(r"(!?\[(?:[^\]`]|`[^`]*`)*\]\()([^)\s]+)(\))")
-FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"^```.*?^```$|(!?\[(?:[^\]`]|`[^`]*`)*\]\()([^)\s]+)(\))|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+"""A link, or code that is passed over: what is in it may look like a link."""
 ELSEWHERE = re.compile(r"[a-z]+:|#")
 SETTINGS = {"site_url": "SITE_URL", "repo_url": "REPOSITORY_URL"}
 """Keys of zensical.toml and the environment variables that replace them."""
@@ -55,13 +55,14 @@ def with_site_links(source: Path, pages: dict[Path, PurePosixPath], repository: 
 
     def replaced(link: re.Match[str]) -> str:
         before, target, after = link.groups()
+        if not target:
+            return link[0]
         found = site_link(source, target, pages, repository)
         if found is None:
             broken.append(f"{source.relative_to(ROOT)} links to {target}, which does not exist")
         return before + (found or target) + after
 
-    parts = FENCE.split(source.read_text())
-    return "".join(part if part.startswith("```") else LINK.sub(replaced, part) for part in parts)
+    return LINK.sub(replaced, source.read_text())
 
 
 def site_link(source: Path, target: str, pages: dict[Path, PurePosixPath], repository: str) -> str | None:

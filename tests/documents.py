@@ -20,7 +20,8 @@ PAGES = [
     *sorted(RUNBOOKS.glob("*.md")),
 ]
 FENCED = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\[(?:[^\]`]|`[^`]*`)*\]\(([^)\s]+)\)")
+LINK = re.compile(r"\[(?:[^\]`]|`[^`]*`)*\]\(([^)\s]+)\)|`[^`\n]+`")
+"""A link, or code that is passed over: what is in it may look like a link."""
 INLINE_CODE = re.compile(r"`([^`\n]+)`")
 
 
@@ -43,7 +44,7 @@ def prose_of(page: Path) -> str:
 
 
 def links(page: Path) -> list[str]:
-    return LINK.findall(prose_of(page))
+    return [target for target in LINK.findall(prose_of(page)) if target]
 
 
 def inline_code(page: Path) -> list[str]:
