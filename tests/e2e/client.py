@@ -1,4 +1,4 @@
-"""Client outside the cluster, as in the README: through a port-forward."""
+"""Client outside the cluster, through a port-forward."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Scenario: both environments come up from Git, and answer as the README and the design say."""
+"""Scenario: both environments come up from Git, and answer as the API page says."""
 
 import re
 

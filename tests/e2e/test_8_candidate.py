@@ -180,7 +180,7 @@ def log_uri(system: System) -> str:
 
 
 def evidence_command(system: System) -> tuple[str, ...]:
-    """Return `make evidence`, as the README has it."""
+    """Return `make evidence`, as docs/comparing-models.md shows it."""
     return ("evidence", f"INFERENCE_LOG_URI={log_uri(system)}", f"PROMETHEUS_URL={system.settings.prometheus_url}")
 
 
