@@ -176,9 +176,16 @@ docs: $(call ready,docs) ## Build the pages as a site, build/docs/site; a broken
 	@cd $(BUILD)/docs && "$(CURDIR)/docs/.venv/bin/zensical" build --clean --strict --config-file zensical.toml
 
 .PHONY: pictures
-pictures: $(foreach s,$(SERVED) drift,$(call ready,services/$(s))) $(call ready,tests) $(BUILD)/baseline.parquet ## Draw the pictures of the pages anew, docs/pictures (needs Chromium)
-	@tests/.venv/bin/python tests/pictures.py --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" \
-	  --baseline $(BUILD)/baseline.parquet --out docs/pictures
+pictures: $(foreach s,predictor transformer gateway drift evidence,$(call ready,services/$(s))) $(call ready,tests) $(BUILD)/baseline.parquet $(BUILD)/candidate ## Draw the pictures of the pages anew, docs/pictures (needs Chromium)
+	@tests/.venv/bin/python tests/pictures.py --model "$$(< $(BUILD)/model)" --candidate $(BUILD)/candidate \
+	  --corpus "$$(< $(BUILD)/corpus)" --baseline $(BUILD)/baseline.parquet --out docs/pictures
+
+# A weaker model of the same mails, so that evidence has a difference to show.
+$(BUILD)/candidate: $(call ready,services/trainer) $(BUILD)/model tests/e2e/weaker.py
+	$(call say,a weaker model)
+	@rm -rf $@ $@.new
+	@services/trainer/.venv/bin/python tests/e2e/weaker.py coarse --corpus "$$(< $(BUILD)/corpus)" --out $@.new > /dev/null
+	@mv $@.new $@
 
 ##@ Prove on a cluster
 

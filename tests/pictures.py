@@ -1,83 +1,127 @@
-"""Draws the pictures of the pages: the page, the curves of the model, and a drift report."""
+"""Draws the pictures of the pages: the page, the model's curves, a drift report, and the plots of evidence."""
 
 import argparse
 import asyncio
 import json
-import os
+import random
 import shutil
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
 import chromium
 from conftest import ROOT, System, system
+from corpus import find_mails, read_mail
 from playwright.async_api import Browser
 from screenshots import judged
 
 VIEWPORT = {"width": 1100, "height": 780}
 LARGEST_BYTES = 200_000
-SPAM = "0.5"
-"""Share of spam in the mail of the drift report; the baseline has 31 %, so there is something to see."""
+MAILS = 2_000
+SPAM_SHARE = 0.5
+"""Share of spam in the mail that is sent; the baseline has 31 %, so that the drift report has something to show."""
+BATCH_MAILS = 50
+EVIDENCE = {"roc.png": "evidence-roc.png", "scores.png": "evidence-scores.png"}
+"""Plots of evidence that the pages show, and their names there."""
 
 
-async def main(model: Path, corpus: Path, baseline: Path, out: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the pictures are drawn from."""
+
+    model: Path
+    candidate: Path
+    """Bundle of a weaker model."""
+    corpus: Path
+    baseline: Path
+
+
+async def main(sources: Sources, out: Path) -> None:
     executable = chromium.find()
     if executable is None:
         raise SystemExit("there is no Chromium: install one, or name it in CHROMIUM")
     out.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(model / "curves.png", out / "curves.png")
+    shutil.copyfile(sources.model / "curves.png", out / "curves.png")
     with tempfile.TemporaryDirectory() as name:
-        log = Path(name) / "log"
-        settings = {"INFERENCE_LOG_URI": log.as_uri(), "INFERENCE_LOG_FLUSH_SECONDS": "0.5"}
+        folder = Path(name)
+        log = folder / "log"
         async with chromium.launched(executable) as browser:
-            with system(Path(name), model, **settings) as running:
-                await page_picture(browser, running, out / "page.png")
-                simulate(running, corpus)
-            # The transformers have written their last rows before they ended.
-            await report_picture(browser, drift_report(log, baseline), out / "drift.png")
+            await run_system(browser, sources, folder, log, out / "page.png")
+            await shoot_report(browser, drift_report(log, sources.baseline), out / "drift.png")
+        evidence(sources, log, folder / "evidence", out)
     for path in sorted(out.glob("*.png")):
         print(path, path.stat().st_size, "bytes")
         if path.stat().st_size > LARGEST_BYTES:
-            raise SystemExit(f"{path} has over {LARGEST_BYTES} bytes: show less of it")
+            raise SystemExit(f"{path} has more than {LARGEST_BYTES} bytes: show less in it")
 
 
-async def page_picture(browser: Browser, running: System, path: Path) -> None:
+async def run_system(browser: Browser, sources: Sources, folder: Path, log: Path, picture: Path) -> None:
+    """Run the candidate beside the model, take the page's picture, and log mail and its shadow."""
+    transformer = {"INFERENCE_LOG_URI": log.as_uri(), "INFERENCE_LOG_FLUSH_SECONDS": "0.5"}
+    with system(folder, sources.model, {"SHADOW_SHARE": "1"}, sources.candidate, **transformer) as running:
+        await shoot_page(browser, running, picture)
+        await send(running, sources.corpus)
+        for name in ("gateway", "ts", "tp"):
+            running.terminate(name)
+            running.processes[name].wait()
+
+
+async def shoot_page(browser: Browser, running: System, path: Path) -> None:
     """The page once it has judged a mail."""
     page = await browser.new_page(viewport=VIEWPORT, color_scheme="light", reduced_motion="reduce")
     await judged(page, running.url, "a prize")
-    await page.screenshot(path=path, full_page=False)
+    await page.screenshot(path=path)
     await page.close()
 
 
-async def report_picture(browser: Browser, report: Path, path: Path) -> None:
+async def shoot_report(browser: Browser, report: Path, path: Path) -> None:
     """The beginning of a drift report."""
     page = await browser.new_page(viewport=VIEWPORT, color_scheme="light")
     await page.goto(report.as_uri())
-    await page.screenshot(path=path, full_page=False)
+    await page.screenshot(path=path)
     await page.close()
 
 
-def simulate(running: System, corpus: Path) -> None:
-    command = [ROOT / "services" / "local" / ".venv" / "bin" / "simulate", "--url", running.url, "--corpus", corpus]
-    options = ["--environment", "production", "--spam", SPAM, "--rate", "200", "--mails", "1000"]
-    subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
-    for name in ("ts", "tp"):
-        running.terminate(name)
-        running.processes[name].wait()
+async def send(running: System, corpus: Path) -> None:
+    """Send mail to production, slowly enough for the shadow to keep up."""
+    draw = random.Random(0)
+    found = find_mails(corpus, 1)
+    kinds = {spam: [mail for mail in found if mail.spam is spam] for spam in (True, False)}
+    mails = [read_mail(draw.choice(kinds[draw.random() < SPAM_SHARE])).decode("latin-1") for _ in range(MAILS)]
+    async with aiohttp.ClientSession(headers={"X-Environment": "production"}) as session:
+        for start in range(0, MAILS, BATCH_MAILS):
+            body = {"emails": mails[start : start + BATCH_MAILS]}
+            async with session.post(f"{running.url}/api/v1/batch-predict", json=body) as response:
+                response.raise_for_status()
+            await asyncio.sleep(0.3)
 
 
 def drift_report(log: Path, baseline: Path) -> Path:
-    """Compare what was logged with the baseline, and return the report for a browser."""
+    """Compare production's mail with the baseline, and return the report for a browser."""
     command = [ROOT / "services" / "drift" / ".venv" / "bin" / "drift-detector", "--inference-log-uri", log.as_uri()]
     options = ["--environment", "production", "--last", "60m", "--baseline-uri", baseline]
-    done = subprocess.run([*command, *options], check=True, capture_output=True, text=True, env={**os.environ})
-    found = json.loads(done.stdout.splitlines()[-1])
-    return Path(found["report"].removeprefix("file://"))
+    done = subprocess.run([*command, *options], check=True, stdout=subprocess.PIPE, text=True)
+    return Path(json.loads(done.stdout.splitlines()[-1])["report"].removeprefix("file://"))
+
+
+def evidence(sources: Sources, log: Path, folder: Path, out: Path) -> None:
+    """Compare candidate and model, and keep the plots that the pages show; without a Prometheus it is refused."""
+    bundles = [f"CANDIDATE_BUNDLE={sources.candidate}", f"PRODUCTION_BUNDLE={sources.model}"]
+    places = [f"INFERENCE_LOG_URI={log.as_uri()}", f"EVIDENCE={folder}", "PROMETHEUS_URL="]
+    done = subprocess.run(["make", "--silent", "evidence", *bundles, *places], cwd=ROOT)
+    for made, name in EVIDENCE.items():
+        if not (folder / made).exists():
+            raise SystemExit(f"make evidence ended with {done.returncode} and drew no {made}")
+        shutil.copyfile(folder / made, out / name)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    for option in ("--model", "--corpus", "--baseline", "--out"):
+    for option in ("--model", "--candidate", "--corpus", "--baseline", "--out"):
         parser.add_argument(option, type=Path, required=True)
-    options = parser.parse_args()
-    asyncio.run(main(options.model.resolve(), options.corpus.resolve(), options.baseline.resolve(), options.out))
+    given = parser.parse_args()
+    (weaker,) = given.candidate.resolve().glob("**/model.json")
+    found = Sources(given.model.resolve(), weaker.parent, given.corpus.resolve(), given.baseline.resolve())
+    asyncio.run(main(found, given.out.resolve()))
