@@ -13,9 +13,10 @@ from pathlib import Path
 import aiohttp
 import chromium
 from conftest import ROOT, System, system
-from corpus import find_mails, read_mail
 from playwright.async_api import Browser
 from screenshots import judged
+
+from corpus import find_mails, read_mail
 
 VIEWPORT = {"width": 1100, "height": 780}
 LARGEST_BYTES = 200_000
