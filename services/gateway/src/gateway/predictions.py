@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from gateway.environment import Environment, Predicted
-from gateway.experiment import Experiment
+from gateway.environment import Ask, Environment, Predicted
 from gateway.mails import Answer, Mail
 from tracing import Span
 
@@ -25,6 +25,15 @@ class Context:
 
     Cancelling the futures keeps their mails from being sent for nothing.
     """
+
+
+class Experiment(Protocol):
+    """An experiment on the mail, which may choose another environment; see `gateway.experiment`."""
+
+    async def answer(
+        self, environment: Environment, mails: Sequence[Mail], sizes: Sequence[int], key: str | None, ask: Ask
+    ) -> Predicted:
+        """Have a request answered; `key` is its `Context.canary_key`, and `ask` asks one environment."""
 
 
 class Predictions:
