@@ -21,10 +21,9 @@ import http.client
 import json
 import os
 import re
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -33,6 +32,7 @@ from bench import corpus, cpu, machine, systems, wrk
 from bench.client import Client
 from bench.run import say
 from bench.servers import Server, Servers, ended_by_signals
+from bench.shadow_states import STAGING, Pair, beside
 
 CONNECTIONS = 64
 STATES = ("up", "slow", "hung", "dead")
@@ -43,8 +43,6 @@ ALIKE = {"PYTHONHASHSEED": "0"}
 """Environment of both gateways: processes with different hash seeds may differ in the time for the same work."""
 OTHER_MAILS = 128
 """Mails of a batch, as many as the shadow sends at once."""
-STOPPED_SECONDS = 0.9
-RUNNING_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -114,8 +112,6 @@ def run(options: argparse.Namespace, scratch: Path) -> list[Round]:
         return rounds
 
 
-Pair = tuple[Server, ...]
-"""Predictor and its transformer."""
 Gateways = tuple[Server, Server]
 """Gateway without a shadow, and gateway with one."""
 
@@ -136,19 +132,6 @@ def use(pairs: Sequence[Gateways], bodies: Path, seconds: int) -> None:
     for gateways in pairs:
         for gateway in gateways:
             wrk.run(f"{gateway.url}/api/v1/predict", bodies, CONNECTIONS, seconds)
-
-
-@contextlib.contextmanager
-def beside(work: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Run `work` in a thread while the context is open; the event tells it to end."""
-    ended = threading.Event()
-    thread = threading.Thread(target=work, args=(ended,))
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 class Other:
@@ -266,54 +249,6 @@ def _verdict(name: str, figures: dict[str, float]) -> str:
         f" {figures['p99']:.3f} (at most {P99_AT_MOST}), {figures['compared']:.0%} compared,"
         f" {figures['errors']:g} errors: {'met' if met else 'MISSED'}"
     )
-
-
-@contextlib.contextmanager
-def _up(_: Servers, __: Pair) -> Iterator[None]:
-    yield
-
-
-@contextlib.contextmanager
-def _slow(_: Servers, staging: Pair) -> Iterator[None]:
-    def stop_and_go(ended: threading.Event) -> None:
-        while not ended.wait(RUNNING_SECONDS):
-            _send(staging, signal.SIGSTOP)
-            ended.wait(STOPPED_SECONDS)
-            _send(staging, signal.SIGCONT)
-
-    with beside(stop_and_go):
-        yield
-
-
-@contextlib.contextmanager
-def _hung(_: Servers, staging: Pair) -> Iterator[None]:
-    _send(staging, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        _send(staging, signal.SIGCONT)
-
-
-@contextlib.contextmanager
-def _dead(servers: Servers, staging: Pair) -> Iterator[None]:
-    for server in staging:
-        server.process.kill()
-        server.process.wait()
-        servers.forget(server)
-    yield
-
-
-STAGING: dict[str, Callable[[Servers, Pair], contextlib.AbstractContextManager[None]]] = {
-    "up": _up,
-    "slow": _slow,
-    "hung": _hung,
-    "dead": _dead,
-}
-
-
-def _send(staging: Pair, number: signal.Signals) -> None:
-    for server in staging:
-        server.process.send_signal(number)
 
 
 def _options() -> argparse.Namespace:

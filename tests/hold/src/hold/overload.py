@@ -15,9 +15,8 @@ import json
 import os
 import signal
 import socket
-import statistics
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from bench.servers import Server, Servers
 from hold import slow
 from hold.check import Check, at_least, at_most
 from hold.flood import Counted, Flood, answers, counted, flooding, resident_bytes
+from hold.overload_rounds import Memory, Round, kept, refused, served
 from hold.part import Plan, say
 from hold.steady import Steady, steadily
 from hold.system import System
@@ -82,38 +82,6 @@ class Load:
         tiers = {"predictor": self.system.predictors, "transformer": self.system.transformers}
         named = {f"{name} {tier}": server for tier, found in tiers.items() for name, server in found.items()}
         return named | {"gateway": self.system.gateway}
-
-
-@dataclass
-class Round:
-    """One round: a peak, the flood after it, its probes, and the time until the system answered as before."""
-
-    peak: float
-    flood: Counted
-    probes: Steady
-    recovery: float
-
-    @property
-    def share(self) -> float:
-        """Return the goodput of the flood in percent of the peak."""
-        return 100 * self.flood.rate("200") / self.peak
-
-    @property
-    def offered(self) -> float:
-        """Return the offered load in units of the peak."""
-        return self.flood.rate() / self.peak
-
-
-@dataclass
-class Memory:
-    """Bytes in use of each process, after the first flood and after the last."""
-
-    first: dict[str, int] = field(default_factory=dict)
-    last: dict[str, int] = field(default_factory=dict)
-
-    def growth(self, name: str) -> float:
-        """Return the growth in percent."""
-        return 100 * (self.last[name] / self.first[name] - 1)
 
 
 def run(plan: Plan) -> list[Check]:
@@ -213,46 +181,6 @@ def single(load: Load, environment: str) -> tuple[int, float]:
 def resident(load: Load) -> dict[str, int]:
     """Return the memory of each process."""
     return {name: resident_bytes(server.pid) for name, server in load.servers.items()}
-
-
-def served(rounds: list[Round]) -> list[Check]:
-    """Check how much is served under a flood, and how much more is offered."""
-    offered = [one.offered for one in rounds]
-    shares = [one.share for one in rounds]
-    total = sum((one.flood for one in rounds), Counted())
-    return [
-        at_least("overload: offered", statistics.median(offered), 3, "x peak", f"{total}; {ranged(offered)}"),
-        at_least("overload: goodput", statistics.median(shares), 90, "% of peak", ranged(shares)),
-    ]
-
-
-def refused(rounds: list[Round]) -> list[Check]:
-    """Check how the rest is refused."""
-    probes = Steady([answer for one in rounds for answer in one.probes.answers])
-    unpolite = sum(one.probes.unpolite for one in rounds)
-    note = f"{len(probes.milliseconds(503)):,} refusals seen by a client of its own"
-    other = sum(n for one in rounds for status, n in one.flood.statuses.items() if status not in ("200", "503"))
-    return [
-        at_most("overload: p99 of a refusal", probes.p99_ms(503), 50, "ms", note),
-        at_most("overload: refusals without Retry-After or problem", unpolite, 0),
-        at_most("overload: neither answered nor refused", other + probes.failed(200, 503), 0),
-    ]
-
-
-def kept(rounds: list[Round], memory: Memory) -> list[Check]:
-    """Check what must be as before afterwards."""
-    most = max(memory.first, key=memory.growth)
-    mib = f"{most}, {memory.first[most] / 2**20:.0f} to {memory.last[most] / 2**20:.0f} MiB"
-    slowest = max(one.recovery for one in rounds)
-    return [
-        at_most("overload: memory after the last flood", memory.growth(most), 5, "% over the first", mib),
-        at_most("overload: recovery", slowest, 2, "s", f"slowest of {len(rounds)}"),
-    ]
-
-
-def ranged(values: list[float]) -> str:
-    """Return the number of values, the lowest and the highest."""
-    return f"median of {len(values)}, {min(values):.3g} to {max(values):.3g}"
 
 
 def refusal(load: Load, seconds: float = 4) -> list[Check]:
