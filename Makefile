@@ -57,9 +57,13 @@ endif
 
 # Ports and corpus may be set on the command line, make run PORT=9000, or in the environment: make hands both on.
 
-SERVICES := features manifest bundle corpus replicas runtime tracing oip inferencelog trainer predictor transformer gateway baseline drift local release evidence
-SERVED := trainer predictor transformer gateway local
-PROJECTS := $(SERVICES:%=services/%) docs tests tests/audit tests/bench tests/bench/mlserver tests/hold
+# SERVICES become images, LIBRARIES are what they share, and PROGRAMS are what people run.
+SERVICES := gateway transformer predictor drift baseline
+LIBRARIES := features manifest bundle corpus replicas runtime tracing oip inferencelog
+PROGRAMS := trainer evidence release local
+PACKAGES := $(LIBRARIES:%=libs/%) $(SERVICES:%=services/%) $(PROGRAMS:%=tools/%)
+SERVED := tools/trainer services/predictor services/transformer services/gateway tools/local
+PROJECTS := $(PACKAGES) docs tests tests/audit tests/bench tests/bench/mlserver tests/hold
 ready = $(1)/.venv/.ready
 once = @exec $(PYTHON) -E setup/once.py make
 
@@ -69,9 +73,9 @@ say = @printf '\033[1m==> %s  %s\033[0m\n' "$$(date +%T)" "$(1)" >&2
 ##@ Use
 
 .PHONY: run
-run: $(foreach s,$(SERVED),$(call ready,services/$(s))) $(BUILD)/model ## Set up, start both environments and the gateway, stay until Ctrl-C
+run: $(foreach p,$(SERVED),$(call ready,$(p))) $(BUILD)/model ## Set up, start both environments and the gateway, stay until Ctrl-C
 	$(say-corpus)
-	@exec services/local/.venv/bin/local --procfile Procfile --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" \
+	@exec tools/local/.venv/bin/local --procfile Procfile --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" \
 	  --inference-log "$(LOG)" --with-parent $(if $(findstring command,$(origin HOST)),--host "$(HOST)")
 
 # conda and others set HOST for themselves: the gateway listens there only where make itself is told to.
@@ -85,9 +89,9 @@ override MAILS := $(or $(MAILS),2000)
 override LAST := $(or $(LAST),60m)
 
 .PHONY: simulate
-simulate: $(call ready,services/local) $(BUILD)/model ## Send real mail through the running system (SPAM=0.31 RATE=100 MAILS=2000 ENVIRONMENT=staging)
+simulate: $(call ready,tools/local) $(BUILD)/model ## Send real mail through the running system (SPAM=0.31 RATE=100 MAILS=2000 ENVIRONMENT=staging)
 	$(say-corpus)
-	@services/local/.venv/bin/simulate --url "http://127.0.0.1:$${PORT:-8080}" --corpus "$$(< $(BUILD)/corpus)" \
+	@tools/local/.venv/bin/simulate --url "http://127.0.0.1:$${PORT:-8080}" --corpus "$$(< $(BUILD)/corpus)" \
 	  --environment $(ENVIRONMENT) --spam $(SPAM) --rate $(RATE) --mails $(MAILS)
 
 .PHONY: screenshots
@@ -125,7 +129,7 @@ api-key: $(call ready,services/gateway) ## Make an API key (NAME=shop ENVIRONMEN
 # Where there is no Go, the helm on the PATH is used.
 HELM := $(if $(shell command -v go),$(TOOLS)/bin/helm4)
 CHART := charts/model-serving
-TESTED := $(SERVICES:%=services/%) tests/audit tests/bench tests/hold tests
+TESTED := $(PACKAGES) tests/audit tests/bench tests/hold tests
 # What tests start and ask. It needs Go; where that is missing, those tests are skipped and say so.
 TEST_TOOLS := $(if $(shell command -v go),$(addprefix $(TOOLS)/bin/,versitygw pushgateway helm3 helm4 helm-unittest kubeconform promtool ct))
 
@@ -138,8 +142,8 @@ lint: $(foreach p,$(TESTED),$(call ready,$(p))) $(if $(shell command -v go),$(TO
 	$(call say,ruff)
 	@tests/.venv/bin/ruff check .
 	@tests/.venv/bin/ruff format --check .
-	@for service in $(SERVICES:%=services/%); do \
-	  printf '\033[1m==> mypy %s\033[0m\n' "$$service"; (cd "$$service" && .venv/bin/mypy src); \
+	@for package in $(PACKAGES); do \
+	  printf '\033[1m==> mypy %s\033[0m\n' "$$package"; (cd "$$package" && .venv/bin/mypy src); \
 	done
 	@if [ -x $(TOOLS)/bin/actionlint ]; then printf '\033[1m==> actionlint\033[0m\n'; $(TOOLS)/bin/actionlint; fi
 
@@ -181,15 +185,15 @@ pictures: $(foreach s,predictor transformer gateway drift evidence,$(call ready,
 	  --corpus "$$(< $(BUILD)/corpus)" --baseline $(BUILD)/baseline.parquet --out docs/pictures
 
 # A weaker model of the same mails, so that evidence has a difference to show.
-$(BUILD)/candidate: $(call ready,services/trainer) $(BUILD)/model tests/e2e/weaker.py
+$(BUILD)/candidate: $(call ready,tools/trainer) $(BUILD)/model tests/e2e/weaker.py
 	$(call say,a weaker model)
 	@rm -rf $@ $@.new
-	@services/trainer/.venv/bin/python tests/e2e/weaker.py coarse --corpus "$$(< $(BUILD)/corpus)" --out $@.new > /dev/null
+	@tools/trainer/.venv/bin/python tests/e2e/weaker.py coarse --corpus "$$(< $(BUILD)/corpus)" --out $@.new > /dev/null
 	@mv $@.new $@
 
 ##@ Prove on a cluster
 
-TRAINING := $(shell find $(foreach s,trainer features manifest bundle corpus inferencelog,services/$(s)/src) -name '*.py')
+TRAINING := $(shell find tools/trainer/src $(foreach l,features manifest bundle corpus inferencelog,libs/$(l)/src) -name '*.py')
 E2E := $(BUILD)/e2e
 
 .PHONY: e2e
@@ -197,13 +201,13 @@ e2e: $(call ready,tests) $(HELM) $(E2E)/models ## Install through Git on the clu
 	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/.venv/bin/python -m pytest -c tests/e2e/pytest.ini --rootdir tests/e2e tests/e2e $(E2E_OPTIONS)
 
 # Four models, and mail that none has seen: `second` and `worse` are weaker than `better` on the same mails.
-$(E2E)/models: $(call ready,services/trainer) $(call ready,tests) $(TRAINING) $(BUILD)/corpus $(addprefix tests/e2e/,split.py weaker.py)
+$(E2E)/models: $(call ready,tools/trainer) $(call ready,tests) $(TRAINING) $(BUILD)/corpus $(addprefix tests/e2e/,split.py weaker.py)
 	$(call say,models and mail for the cluster)
 	@rm -rf $@ $@.new
 	@tests/.venv/bin/python tests/e2e/split.py --corpus "$$(realpath "$$(< $(BUILD)/corpus)")" --out $(E2E)
 	@printf '%s\n' "first few trainer train" "second more python tests/e2e/weaker.py coarse" \
 	  "worse more python tests/e2e/weaker.py shuffled" "better more trainer train" | \
-	  xargs -L 1 -P 2 bash -c 'services/trainer/.venv/bin/"$${@:3}" --corpus $(E2E)/corpora/$$2 --out $@.new/$$1 > /dev/null' train
+	  xargs -L 1 -P 2 bash -c 'tools/trainer/.venv/bin/"$${@:3}" --corpus $(E2E)/corpora/$$2 --out $@.new/$$1 > /dev/null' train
 	@mv $@.new $@
 
 # kind and helm at the versions pinned here; where there is no Go, those on the PATH.
@@ -248,12 +252,12 @@ bench-shadow: $(foreach s,predictor transformer gateway,$(call ready,services/$(
 	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/bench/.venv/bin/python -m bench.shadow --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bench-shadow.json $(BENCH_SHADOW)
 
 .PHONY: compare-bogofilter
-compare-bogofilter: $(call ready,services/trainer) $(BUILD)/corpus ## Evaluate bogofilter on the model's folds (needs bogofilter)
-	@services/trainer/.venv/bin/trainer compare-bogofilter --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bogofilter.json
+compare-bogofilter: $(call ready,tools/trainer) $(BUILD)/corpus ## Evaluate bogofilter on the model's folds (needs bogofilter)
+	@tools/trainer/.venv/bin/trainer compare-bogofilter --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bogofilter.json
 
 .PHONY: bench-drift
-bench-drift: $(foreach s,trainer drift,$(call ready,services/$(s))) $(BUILD)/corpus ## Measure false alarms and detection of the drift detector (20 minutes; BENCH_DRIFT="--null-windows 2000" for fewer)
-	@services/trainer/.venv/bin/python tests/bench/drift/rows.py --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bench-drift
+bench-drift: $(call ready,tools/trainer) $(call ready,services/drift) $(BUILD)/corpus ## Measure false alarms and detection of the drift detector (20 minutes; BENCH_DRIFT="--null-windows 2000" for fewer)
+	@tools/trainer/.venv/bin/python tests/bench/drift/rows.py --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bench-drift
 	@services/drift/.venv/bin/python tests/bench/drift/calibrate.py --rows $(BUILD)/bench-drift --out $(BUILD)/bench-drift.json $(BENCH_DRIFT)
 
 .PHONY: bench-drift-hour
@@ -267,23 +271,23 @@ ENV ?= staging
 FROM_ENV ?= staging
 TO_ENV ?= production
 LIMIT ?= 60000
-RELEASE := services/release/.venv/bin/release
+RELEASE := tools/release/.venv/bin/release
 
 .PHONY: render
-render: $(call ready,services/release) $(HELM) ## Print an environment's manifests (ENV=staging)
+render: $(call ready,tools/release) $(HELM) ## Print an environment's manifests (ENV=staging)
 	@$(RELEASE) render $(ENV)
 
 .PHONY: diff
-diff: $(call ready,services/release) $(HELM) | $(BUILD) ## What this branch changes in each environment, as Markdown (BASE=origin/main OUT=file LIMIT=60000)
+diff: $(call ready,tools/release) $(HELM) | $(BUILD) ## What this branch changes in each environment, as Markdown (BASE=origin/main OUT=file LIMIT=60000)
 	@$(RELEASE) diff $(if $(BASE),--base $(BASE)) --limit $(LIMIT) $(if $(OUT),> $(OUT))
 
 .PHONY: pin-model
-pin-model: $(call ready,services/release) ## Pin an uploaded bundle (ENV=staging URI=s3://…/version BUNDLE=folder or MANIFEST=model.json; OFFLINE=1 does not look there)
+pin-model: $(call ready,tools/release) ## Pin an uploaded bundle (ENV=staging URI=s3://…/version BUNDLE=folder or MANIFEST=model.json; OFFLINE=1 does not look there)
 	@$(RELEASE) pin-model --environment $(ENV) --uri "$(or $(URI),$(error URI=s3://… says where the bundle was uploaded))" \
 	  $(if $(MANIFEST),--manifest "$(MANIFEST)",--bundle "$(or $(BUNDLE),$(shell cat $(BUILD)/model 2>/dev/null))") $(if $(OFFLINE),--offline)
 
 .PHONY: pin-images
-pin-images: $(call ready,services/release) ## Pin pushed images (ENV=staging FROM=build/images or IMAGES="gateway=sha256:… …")
+pin-images: $(call ready,tools/release) ## Pin pushed images (ENV=staging FROM=build/images or IMAGES="gateway=sha256:… …")
 	@$(RELEASE) pin-images --environment $(ENV) $(if $(FROM),--from "$(FROM)") $(IMAGES)
 
 # Staging's and production's bundles, folders instead of those that the release files pin; how far back mail is compared.
@@ -293,14 +297,14 @@ EVIDENCE_LAST ?= 7d
 EVIDENCE := $(BUILD)/evidence
 
 .PHONY: evidence
-evidence: $(call ready,services/evidence) ## Whether staging's model may take production's place (INFERENCE_LOG_URI=s3://… PROMETHEUS_URL=http://…)
-	@services/evidence/.venv/bin/evidence --from $(FROM_ENV) --to $(TO_ENV) --last $(EVIDENCE_LAST) --out $(EVIDENCE) \
+evidence: $(call ready,tools/evidence) ## Whether staging's model may take production's place (INFERENCE_LOG_URI=s3://… PROMETHEUS_URL=http://…)
+	@tools/evidence/.venv/bin/evidence --from $(FROM_ENV) --to $(TO_ENV) --last $(EVIDENCE_LAST) --out $(EVIDENCE) \
 	  --inference-log-uri "$(or $(INFERENCE_LOG_URI),$(LOG))" --prometheus-url "$(PROMETHEUS_URL)" \
 	  $(if $(CANDIDATE_BUNDLE),--candidate "$(CANDIDATE_BUNDLE)") $(if $(PRODUCTION_BUNDLE),--production "$(PRODUCTION_BUNDLE)")
 
 # make hands the reason on in the environment: in the command's text the shell would read it.
 .PHONY: promote
-promote: $(call ready,services/release) $(HELM) ## Commit staging's release as production's (DRY_RUN=1 only shows it; after evidence, or WITHOUT_EVIDENCE="reason")
+promote: $(call ready,tools/release) $(HELM) ## Commit staging's release as production's (DRY_RUN=1 only shows it; after evidence, or WITHOUT_EVIDENCE="reason")
 	@$(RELEASE) promote --from $(FROM_ENV) --to $(TO_ENV) --models $(MODELS) --evidence $(EVIDENCE)/evidence.json \
 	  $(if $(filter-out undefined,$(origin WITHOUT_EVIDENCE)),--without-evidence "$$WITHOUT_EVIDENCE") $(if $(DRY_RUN),--dry-run)
 
@@ -321,7 +325,6 @@ image: | $(BUILD) ## Build an image (SERVICE=gateway); with PUSH=1 push it to RE
 	  --build-arg "REVISION=$$(git rev-parse HEAD)" --build-arg "SOURCE=$$(git config remote.origin.url | sed -E 's#//[^/@]*@#//#')" \
 	  $(if $(PUSH),--push --sbom=true --provenance=mode=max,--load) .
 
-SERVED_IMAGES := gateway transformer predictor drift baseline
 # Docker, buildah, or a command COMMAND NAME:TAG CONTEXT DOCKERFILE [OPTIONS] that knows its registry and prints the image
 # by digest as its last line.
 BUILDER ?= $(if $(shell command -v docker),docker,buildah)
@@ -341,10 +344,10 @@ define build-and-push
 endef
 
 .PHONY: images
-images: $(SERVED_IMAGES:%=image-of-%) ## Build and push all images to REGISTRY by Docker, buildah or BUILDER; digests go to build/images
+images: $(SERVICES:%=image-of-%) ## Build and push all images to REGISTRY by Docker, buildah or BUILDER; digests go to build/images
 
-.PHONY: $(SERVED_IMAGES:%=image-of-%)
-$(SERVED_IMAGES:%=image-of-%): image-of-%: | $(BUILD)
+.PHONY: $(SERVICES:%=image-of-%)
+$(SERVICES:%=image-of-%): image-of-%: | $(BUILD)
 	$(call say,image $*)
 	@mkdir -p $(BUILD)/images
 ifeq ($(BUILDER),docker)
@@ -362,7 +365,7 @@ image-digest: ## Print the digest of a pushed image (SERVICE=gateway)
 	@$(call digest_of,$(SERVICE))
 
 .PHONY: pinned-image
-pinned-image: $(call ready,services/release) ## Print the image that an environment pins (ENV=staging SERVICE=gateway)
+pinned-image: $(call ready,tools/release) ## Print the image that an environment pins (ENV=staging SERVICE=gateway)
 	@$(RELEASE) pins $(ENV) | while read -r service digest; do \
 	  if [ "$$service" = "$(SERVICE)" ]; then echo "$(REGISTRY)/$$service@$$digest"; fi; \
 	done
@@ -372,7 +375,7 @@ sign-image: ## Sign a pushed image as who runs this (SERVICE=gateway; needs cosi
 	@cosign sign --yes "$(REGISTRY)/$(SERVICE)@$$($(call digest_of,$(SERVICE)))"
 
 .PHONY: verify-images
-verify-images: $(call ready,services/release) ## Check who signed the images that an environment pins (ENV=staging SIGNER=workflow's URL; needs cosign)
+verify-images: $(call ready,tools/release) ## Check who signed the images that an environment pins (ENV=staging SIGNER=workflow's URL; needs cosign)
 	@$(RELEASE) pins $(ENV) | while read -r service digest; do \
 	  cosign verify --certificate-identity "$(or $(SIGNER),$(error SIGNER=https://… says which workflow must have signed))" \
 	    --certificate-oidc-issuer https://token.actions.githubusercontent.com "$(REGISTRY)/$$service@$$digest" > /dev/null; \
@@ -451,16 +454,16 @@ $(BUILD):
 
 # Rewritten only when the folder or something in it changes: that trains anew, and nothing else does. The corpus that was
 # trained on stays until another is named.
-$(BUILD)/corpus: $(call ready,services/trainer) FORCE | $(BUILD)
+$(BUILD)/corpus: $(call ready,tools/trainer) FORCE | $(BUILD)
 	$(once) --stamp $@ --plain --what "the corpus" -- \
-	  services/trainer/.venv/bin/trainer corpus --cache $(CORPORA) --trained $(BUILD)/trained --note $@
+	  tools/trainer/.venv/bin/trainer corpus --cache $(CORPORA) --trained $(BUILD)/trained --note $@
 
 # The file names the bundle, of which somebody may have removed something.
 TRAINED := $(shell $(PYTHON) -E setup/once.py bundle $(BUILD)/model 2>/dev/null)
 
 $(BUILD)/model: $(TRAINING) $(BUILD)/corpus $(if $(TRAINED),,FORCE)
 	$(once) --stamp $@ --plain --shared --say --what "the model" --stdout $@ -- \
-	  services/trainer/.venv/bin/trainer train --corpus-file $(BUILD)/corpus --trained $(BUILD)/trained --out $(MODELS)
+	  tools/trainer/.venv/bin/trainer train --corpus-file $(BUILD)/corpus --trained $(BUILD)/trained --out $(MODELS)
 
 .PHONY: FORCE
 FORCE:

@@ -101,7 +101,7 @@ def test_simulated_mail_has_the_key_of_the_variable(guarded: Guarded, tmp_path: 
     for kind in ("ham", "spam"):
         (tmp_path / kind).mkdir()
         (tmp_path / kind / "1").write_text("Subject: Lunch\n\nSee you at ten.")
-    command = [ROOT / "services" / "local" / ".venv" / "bin" / "simulate", "--url", guarded.system.url]
+    command = [ROOT / "tools" / "local" / ".venv" / "bin" / "simulate", "--url", guarded.system.url]
     environ = {**os.environ, "API_KEY": guarded.shop if keyed else ""}
     options = ["--corpus", tmp_path, "--mails", "3"]
     done = subprocess.run([*command, *options], env=environ, capture_output=True, text=True, timeout=60)

@@ -16,8 +16,8 @@ from inferencelog import open_store, read_baseline
 SECONDS = 120
 
 
-def run(service: str, command: str, *options: str) -> subprocess.CompletedProcess[str]:
-    program = ROOT / "services" / service / ".venv" / "bin" / command
+def run(project: str, command: str, *options: str) -> subprocess.CompletedProcess[str]:
+    program = ROOT / project / ".venv" / "bin" / command
     return subprocess.run([program, *options], capture_output=True, text=True, timeout=SECONDS)
 
 
@@ -35,7 +35,7 @@ async def send(http: aiohttp.ClientSession, own: System, corpus: Path, spam: flo
         "--rate",
         "500",
     ]
-    done = run("local", "simulate", "--url", own.url, "--environment", "production", "--rate", "500", *traffic)
+    done = run("tools/local", "simulate", "--url", own.url, "--environment", "production", "--rate", "500", *traffic)
     assert done.returncode == 0, done.stderr
     await until_waiting_is(http, own, 0, 30)
     return datetime.now(UTC)
@@ -44,7 +44,7 @@ async def send(http: aiohttp.ClientSession, own: System, corpus: Path, spam: flo
 def detect(log: str, baseline: str, start: datetime, end: datetime) -> dict[str, Any]:
     period = ["--start", start.isoformat(), "--end", end.isoformat()]
     names = ["--inference-log-uri", log, "--baseline-uri", baseline, "--environment", "production"]
-    done = run("drift", "drift-detector", *names, *period)
+    done = run("services/drift", "drift-detector", *names, *period)
     assert (done.returncode, done.stderr) == (0, ""), done
     (line,) = done.stdout.splitlines()
     found: dict[str, Any] = json.loads(line)
@@ -61,7 +61,7 @@ async def test_a_changed_share_of_spam_is_seen_and_an_unchanged_one_is_not(
             times.append(await send(http, own, corpus, spam, mails, seed))
     healthy = ["--start", times[0].isoformat(), "--end", times[1].isoformat(), "--bundle", str(model)]
     names = ["--inference-log", log, "--environment", "production", "--out", baseline]
-    made = run("baseline", "baseline-generator", "log", *names, *healthy)
+    made = run("services/baseline", "baseline-generator", "log", *names, *healthy)
     assert made.returncode == 0, made.stderr
     assert read_baseline(baseline).rows == 2000
 

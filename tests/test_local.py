@@ -37,7 +37,7 @@ def until(found: Callable[[], bool], what: str) -> None:
 def shell(tmp_path: Path, model: Path, corpus: Path) -> Iterator[Callable[[str], "subprocess.Popen[bytes]"]]:
     """Yield a function that runs a line of shell in its own process group; LOCAL is the command of `make run`."""
     options = ["--procfile", ROOT / "Procfile", "--model", model, "--corpus", corpus, "--with-parent"]
-    command = shlex.join(map(str, [ROOT / "services/local/.venv/bin/local", *options]))
+    command = shlex.join(map(str, [ROOT / "tools/local/.venv/bin/local", *options]))
     environ = {**os.environ, **{name: str(free_port()) for name in PORTS}}
     started: list[subprocess.Popen[bytes]] = []
 

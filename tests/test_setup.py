@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "setup"))
 setup_once = importlib.import_module("once")
-PROJECT = "services/corpus"
+PROJECT = "libs/corpus"
 STAMP = f"{PROJECT}/.venv/.ready"
 SECONDS = 300
 """Seconds for the environment of one small project, on a busy machine."""
@@ -35,7 +35,7 @@ class Checkout:
             (shutil.copytree if source.is_dir() else shutil.copy)(source, self.folder / name)
         # The Makefile looks at these too.
         shutil.copy(ROOT / "services/base.Dockerfile", self.folder / "services")
-        for source in (ROOT / "services").glob("*/src"):
+        for source in [*ROOT.glob("libs/*/src"), *ROOT.glob("tools/*/src")]:
             (self.folder / source.relative_to(ROOT)).mkdir(parents=True)
         ignored = shutil.ignore_patterns(".venv", ".*_cache")
         shutil.copytree(ROOT / PROJECT, self.folder / PROJECT, ignore=ignored, dirs_exist_ok=True)

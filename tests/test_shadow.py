@@ -34,7 +34,7 @@ Table = Counter[tuple[str, str]]
 def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return production's model and the candidate's."""
     folder = tmp_path_factory.mktemp("two")
-    python = ROOT / "services" / "trainer" / ".venv" / "bin" / "python"
+    python = ROOT / "tools" / "trainer" / ".venv" / "bin" / "python"
     done = subprocess.run([python, ROOT / "tests" / "two_models.py", folder, *WORDS], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder / WORDS[0], folder / WORDS[1]

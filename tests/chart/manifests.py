@@ -14,6 +14,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "model-serving"
+LIBRARIES = ROOT / "libs"
 SERVICES = ROOT / "services"
 HELMS = ("helm3", "helm4")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from chart.manifests import CASES, CHART, SERVICES, Case, Object, each_case, none_of
+from chart.manifests import CASES, CHART, LIBRARIES, SERVICES, Case, Object, each_case, none_of
 from chart.pods import Pod, pods
 from chart.settings import SERVICE, fields, settings_fields
 
 S3 = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL_S3"}
 TRACING = {
-    *settings_fields(ast.parse((SERVICES / "tracing/src/tracing/settings.py").read_text())),
+    *settings_fields(ast.parse((LIBRARIES / "tracing/src/tracing/settings.py").read_text())),
     "OTEL_RESOURCE_ATTRIBUTES",
 }
 # Variables that libraries read, and the command line of a job.

@@ -72,7 +72,7 @@ Table = dict[tuple[str, str], int]
 def ground(system: System) -> Iterator[None]:
     """Put the second model in both environments, set up what evidence needs, and end all experiments afterwards."""
     repository, second = system.repository, system.bundles["second"]
-    repository.make("services/evidence/.venv/.ready")
+    repository.make("tools/evidence/.venv/.ready")
     release = repository.folder / "environments" / "production" / "release.yaml"
     if second.sha256 not in release.read_text():
         # These pins are needed if the scenario of releases was left out.

@@ -1,6 +1,6 @@
 """Rows of every mail of the corpus as in the inference log, scored by a model that has not seen the mail.
 
-Run it with services/trainer's environment. It writes two Parquet files with the same mails in the same order:
+Run it with tools/trainer's environment. It writes two Parquet files with the same mails in the same order:
 unchanged, and as a provider that turns mail into plain text would pass them on.
 """
 

@@ -29,7 +29,7 @@ def tried(repository: Git) -> Git:
 
 
 def write_evidence(**fields: Any) -> None:
-    """Write evidence in the format of services/evidence; its own test reads it with this package."""
+    """Write evidence in the format of tools/evidence; its own test reads it with this package."""
     sides = (("candidate", "staging", "2"), ("production", "production", "1"))
     content = {
         "format": 1,
