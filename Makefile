@@ -137,11 +137,16 @@ TEST_TOOLS := $(if $(shell command -v go),$(addprefix $(TOOLS)/bin/,versitygw pu
 test: $(TEST_TOOLS) $(BROWSER)/.ready $(foreach p,$(TESTED),$(call ready,$(p))) $(BUILD)/model ## Run all tests that need no cluster
 	@$(PYTHON) tests/run.py --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --reports $(BUILD)/tests $(TESTED)
 
+# Folders whose packages import-linter reads.
+SOURCES := $(addsuffix /src,$(PACKAGES) tests/bench tests/hold)
+
 .PHONY: lint
-lint: $(foreach p,$(TESTED),$(call ready,$(p))) $(if $(shell command -v go),$(TOOLS)/bin/actionlint) ## Check style, format, types and workflows
+lint: $(foreach p,$(TESTED),$(call ready,$(p))) $(if $(shell command -v go),$(TOOLS)/bin/actionlint) ## Check style, format, imports, types and workflows
 	$(call say,ruff)
 	@tests/.venv/bin/ruff check .
 	@tests/.venv/bin/ruff format --check .
+	$(call say,import-linter)
+	@PYTHONPATH="$(subst $(space),:,$(SOURCES))" tests/.venv/bin/lint-imports --no-cache --no-logo
 	@for package in $(PACKAGES); do \
 	  printf '\033[1m==> mypy %s\033[0m\n' "$$package"; (cd "$$package" && .venv/bin/mypy src); \
 	done
