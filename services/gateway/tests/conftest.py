@@ -12,11 +12,11 @@ import uvloop
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from gateway.coalescer import Coalescer
-from gateway.mails import Mail
-from gateway.queue import QueueLimits
+from gateway.predictions.coalescer import Coalescer
+from gateway.predictions.mails import Mail
+from gateway.predictions.queue import QueueLimits
+from gateway.predictions.transformer_client import TransformerClient
 from gateway.settings import Settings
-from gateway.transformer_client import TransformerClient
 from replicas import Replicas
 
 

@@ -10,9 +10,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.app import GatewayApp
-from gateway.connection import connections
-from gateway.limits import ConnectionLimits
-from gateway.server import Server
+from gateway.http.connection import connections
+from gateway.http.limits import ConnectionLimits
+from gateway.http.server import Server
 
 
 class Client:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.api_keys import ApiKeysError, digest_of, new_key, parse_keys, read_keys
-from gateway.token_bucket import TokenBucket
+from gateway.access.api_keys import ApiKeysError, digest_of, new_key, parse_keys, read_keys
+from gateway.access.token_bucket import TokenBucket
 
 KNOWN = ["staging", "production"]
 KEY = new_key()

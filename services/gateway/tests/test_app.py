@@ -215,7 +215,7 @@ def _value(metrics: str, name: str) -> float:
 async def test_a_bug_is_a_problem_with_the_request_id(
     http: httpx.AsyncClient, transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.requests.sizes", lambda *_: 1 / 0)
+    monkeypatch.setattr("gateway.http.bodies.sizes", lambda *_: 1 / 0)
     counter = _requests("staging", PREDICT, 500)
     before = _value((await http.get("/metrics")).text, counter)
     response = await http.post(PREDICT, json={"email_content": "0.5"}, headers={"X-Request-ID": "r-2"})
@@ -276,7 +276,7 @@ async def test_every_operation_describes_its_problems_and_the_request_id(http: h
 async def test_a_large_body_is_answered_as_a_small_one_and_leaves_turns_to_others(
     transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    monkeypatch.setattr("gateway.requests.READ_SECONDS", 0.0)
+    monkeypatch.setattr("gateway.http.bodies.READ_SECONDS", 0.0)
     app = create_app(Settings(environments={"staging": transformer.url}))  # type: ignore[dict-item]
     transport = httpx.ASGITransport(app)
     field, mail = ("emails", '["0.75"]') if path == "batch-predict" else ("email_content", '"0.75"')

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import requests
+from gateway.http import bodies
+from gateway.http.bodies import BatchPredictRequest, PredictRequest
 from gateway.problems import Problem
-from gateway.requests import BatchPredictRequest, PredictRequest
 
 RAW = b"From: a@example.org\r\nSubject: SECRET\r\n\r\nSECRET line\r\n"
 ONE = b'{"email_content": "SECRET"}'
@@ -17,7 +17,7 @@ ONE = b'{"email_content": "SECRET"}'
 
 def told(body: bytes, model: type[PredictRequest] | type[BatchPredictRequest] = PredictRequest) -> str:
     with pytest.raises(Problem) as raised:
-        requests.parse(model, body)
+        bodies.parse(model, body)
     assert raised.value.status == 422
     assert raised.value.detail.count("SECRET") == 0, "a mail's text is not repeated"
     return raised.value.detail
@@ -52,11 +52,11 @@ def test_the_command_works_as_the_answer_shows_it(
     raw = RAW + bytes(range(256))
     (tmp_path / "mail.eml").write_bytes(raw)
     with pytest.raises(Problem) as raised:
-        requests.parse(model, raw)
+        bodies.parse(model, raw)
     shown = raised.value.body("r-1").decode()
     command = shown[shown.index("PYTHONIOENCODING") : shown.index(" > mail.json") + len(" > mail.json")]
     subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
-    parsed = requests.parse(model, (tmp_path / "mail.json").read_bytes())
+    parsed = bodies.parse(model, (tmp_path / "mail.json").read_bytes())
     (mail,) = parsed.emails if isinstance(parsed, BatchPredictRequest) else [parsed.email_content]
     assert mail == raw.decode("latin-1"), "byte for byte"
 

@@ -9,11 +9,11 @@ import pytest
 from aiohttp import web
 from conftest import SHA256, THRESHOLD, FakeTransformer, mail, make_coalescer
 
-from gateway.coalescer import Coalescer
-from gateway.mails import Answer, Mail
-from gateway.pauses import Pauses
+from gateway.predictions.coalescer import Coalescer
+from gateway.predictions.mails import Answer, Mail
+from gateway.predictions.pauses import Pauses
+from gateway.predictions.transformer_client import TransformerClient
 from gateway.problems import Problem
-from gateway.transformer_client import TransformerClient
 from replicas import Replicas
 
 
@@ -68,7 +68,7 @@ async def test_a_gateway_that_stood_still_does_not_take_its_queue_for_slow(
     client: TransformerClient, transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stood_still = 0.0
-    monkeypatch.setattr("gateway.coalescer.monotonic", lambda: monotonic() + stood_still)
+    monkeypatch.setattr("gateway.predictions.coalescer.monotonic", lambda: monotonic() + stood_still)
     coalescer = make_coalescer(client, transformer, max_batch_mails=1, max_queue_seconds=5)
     coalescer._pauses = Pauses(lambda: monotonic() + stood_still)
     transformer.gate.clear()
@@ -87,7 +87,7 @@ async def test_a_few_batches_that_met_a_hung_replica_refuse_nobody(
     client: TransformerClient, transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hung = 0.0
-    monkeypatch.setattr("gateway.coalescer.monotonic", lambda: monotonic() + hung)
+    monkeypatch.setattr("gateway.predictions.coalescer.monotonic", lambda: monotonic() + hung)
     coalescer = make_coalescer(client, transformer, max_batch_mails=1, max_queue_seconds=5, max_queued_mails=100)
     for _ in range(4):
         transformer.gate.clear()
@@ -136,7 +136,7 @@ async def test_a_deep_queue_leaves_in_batches_as_large_as_those_of_large_request
 async def test_the_next_batch_leaves_while_a_large_one_is_answered(
     client: TransformerClient, transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.coalescer.ANSWERED_AT_ONCE", 1)
+    monkeypatch.setattr("gateway.predictions.coalescer.ANSWERED_AT_ONCE", 1)
     coalescer = make_coalescer(client, transformer, max_batch_mails=2)
     transformer.gate.clear()
     jobs = [submit(coalescer, 0.0)]

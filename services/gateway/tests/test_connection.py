@@ -16,8 +16,8 @@ from prometheus_client import REGISTRY
 from serving import client_of, head, post, serving
 
 from gateway.app import GatewayApp, create_app
-from gateway.heads import FRAMING, SINGLETONS
-from gateway.limits import ConnectionLimits
+from gateway.http.heads import FRAMING, SINGLETONS
+from gateway.http.limits import ConnectionLimits
 from gateway.settings import MIB, Settings
 
 PREDICT, BATCH, EXPLAIN = "/api/v1/predict", "/api/v1/batch-predict", "/api/v1/explain"
@@ -177,8 +177,8 @@ async def test_who_sends_much_more_than_is_taken_still_reads_why(port: int) -> N
 async def test_a_client_that_only_goes_on_sending_is_cut_off(
     transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.server.SWEEP_SECONDS", 0.02)
-    monkeypatch.setattr("gateway.connection.LINGER_SECONDS", 0.1)
+    monkeypatch.setattr("gateway.http.server.SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr("gateway.http.connection.LINGER_SECONDS", 0.1)
     async with serving(gateway(transformer), LIMITS) as port, client_of(port) as client:
         client.send(b"?\r\n\r\n")
         assert (await client.answer())[0] == 400

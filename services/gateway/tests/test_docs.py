@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-import gateway.docs
+import gateway.page.docs
 from gateway.app import create_app
 from gateway.settings import Settings
 
@@ -53,7 +53,7 @@ async def test_files_are_kept_as_long_as_they_are_the_same() -> None:
 async def test_a_large_file_is_sent_whole_though_in_pieces() -> None:
     async with client() as http:
         response = await http.get("/docs/swagger-ui-bundle.js")
-    package, folder = gateway.docs.SWAGGER_UI
+    package, folder = gateway.page.docs.SWAGGER_UI
     assert response.content == files(package).joinpath(folder, "swagger-ui-bundle.js").read_bytes()
     assert int(response.headers["content-length"]) == len(response.content) > 1_000_000
 

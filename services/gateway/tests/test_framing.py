@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from gateway.framing import HeadLimits, RequestStream
-from gateway.heads import NOT_IN_TRAILERS, SINGLETONS, Head, RequestRefused, repeated
+from gateway.http.framing import HeadLimits, RequestStream
+from gateway.http.heads import NOT_IN_TRAILERS, SINGLETONS, Head, RequestRefused, repeated
 
 HOST = b"Host: gateway\r\n"
 NEXT = b"GET /next HTTP/1.1\r\n" + HOST + b"\r\n"

@@ -10,12 +10,12 @@ import pytest
 from bombs import MANY, MIB, ONE, Bomb
 from starlette.requests import Request
 
-from gateway import large_body, requests
-from gateway.large_body import PIECE_BYTES, Mails, _Reader
+from gateway.http import bodies, large_body
+from gateway.http.bodies import BatchPredictRequest, PredictRequest
+from gateway.http.large_body import PIECE_BYTES, Mails, _Reader
+from gateway.http.turns import Turns
 from gateway.problems import Problem
-from gateway.requests import BatchPredictRequest, PredictRequest
 from gateway.settings import Settings
-from gateway.turns import Turns
 
 SIZE = 2 * MIB
 MODELS = {"email_content": (PredictRequest, None), "emails": (BatchPredictRequest, 20)}
@@ -40,11 +40,11 @@ TEXTS = [
 def whole(body: bytes, name: str, largest: int = MIB) -> Mails:
     """Return the mails as the parser reads them in one go."""
     model, most = MODELS[name]
-    read = requests.parse(model, body)
+    read = bodies.parse(model, body)
     contents = [read.email_content] if isinstance(read, PredictRequest) else read.emails
     if most:
-        requests.check_count(contents, most)
-    return Mails(contents, requests.sizes(contents, largest))
+        bodies.check_count(contents, most)
+    return Mails(contents, bodies.sizes(contents, largest))
 
 
 def pieced(body: bytes, name: str, largest: int = MIB) -> Mails:
@@ -200,12 +200,12 @@ async def test_pieces_of_a_large_body_arrive_in_turns() -> None:
     async def receive() -> dict[str, Any]:
         nonlocal received
         received += 1
-        return {"type": "http.request", "body": b" " * requests.INLINE_BYTES, "more_body": received < 20}
+        return {"type": "http.request", "body": b" " * bodies.INLINE_BYTES, "more_body": received < 20}
 
     request = Request({"type": "http", "headers": [], "state": {}}, receive)
     settings = Settings(environments={"staging": "http://127.0.0.1:1"})  # type: ignore[dict-item]
     turns = Turns(1, pause_seconds=3600)
-    reading = asyncio.create_task(requests.read_body(request, settings, requests.Arriving("staging", 2**30), turns))
+    reading = asyncio.create_task(bodies.read_body(request, settings, bodies.Arriving("staging", 2**30), turns))
     for _ in range(50):
         await asyncio.sleep(0)
     # The first two pieces need no turn, one gets a turn, and the next waits.

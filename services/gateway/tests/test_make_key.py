@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.api_keys import read_keys
-from gateway.make_key import run
+from gateway.access.api_keys import read_keys
+from gateway.access.make_key import run
 
 Capture = pytest.CaptureFixture[str]
 SHOP = ["api-key", "--name", "shop", "--environments", "staging"]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generate_latest
 
-from gateway.metrics_page import TEXTS_AT_ONCE, MetricsPage
+from gateway.routing.metrics_page import TEXTS_AT_ONCE, MetricsPage
 
 
 class Counting(CollectorRegistry):

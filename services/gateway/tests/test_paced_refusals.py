@@ -9,11 +9,11 @@ import uvicorn
 from serving import Client, client_of, head
 from starlette.responses import PlainTextResponse
 
-from gateway import paced_refusals
-from gateway.connection import connections
-from gateway.limits import ConnectionLimits
-from gateway.paced_refusals import REFUSED_IN_A_TURN, PacedRefusals
-from gateway.server import Server
+from gateway.http import paced_refusals
+from gateway.http.connection import connections
+from gateway.http.limits import ConnectionLimits
+from gateway.http.paced_refusals import REFUSED_IN_A_TURN, PacedRefusals
+from gateway.http.server import Server
 
 
 class Transport(asyncio.Transport):

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.mails import Mail
-from gateway.queue import RECENT_BATCHES, Job, Queue, QueueLimits
+from gateway.predictions.mails import Mail
+from gateway.predictions.queue import RECENT_BATCHES, Job, Queue, QueueLimits
 from gateway.settings import Settings
 
 Make = Callable[..., Job]

@@ -7,10 +7,10 @@ from conftest import FakeTransformer, mail
 from prometheus_client import REGISTRY
 
 from gateway.app import create_app
+from gateway.predictions.readiness import Readiness
+from gateway.predictions.transformer_client import TransformerClient
 from gateway.problems import Problem
-from gateway.readiness import Readiness
 from gateway.settings import Settings
-from gateway.transformer_client import TransformerClient
 
 
 def gauge(environment: str) -> float | None:

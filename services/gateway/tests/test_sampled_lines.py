@@ -1,4 +1,4 @@
-from gateway.sampled_lines import SampledLines
+from gateway.http.sampled_lines import SampledLines
 
 
 class Clock:

@@ -12,10 +12,10 @@ import uvloop
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.connection import Connection, connections
-from gateway.framing import HEAD_BYTES
-from gateway.limits import ConnectionLimits
-from gateway.server import ACCEPTED_AT_ONCE, SWEPT_IN_A_TURN, Server
+from gateway.http.connection import Connection, connections
+from gateway.http.framing import HEAD_BYTES
+from gateway.http.limits import ConnectionLimits
+from gateway.http.server import ACCEPTED_AT_ONCE, SWEPT_IN_A_TURN, Server
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n"
 OLD = 0.2
@@ -190,7 +190,7 @@ async def test_a_look_at_many_connections_leaves_turns_to_others(monkeypatch: py
             looks += 1
 
     looks, most = 0, 0
-    monkeypatch.setattr("gateway.server.SWEEP_SECONDS", 0)
+    monkeypatch.setattr("gateway.http.server.SWEEP_SECONDS", 0)
     server = Server(uvicorn.Config(ok), 0)
     server.server_state.connections = {Looked() for _ in range(3 * SWEPT_IN_A_TURN)}  # type: ignore[misc]
     sweeping = asyncio.create_task(server._sweep())
@@ -209,7 +209,7 @@ async def test_a_server_that_stood_still_reads_before_it_ends_slow_clients(monke
             looks += 1
 
     looks, now = 0, 0.0
-    monkeypatch.setattr("gateway.server.SWEEP_SECONDS", 0)
+    monkeypatch.setattr("gateway.http.server.SWEEP_SECONDS", 0)
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
     server = Server(uvicorn.Config(ok), 0)
     server.server_state.connections = {Looked()}  # type: ignore[misc]

@@ -8,12 +8,13 @@ import pytest
 from aiohttp import web
 from conftest import SHA256, FakeTransformer, verdicts
 
-from gateway import metrics, shadow
-from gateway.comparison import Comparison
-from gateway.mails import Answer, Mail
-from gateway.shadow import Shadow, ShadowLimits
-from gateway.shares import in_share
-from gateway.transformer_client import TransformerClient
+from gateway import metrics
+from gateway.experiments import shadow
+from gateway.experiments.comparison import Comparison
+from gateway.experiments.shadow import Shadow, ShadowLimits
+from gateway.experiments.shares import in_share
+from gateway.predictions.mails import Answer, Mail
+from gateway.predictions.transformer_client import TransformerClient
 from replicas import Replicas
 
 VERSIONS = ("6", "7")

@@ -9,7 +9,7 @@ import pytest
 from conftest import FakeTransformer
 from fastapi import FastAPI
 
-from gateway.api_keys import digest_of
+from gateway.access.api_keys import digest_of
 from gateway.app import GatewayApp, create_app
 from gateway.settings import Settings
 

@@ -14,8 +14,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from gateway.app import GatewayApp, create_app
-from gateway.framing import HEAD_BYTES
-from gateway.limits import ConnectionLimits
+from gateway.http.framing import HEAD_BYTES
+from gateway.http.limits import ConnectionLimits
 from gateway.settings import Settings
 
 PREDICT = "/api/v1/predict"
@@ -29,7 +29,7 @@ HUGE = b"x" * 2**26
 
 @pytest.fixture(autouse=True)
 def _swept_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.server.SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr("gateway.http.server.SWEEP_SECONDS", 0.02)
 
 
 async def page(scope: Scope, receive: Receive, send: Send) -> None:
@@ -185,7 +185,7 @@ async def test_the_connection_that_waited_longest_makes_room(ended: Callable[[st
 async def test_who_never_asked_makes_room_before_who_is_only_idle(
     ended: Callable[[str], float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.connection.GRACE_SECONDS", SHORT)
+    monkeypatch.setattr("gateway.http.connection.GRACE_SECONDS", SHORT)
     async with serving(page, replace(LIMITS, connections=2), "off") as port, AsyncExitStack() as stack:
         known, stranger = [await stack.enter_async_context(client_of(port)) for _ in range(2)]
         known.send(GET)

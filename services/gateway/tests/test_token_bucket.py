@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.token_bucket import TokenBucket
+from gateway.access.token_bucket import TokenBucket
 
 
 class Clock:

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from gateway.coalescer import Coalescer
+from gateway.predictions.coalescer import Coalescer
 from gateway.problems import Problem
 from tracing import Settings, Span, Tracer
 

@@ -14,8 +14,14 @@ from aiohttp import web
 from conftest import FakeTransformer, Fault, mail, verdicts
 
 from gateway import metrics
+from gateway.predictions.transformer_client import (
+    DEADLINE_HEADER,
+    ERROR_KINDS,
+    BatchRefused,
+    TransformerClient,
+    open_session,
+)
 from gateway.problems import Problem
-from gateway.transformer_client import DEADLINE_HEADER, ERROR_KINDS, BatchRefused, TransformerClient, open_session
 from replicas import Replicas
 from replicas.budget import RESERVE, RETRY_SHARE
 
@@ -195,7 +201,7 @@ async def test_an_address_that_nobody_has_is_left_for_another_one(
     transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The address behaves like that of a removed pod: a connection to it hangs instead of being refused."""
-    monkeypatch.setattr("gateway.transformer_client.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("gateway.predictions.transformer_client.CONNECT_SECONDS", 0.5)
     port = urlsplit(transformer.url).port
 
     async def resolve(_: str) -> list[str]:
@@ -210,7 +216,7 @@ async def test_an_address_that_nobody_has_is_left_for_another_one(
 
 
 async def test_when_nobody_has_any_address_requests_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.transformer_client.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("gateway.predictions.transformer_client.CONNECT_SECONDS", 0.5)
     with hanging(0) as port:
         async with open_session() as session:
             client = TransformerClient("staging", Replicas(f"http://[::1]:{port}"), "spam-detector", session)

@@ -1,8 +1,8 @@
 import asyncio
 from http import HTTPStatus
 
+from gateway.http.turns import Turns
 from gateway.problems import Problem, overloaded, upstream_down
-from gateway.turns import Turns
 
 
 class Work:

@@ -9,12 +9,12 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 import tracing
-from gateway import make_key
-from gateway.api_keys import ApiKeysError
+from gateway.access import make_key
+from gateway.access.api_keys import ApiKeysError
 from gateway.app import create_app
-from gateway.connection import connections
-from gateway.limits import ConnectionLimits
-from gateway.server import Server
+from gateway.http.connection import connections
+from gateway.http.limits import ConnectionLimits
+from gateway.http.server import Server
 from gateway.settings import Settings
 from runtime import configure_logging, end_at_sigterm
 

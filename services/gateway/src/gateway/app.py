@@ -14,17 +14,24 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Lifespan, Receive, Scope, Send
 
-from gateway.access import SECURITY_SCHEMES, Access
-from gateway.access_log import AccessLog
-from gateway.api import Api
-from gateway.docs import docs_routes
-from gateway.environment import Environment
-from gateway.experiment import Experiment
-from gateway.explain import Explain
-from gateway.gate import Gate
+from gateway.access.callers import SECURITY_SCHEMES, Access
+from gateway.experiments.assignment import Experiment
+from gateway.http.access_log import AccessLog
+from gateway.http.turns import Turns
 from gateway.metrics import observe_request
-from gateway.metrics_page import MetricsPage
-from gateway.openapi import (
+from gateway.page import page_routes
+from gateway.page.docs import docs_routes
+from gateway.predictions.environment import Environment
+from gateway.predictions.predictions import Predictions
+from gateway.predictions.queue import QueueLimits
+from gateway.predictions.readiness import KEPT_SECONDS, Readiness
+from gateway.predictions.transformer_client import TransformerClient, open_session
+from gateway.problems import Problem
+from gateway.routing.admission import Gate
+from gateway.routing.api import Api
+from gateway.routing.explain import Explain
+from gateway.routing.metrics_page import MetricsPage
+from gateway.routing.openapi import (
     PROBE_STATUSES,
     Alive,
     described_request_id,
@@ -33,16 +40,9 @@ from gateway.openapi import (
     ready_responses,
     with_components,
 )
-from gateway.page import page_routes
-from gateway.predict_path import PredictPath
-from gateway.predictions import Predictions
-from gateway.problems import Problem
-from gateway.queue import QueueLimits
-from gateway.readiness import KEPT_SECONDS, Readiness
+from gateway.routing.predict_path import PredictPath
+from gateway.routing.side_path import Answer, SidePath
 from gateway.settings import Settings
-from gateway.side_path import Answer, SidePath
-from gateway.transformer_client import TransformerClient, open_session
-from gateway.turns import Turns
 from replicas import Replicas
 from runtime import stdout
 from tracing import Tracer

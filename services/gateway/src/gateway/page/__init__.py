@@ -10,7 +10,7 @@ from string import Template
 
 from starlette.routing import BaseRoute, Route
 
-from gateway.assets import POLICY, TRUSTED_TYPES, Asset, handler
+from gateway.page.assets import POLICY, TRUSTED_TYPES, Asset, handler
 from gateway.settings import Settings
 
 ASSETS = {

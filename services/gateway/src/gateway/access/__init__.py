@@ -1,0 +1,1 @@
+"""API keys: authentication, environments and rates of callers."""

@@ -1,0 +1,1 @@
+"""Shadow and canary of a candidate on production's mail, and the comparison of both models."""

@@ -1,0 +1,1 @@
+"""HTTP server: connections, heads and bodies of requests, refusals and the access log."""

@@ -1,0 +1,1 @@
+"""Queue, batches and transformer client of each environment."""

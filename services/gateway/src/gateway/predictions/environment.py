@@ -1,0 +1,46 @@
+"""Environment: one of the places that can answer mail, such as staging or production."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from gateway import metrics
+from gateway.predictions.coalescer import Coalescer
+from gateway.predictions.mails import PREDICTIONS, Answer
+from gateway.predictions.queue import QueueLimits
+from gateway.predictions.transformer_client import TransformerClient
+
+
+class Environment:
+    """An environment's name, transformer and coalescer, and the counts of its answers."""
+
+    def __init__(self, transformer: TransformerClient, limits: QueueLimits) -> None:
+        self.name = transformer.environment
+        self.transformer = transformer
+        """Client for requests that share no batch."""
+        self.coalescer = Coalescer(transformer, limits)
+        # The counters exist from the start: Prometheus sees no increase in a series that begins with its first event.
+        self._predictions = {each: metrics.PREDICTIONS.labels(self.name, each) for each in PREDICTIONS}
+        self._spam_probability = metrics.SPAM_PROBABILITY.labels(self.name)
+
+    def count(self, answers: Iterable[Answer]) -> None:
+        """Count answered mails by verdict and spam probability."""
+        for answer in answers:
+            for prediction, probability in zip(answer.predictions, answer.probabilities, strict=True):
+                self._predictions[prediction].inc()
+                self._spam_probability.observe(probability)
+
+
+Ask = Callable[[Environment], Awaitable[list[Answer]]]
+"""Asks an environment to answer a request; raises as `Coalescer.submit` and its futures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """The answers to a request, and where they come from."""
+
+    environment: Environment
+    """The environment that answered."""
+    answers: list[Answer]
+    """One for each piece of the request, in order."""
+    by_canary: bool = False
+    """Whether a canary had the request, even if it failed and the environment that was asked for answered."""

@@ -1,0 +1,143 @@
+"""Requests to the transformer and its answers, in the Open Inference Protocol v2.
+
+An answer is checked before anything of it reaches a client: length, range, id, version, digest.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from gateway.predictions.mails import BASELINE_GROUPS, PREDICTIONS, QUANTILES, Answer, Answered, Features, Mail
+
+REASON_CHARACTERS = 500
+LONGEST_VERSION = 128
+SHA256 = re.compile("[0-9a-f]{64}")
+
+
+def infer_request(mails: Sequence[Mail], batch_id: str, explain: bool = False) -> bytes:
+    """Return the v2 request for n mails; `request_id` names each mail's request in the inference log."""
+    parameters = {"parameters": {"explain": True}} if explain else {}
+    return orjson.dumps({**parameters, "id": batch_id, "inputs": _mail_inputs(mails)})
+
+
+def _mail_inputs(mails: Sequence[Mail]) -> list[dict[str, Any]]:
+    return [
+        _input("email_content", "BYTES", [mail.content for mail in mails]),
+        _input("request_id", "BYTES", [mail.request_id for mail in mails]),
+    ]
+
+
+def _input(name: str, datatype: str, data: list[Any]) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": [len(data)], "data": data}
+
+
+def shadow_request(pieces: Sequence[Answered], batch_id: str) -> bytes:
+    """Return the v2 request for mails that production has answered: as `infer_request`, plus production's answers."""
+    answers = [(piece.answer, len(piece.mails)) for piece in pieces]
+    columns: list[tuple[str, str, list[Any]]] = [
+        ("position", "INT32", [piece.first + i for piece in pieces for i in range(len(piece.mails))]),
+        ("production_version", "BYTES", [answer.model_version for answer, n in answers for _ in range(n)]),
+        ("production_sha256", "BYTES", [answer.model_sha256 for answer, n in answers for _ in range(n)]),
+        ("production_probability", "FP64", [each for answer, _ in answers for each in answer.probabilities]),
+        ("production_prediction", "BYTES", [each for answer, _ in answers for each in answer.predictions]),
+        ("production_seconds", "FP64", [answer.seconds for answer, n in answers for _ in range(n)]),
+        ("production_batch_mails", "INT32", [answer.batch_mails for answer, n in answers for _ in range(n)]),
+    ]
+    mails = [mail for piece in pieces for mail in piece.mails]
+    return orjson.dumps({"id": batch_id, "inputs": [*_mail_inputs(mails), *(_input(*each) for each in columns)]})
+
+
+def read_response(body: bytes, n: int, batch_id: str) -> Answer:
+    """Return the answer in the transformer's outputs `spam_probability` and `prediction`.
+
+    Raises:
+        ValueError, LookupError, TypeError, AttributeError: The body is not an answer to this batch of n mails.
+    """
+    answer: dict[str, Any] = orjson.loads(body)
+    if "error" in answer:
+        raise ValueError(f"it is an error with status 200: {str(answer['error'])[:REASON_CHARACTERS]}")
+    if answer.get("id") not in (None, batch_id):
+        raise ValueError("it answers another batch")
+    probabilities, predictions = _column(answer, "spam_probability", n), _column(answer, "prediction", n)
+    # Python's bool is an int, but not a probability.
+    if not all(type(p) in (float, int) and 0 <= p <= 1 for p in probabilities):
+        raise ValueError("a probability is not between 0 and 1")
+    if not all(prediction in PREDICTIONS for prediction in predictions):
+        raise ValueError("a prediction is neither spam nor ham")
+    parameters = answer.get("parameters") or {}
+    sha256 = parameters.get("model_sha256", "")
+    if sha256 and not SHA256.fullmatch(sha256):
+        raise ValueError("model_sha256 is no SHA-256")
+    version, threshold = _version(answer["model_version"]), _threshold(parameters.get("threshold"))
+    return Answer(probabilities, predictions, version, sha256, threshold=threshold)
+
+
+def _column(answer: dict[str, Any], name: str, n: int) -> list[Any]:
+    (data,) = [output["data"] for output in answer["outputs"] if output["name"] == name]
+    if not isinstance(data, list) or len(data) != n:
+        raise ValueError(f"'{name}' is no list of {n} values")
+    return data
+
+
+def _version(version: object) -> str:
+    """Return a valid model version, which appears in answers and log lines."""
+    if not isinstance(version, str) or not 0 < len(version) <= LONGEST_VERSION or not version.isprintable():
+        raise ValueError(f"model_version is no text of 1 to {LONGEST_VERSION} printable characters")
+    return version
+
+
+def _threshold(threshold: Any) -> float | None:
+    # Python's bool is an int, but not a threshold.
+    if threshold is not None and not (type(threshold) in (float, int) and 0 <= threshold <= 1):
+        raise ValueError("threshold is not a number between 0 and 1")
+    return None if threshold is None else float(threshold)
+
+
+def read_features(body: bytes) -> Features:
+    """Return the features that the transformer adds to its answer for `explain`, of one mail.
+
+    Raises:
+        ValueError, KeyError, TypeError: The body has no such answer; an older transformer does not know `explain`.
+    """
+    outputs = {output["name"]: output["data"] for output in orjson.loads(body)["outputs"]}
+    if "features" not in outputs:
+        raise ValueError("no features; this environment's transformer is too old to explain")
+    names, descriptions = outputs["feature_names"], outputs["feature_descriptions"]
+    values, quantiles = outputs["features"], outputs.get("feature_quantiles")
+    if not len(names) == len(descriptions) == len(values):
+        raise ValueError(f"{len(names)} names and {len(descriptions)} descriptions of {len(values)} features")
+    if quantiles is not None and len(quantiles) != len(names) * len(BASELINE_GROUPS) * len(QUANTILES):
+        raise ValueError(f"{len(quantiles)} quantiles of {len(names)} features")
+    return Features(names, descriptions, values, quantiles)
+
+
+def read_explained(body: bytes, n: int, batch_id: str) -> tuple[Answer, Features]:
+    """Return the answer to one mail and its features; raises as `read_response` and `read_features`."""
+    return read_response(body, n, batch_id), read_features(body)
+
+
+def error_reason(status: int, body: bytes) -> str:
+    """Return the transformer's own message if it names a hop, else one that says which hop failed."""
+    try:
+        reason = str(orjson.loads(body)["error"])[:REASON_CHARACTERS]
+    except (ValueError, LookupError, TypeError):
+        reason = body[:200].decode("utf-8", "replace") or "no reason given"
+    named = reason.startswith(("the predictor", "the transformer"))
+    return reason if named else f"the transformer answered {status}: {reason}"
+
+
+def unready_reason(body: bytes) -> str:
+    """Return the protocol's `error` as one printable line, or "" if there is none."""
+    try:
+        said = orjson.loads(body)["error"]
+    except (ValueError, LookupError, TypeError):
+        return ""
+    text = said if isinstance(said, str) else ""
+    return "".join(each if each.isprintable() else "?" for each in text[:REASON_CHARACTERS])
+
+
+def nonsense(error: Exception) -> str:
+    """Return the reason why an answer with status 200 cannot be used."""
+    return f"the transformer's answer makes no sense ({type(error).__name__}: {error})"[:REASON_CHARACTERS]

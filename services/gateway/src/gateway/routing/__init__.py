@@ -1,0 +1,1 @@
+"""Endpoints, admission and the short paths to them."""

@@ -1,0 +1,160 @@
+"""Admission: refuses mail for an environment whose queue is full, by the request's head alone.
+
+In a flood, refusals are most of the work, and they take time from mail that can be served. So the answer is prepared
+once, and the connection itself sends it at the end of the head. Only a sample of refusals passes through the
+application, which logs and traces them; their log lines count the others. The metrics count every refusal.
+
+The server reads and drops the body of a refused request, so the connection stays usable. If the body may be endless, or
+the client waits for permission to send it, the connection ends instead.
+"""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from time import perf_counter
+
+import orjson
+from prometheus_client import Histogram
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway import problems
+from gateway.http.access_log import QUIET, REQUEST_ID, new_request_id
+from gateway.metrics import seconds_of
+from gateway.predictions.environment import Environment
+from gateway.routing.api import BATCH_PREDICT_PATH, PREDICT_PATH
+from gateway.settings import Settings
+
+GUARDED = frozenset({PREDICT_PATH, BATCH_PREDICT_PATH})
+GUARDED_TARGETS = {path.encode(): path for path in GUARDED}
+LINE_SECONDS = 0.1
+"""Seconds between two log lines about refusals of one environment."""
+
+
+class Refusals:
+    """The refusals of one environment: a prepared answer and a count."""
+
+    def __init__(self, environment: Environment) -> None:
+        problem = problems.overloaded(environment.name)
+        headers = {"content-type": problems.MEDIA_TYPE} | problem.headers()
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        self._lines = b"".join(b"%b: %b\r\n" % header for header in self._headers)
+        # The request id is the object's last member, and the only one that differs.
+        self._body = problem.body("").removesuffix(b'""}')
+        self._environment = environment
+        self._kind = problem.kind
+        self._seconds: dict[str, Histogram] = {}
+        self._next_line = 0.0
+        self._line_is_due = False
+        self._unlogged = 0
+
+    def at_once(self, path: str, request_id: str) -> bytes | None:
+        """Count a refusal and return its header lines and body; None if this one is to be logged."""
+        started = perf_counter()
+        if started >= self._next_line:
+            # Set now rather than when the line is written: hundreds more may arrive in this turn of the event loop.
+            self._next_line, self._line_is_due = started + LINE_SECONDS, True
+            return None
+        self._unlogged += 1
+        body = self._body_of(request_id)
+        head = b"%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n" % (self._lines, len(body), request_id.encode())
+        self._count(path, started)
+        return head + body
+
+    async def answer(self, scope: Scope, send: Send, keep: bool) -> None:
+        """Refuse one request; without `keep` its connection ends."""
+        started = perf_counter()
+        if started < self._next_line and not self._line_is_due:
+            self._unlogged += 1
+            scope["state"][QUIET] = True
+        else:
+            self._note(scope["state"], started)
+        await self._in_order(send, self._body_of(scope["state"]["request_id"]), keep)
+        self._count(scope["path"], started)
+
+    def _body_of(self, request_id: str) -> bytes:
+        return b"%b%b}" % (self._body, orjson.dumps(request_id))
+
+    def _count(self, path: str, started: float) -> None:
+        self._environment.coalescer.count_refused()
+        seconds = self._seconds.get(path)
+        if seconds is None:
+            seconds = self._seconds[path] = seconds_of(self._environment.name, path, "POST", "503")
+        seconds.observe(perf_counter() - started)
+
+    async def _in_order(self, send: Send, body: bytes, keep: bool) -> None:
+        headers = [*self._headers, (b"content-length", b"%d" % len(body))]
+        if not keep:
+            headers.append((b"connection", b"close"))
+        status = HTTPStatus.SERVICE_UNAVAILABLE.value
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _note(self, state: dict[str, object], now: float) -> None:
+        """Note in this request's log line how many refusals before it have none."""
+        self._next_line, self._line_is_due = now + LINE_SECONDS, False
+        state["environment"] = self._environment.name
+        state["problem"] = self._kind
+        if self._unlogged:
+            state["refused_before"], self._unlogged = self._unlogged, 0
+
+
+class Gate:
+    """ASGI middleware that refuses mail without room in its environment and passes everything else on."""
+
+    def __init__(self, app: ASGIApp, environments: Mapping[str, Environment], settings: Settings) -> None:
+        self._app = app
+        self._environments = environments
+        self._default = settings.default_environment.encode()
+        self._max_body_bytes = settings.max_body_bytes
+        self._refusals: dict[str, Refusals] = {}
+
+    def at_once(self, method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
+        """Return the refusal of a request that needs neither the application nor a closed connection.
+
+        Args:
+            method: The method as sent.
+            target: The target as sent, with its query.
+            headers: Headers with names in lower case.
+
+        Returns:
+            Header lines and body of a 503, without status line and date; None if the application has to answer.
+        """
+        path = GUARDED_TARGETS.get(target)
+        if path is None or method != b"POST":
+            return None
+        found = dict(headers)
+        environment = self._environment(found.get(b"x-environment", self._default))
+        if environment is None:
+            return None
+        if not environment.coalescer.full:
+            environment.coalescer.expect()
+            return None
+        # The application reports what is wrong with a repeated header.
+        if len(found) != len(headers) or not self._is_bounded(found):
+            return None
+        request_id = found[b"x-request-id"].decode("latin-1") if b"x-request-id" in found else new_request_id()
+        return self._refusals_of(environment).at_once(path, request_id) if REQUEST_ID.fullmatch(request_id) else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["path"] not in GUARDED or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        # The first of repeated headers counts, as everywhere.
+        headers = dict(reversed(scope["headers"]))
+        environment = self._environment(headers.get(b"x-environment", self._default))
+        if environment is None or not environment.coalescer.full:
+            await self._app(scope, receive, send)
+            return
+        await self._refusals_of(environment).answer(scope, send, self._is_bounded(headers))
+
+    def _environment(self, name: bytes) -> Environment | None:
+        return self._environments.get(name.decode("latin-1"))
+
+    def _refusals_of(self, environment: Environment) -> Refusals:
+        name = environment.name
+        return self._refusals.get(name) or self._refusals.setdefault(name, Refusals(environment))
+
+    def _is_bounded(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Return whether the body comes without 100 Continue and is short enough to read for the connection's sake."""
+        length = headers.get(b"content-length", b"")
+        return length.isdigit() and int(length) <= self._max_body_bytes and b"expect" not in headers

@@ -1,0 +1,236 @@
+"""The HTTP API: predict and batch-predict."""
+
+import math
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway import problems
+from gateway.access.callers import NO_CANARY, SECURITY, Access
+from gateway.http.bodies import Arriving, BatchPredictRequest, PredictRequest, read_body, read_mails
+from gateway.http.canary_key import canary_key
+from gateway.http.connection import AWAITS
+from gateway.http.large_body import Mails
+from gateway.http.turns import Turns
+from gateway.predictions import traces
+from gateway.predictions.environment import Environment
+from gateway.predictions.mails import Answer, Mail
+from gateway.predictions.predictions import Context, Predictions
+from gateway.routing import openapi
+from gateway.settings import Settings
+
+PREFIX = "/api/v1"
+PREDICT_PATH = f"{PREFIX}/predict"
+BATCH_PREDICT_PATH = f"{PREFIX}/batch-predict"
+BYTES_OF_A_MAIL = 64 * 1024
+"""Bytes of a body that count as one mail against a key's rate, if the body holds fewer mails."""
+PIECE_PAUSE_SECONDS = 0.001
+"""Seconds between two pieces of large bodies, over all requests. In between, the event loop serves others."""
+
+
+class Prediction(StrEnum):
+    """The model's verdict: spam if the probability is at least its threshold, else ham."""
+
+    SPAM = "spam"
+    HAM = "ham"
+
+
+class Verdict(BaseModel):
+    """The verdict on one mail."""
+
+    prediction: Prediction
+    spam_probability: float = Field(ge=0, le=1, examples=[0.9931])
+
+
+Threshold = Annotated[
+    float | None,
+    Field(
+        ge=0,
+        le=1,
+        description="Spam probability from which the model calls a mail spam; null where the environment's transformer "
+        "is too old to send it.",
+        examples=[0.948],
+    ),
+]
+
+
+class PredictResponse(Verdict):
+    """Verdict on one mail."""
+
+    threshold: Threshold
+    environment: str
+    model_version: str
+    request_id: str
+
+
+class BatchPredictResponse(BaseModel):
+    """Verdicts on several mails, in their order."""
+
+    predictions: list[Verdict]
+    count: int
+    threshold: Threshold
+    environment: str
+    model_version: str = Field(description="The model of the first mail, should a release change it meanwhile.")
+    request_id: str
+
+
+class Api:
+    """The predict and batch-predict endpoints, with or without API keys."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        environments: dict[str, Environment],
+        predictions: Predictions,
+        access: Access | None = None,
+    ) -> None:
+        self._settings = settings
+        self._predictions = predictions
+        self._access = access
+        self._environments = environments
+        self._known = list(settings.environments)
+        self._pieces = Turns(1, PIECE_PAUSE_SECONDS)
+        self._arriving = {name: Arriving(name, settings.max_arriving_bytes) for name in self._known}
+
+    def router(self) -> APIRouter:
+        """Return the routes, documented for OpenAPI.
+
+        The handlers take the bare request. Reading and checking the body in one pass through pydantic's JSON parser
+        costs a third of FastAPI's way through `json` and dependencies.
+        """
+        router = APIRouter(prefix=PREFIX, tags=["predict"], responses=self.problem_responses())
+        for path, handler, body, response in (
+            ("/predict", self.predict, PredictRequest, PredictResponse),
+            ("/batch-predict", self.batch_predict, BatchPredictRequest, BatchPredictResponse),
+        ):
+            router.add_api_route(
+                path,
+                handler,
+                methods=["POST"],
+                operation_id=handler.__name__,
+                responses={HTTPStatus.OK.value: {"model": response}},
+                openapi_extra=self.documented(body),
+            )
+        return router
+
+    async def predict(self, request: Request) -> Response:
+        """Say whether one mail is spam."""
+        environment = self.environment(request)
+        read = await self.mails(request, environment, PredictRequest)
+        request_id = request.scope["state"]["request_id"]
+        span = request.scope.get(traces.SPAN)
+        mail = Mail(read.contents[0], request_id)
+        answered, (answer,) = await self._answer(request, environment, [mail], read.sizes)
+        if span is not None:
+            span.set(model__version=answer.model_version, mails=1)
+        prediction, probability = answer.predictions[0], answer.probabilities[0]
+        verdict = {"prediction": prediction, "spam_probability": probability}
+        return as_json({**verdict, **origin(answered, answer, request_id)}, answer)
+
+    async def batch_predict(self, request: Request) -> Response:
+        """Say of each of several mails whether it is spam."""
+        environment = self.environment(request)
+        read = await self.mails(request, environment, BatchPredictRequest)
+        request_id = request.scope["state"]["request_id"]
+        request.scope["state"]["mails"] = len(read.contents)
+        mails = [Mail(email, request_id) for email in read.contents]
+        span = request.scope.get(traces.SPAN)
+        answered, answers = await self._answer(request, environment, mails, read.sizes)
+        if span is not None:
+            span.set(model__version=answers[0].model_version)
+        verdicts = [
+            {"prediction": prediction, "spam_probability": probability}
+            for answer in answers
+            for prediction, probability in zip(answer.predictions, answer.probabilities, strict=True)
+        ]
+        content = {"predictions": verdicts, "count": len(verdicts), **origin(answered, answers[0], request_id)}
+        return as_json(content, answers[0])
+
+    async def _answer(
+        self, request: Request, environment: Environment, mails: list[Mail], sizes: list[int]
+    ) -> tuple[Environment, list[Answer]]:
+        """Return the environment that answered and its answers; an experiment may have chosen another environment."""
+        key = None if NO_CANARY in request.scope else canary_key(request) or mails[0].request_id
+        # With this, the server can cancel what the client no longer waits for.
+        awaits = request.scope.get("extensions", {}).get(AWAITS)
+        context = Context(key, request.scope.get(traces.SPAN), awaits)
+        predicted = await self._predictions.predict(environment, mails, sizes, context)
+        if predicted.by_canary:
+            request.scope["state"]["answered_by"] = predicted.environment.name
+        return predicted.environment, predicted.answers
+
+    def environment(self, request: Request) -> Environment:
+        """Return the environment that a request is for, after every check that needs no body.
+
+        Raises:
+            Problem: 400 if the environment is unknown or given twice, or the canary key is malformed; 401, 403 or 429
+                if the API key is missing, barred or over its rate.
+        """
+        caller = self._access.caller(request) if self._access else None
+        given = request.headers.getlist("x-environment")
+        if len(given) > 1:
+            raise problems.repeated_header("X-Environment")
+        name = given[0] if given else self._settings.default_environment
+        found = self._environments.get(name)
+        if found is None:
+            raise problems.unknown_environment(name, self._known)
+        request.scope["state"]["environment"] = name
+        # Checked even without a canary: a client with a malformed key should not find out only when one starts.
+        canary_key(request)
+        if caller:
+            caller.enter(name)
+        return found
+
+    async def mails(self, request: Request, environment: Environment, model: type[BaseModel]) -> Mails:
+        """Return the mails of a request's body, within the limits of its environment.
+
+        The key pays for the mails, or for the bytes of the body if they count more, even if the request is refused
+        then.
+
+        Raises:
+            Problem: As `read_body` and `read_mails`, or 429 if concurrent requests have put the key into debt.
+        """
+        body = await read_body(request, self._settings, self._arriving[environment.name], self._pieces)
+        paid = max(1, math.ceil(len(body) / BYTES_OF_A_MAIL))
+        if self._access and paid > 1:
+            self._access.charge(request, paid - 1)
+        read = await read_mails(model, body, self._settings, self._pieces)
+        if self._access and len(read.contents) > paid:
+            self._access.charge(request, len(read.contents) - paid)
+        return read
+
+    def problem_responses(self) -> dict[int | str, dict[str, Any]]:
+        """Return the error responses of every endpoint, for OpenAPI."""
+        return openapi.problem_responses(openapi.PREDICT_STATUSES + (openapi.KEY_STATUSES if self._access else ()))
+
+    def documented(self, body: type[BaseModel]) -> dict[str, Any]:
+        """Return the headers and body of an endpoint, for OpenAPI."""
+        environment = openapi.described_environment(self._known, self._settings.default_environment)
+        content = {"application/json": {"schema": openapi.reference(body)}}
+        documented = {
+            "parameters": [environment, openapi.described_request_id(), openapi.described_canary_key()],
+            "requestBody": {"required": True, "content": content},
+        }
+        return documented | ({"security": SECURITY} if self._access else {})
+
+
+def origin(environment: Environment, answer: Answer, request_id: str) -> dict[str, float | str | None]:
+    """Return the fields that say which environment, model and request an answer belongs to."""
+    return {
+        "threshold": answer.threshold,
+        "environment": environment.name,
+        "model_version": answer.model_version,
+        "request_id": request_id,
+    }
+
+
+def as_json(content: dict[str, Any], answer: Answer) -> Response:
+    """Return the response for an answer, with its model's digest as a header."""
+    headers = {"X-Model-SHA256": answer.model_sha256} if answer.model_sha256 else None
+    return Response(orjson.dumps(content), headers=headers, media_type="application/json")

@@ -1,0 +1,135 @@
+"""POST /api/v1/explain: a verdict, and the numbers that it rests on.
+
+The endpoint is for people, not for load. Each request goes upstream alone, only a few of an environment run at once,
+and no predict request passes through here.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway import problems
+from gateway.http.bodies import PredictRequest
+from gateway.predictions.environment import Environment
+from gateway.predictions.mails import BASELINE_GROUPS, QUANTILES, Answer, Features, Mail
+from gateway.predictions.traces import SPAN
+from gateway.predictions.transformer_client import BatchRefused
+from gateway.routing.api import PREFIX, Api, PredictResponse, as_json, origin
+from gateway.settings import Settings
+from tracing import Span
+
+
+class Quantiles(BaseModel):
+    """Quantiles of a number in a group of mails: 5 % of them are below `p05`, and so on; `p50` is the median."""
+
+    p05: float
+    p25: float
+    p50: float
+    p75: float
+    p95: float
+
+
+class Baseline(BaseModel):
+    """Quantiles of a number in the mail that the model was trained on."""
+
+    all: Quantiles
+    ham: Quantiles
+    spam: Quantiles
+
+
+class Feature(BaseModel):
+    """A number that the transformer computed from the mail."""
+
+    name: str = Field(examples=["exclamation_marks"])
+    description: str = Field(examples=["exclamation marks in the text"])
+    value: float = Field(examples=[3])
+    baseline: Baseline | None = Field(description="null where the model does not tell it.")
+
+
+class ExplainResponse(PredictResponse):
+    """Verdict on one mail, and the numbers that it rests on besides the words."""
+
+    features: list[Feature]
+
+
+class Explain:
+    """The explain endpoint over the API's environments."""
+
+    def __init__(self, settings: Settings, api: Api) -> None:
+        self._settings = settings
+        self._api = api
+        self._under_way: Counter[str] = Counter()
+
+    def router(self) -> APIRouter:
+        """Return the route, documented for OpenAPI."""
+        router = APIRouter(prefix=PREFIX, tags=["predict"], responses=self._api.problem_responses())
+        router.add_api_route(
+            "/explain",
+            self.explain,
+            methods=["POST"],
+            operation_id="explain",
+            responses={HTTPStatus.OK.value: {"model": ExplainResponse}},
+            openapi_extra=self._api.documented(PredictRequest),
+        )
+        return router
+
+    async def explain(self, request: Request) -> Response:
+        """Say whether one mail is spam, which numbers were computed from it, and what they are in other mail.
+
+        The mail is answered, counted and recorded for drift detection as by predict.
+        """
+        environment = self._api.environment(request)
+        self._check_room(environment.name)
+        (content,) = (await self._api.mails(request, environment, PredictRequest)).contents
+        request_id = request.scope["state"]["request_id"]
+        answer, features = await self._ask(environment, Mail(content, request_id), request.scope.get(SPAN))
+        prediction, probability = answer.predictions[0], answer.probabilities[0]
+        environment.count([answer])
+        verdict = {"prediction": prediction, "spam_probability": probability}
+        found = {**verdict, **origin(environment, answer, request_id), "features": _described(features)}
+        return as_json(found, answer)
+
+    async def _ask(self, environment: Environment, mail: Mail, span: Span | None) -> tuple[Answer, Features]:
+        with self._room(environment.name):
+            try:
+                return await environment.transformer.explain(mail, self._settings.deadline_seconds, span)
+            except BatchRefused as refused:
+                raise refused.problem from None
+
+    @contextmanager
+    def _room(self, environment: str) -> Iterator[None]:
+        self._check_room(environment)
+        self._under_way[environment] += 1
+        try:
+            yield
+        finally:
+            self._under_way[environment] -= 1
+
+    def _check_room(self, environment: str) -> None:
+        if self._under_way[environment] >= self._settings.max_explains:
+            raise problems.overloaded(environment)
+
+
+def _described(features: Features) -> list[dict[str, object]]:
+    """Return the numbers as JSON objects shaped like `Feature`, in the transformer's order."""
+    rows = zip(features.names, features.descriptions, features.values, strict=True)
+    return [
+        {"name": name, "description": description, "value": value, "baseline": _baseline(features.quantiles, i)}
+        for i, (name, description, value) in enumerate(rows)
+    ]
+
+
+def _baseline(quantiles: list[float] | None, i: int) -> dict[str, dict[str, float]] | None:
+    if quantiles is None:
+        return None
+    start, width = i * len(BASELINE_GROUPS) * len(QUANTILES), len(QUANTILES)
+    return {
+        group: dict(zip(QUANTILES, quantiles[start + j * width : start + (j + 1) * width], strict=True))
+        for j, group in enumerate(BASELINE_GROUPS)
+    }
