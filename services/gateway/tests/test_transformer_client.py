@@ -13,9 +13,9 @@ import pytest
 from aiohttp import web
 from conftest import FakeTransformer, Fault, mail, verdicts
 
+from contract.headers import DEADLINE
 from gateway import metrics
 from gateway.predictions.transformer_client import (
-    DEADLINE_HEADER,
     ERROR_KINDS,
     BatchRefused,
     TransformerClient,
@@ -300,7 +300,7 @@ async def test_the_transformer_is_told_how_long_it_has(transformer: FakeTransfor
     told: list[int] = []
 
     async def note(request: web.Request, _: list[str]) -> None:
-        told.append(int(request.headers[DEADLINE_HEADER]))
+        told.append(int(request.headers[DEADLINE]))
 
     transformer.fault = note
     async with open_session() as session:

@@ -10,12 +10,10 @@ import numpy.typing as npt
 from kserve import InferOutput, InferRequest, InferResponse, Model
 
 from bundle import Bundle, quantiles
+from contract import tensors
 from oip import InvalidInput, flag
 from predictor.columns import Table, from_instances, from_tensors
 from tracing import part
-
-OUTPUT = "predict_proba"
-QUANTILES_OUTPUT = "feature_quantiles"
 
 
 class SpamModel(Model):  # type: ignore[misc]
@@ -40,9 +38,9 @@ class SpamModel(Model):  # type: ignore[misc]
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="score")
         manifest = bundle.manifest
         self._parameters = {
-            "threshold": manifest.threshold,
-            "feature_schema_version": manifest.feature_schema_version,
-            "model_sha256": manifest.sha256,
+            tensors.THRESHOLD: manifest.threshold,
+            tensors.FEATURE_SCHEMA_VERSION: manifest.feature_schema_version,
+            tensors.MODEL_SHA256: manifest.sha256,
         }
         self._quantiles = _quantiles(bundle)
         self.ready = True
@@ -50,12 +48,12 @@ class SpamModel(Model):  # type: ignore[misc]
     def get_input_types(self) -> list[dict[str, Any]]:
         """Return the columns as metadata tensors; -1 is the number of mails."""
         text, *numeric = self._bundle.columns
-        tensors = [{"name": text, "datatype": "BYTES", "shape": [-1, 1]}]
-        return tensors + [{"name": name, "datatype": "FP32", "shape": [-1, 1]} for name in numeric]
+        columns = [{"name": text, "datatype": "BYTES", "shape": [-1, 1]}]
+        return columns + [{"name": name, "datatype": "FP32", "shape": [-1, 1]} for name in numeric]
 
     def get_output_types(self) -> list[dict[str, Any]]:
         """Return the probabilities of ham and spam as a metadata tensor."""
-        return [{"name": OUTPUT, "datatype": "FP64", "shape": [-1, 2]}]
+        return [{"name": tensors.PREDICT_PROBA, "datatype": "FP64", "shape": [-1, 2]}]
 
     async def predict(
         self, payload: InferRequest | dict[str, Any], headers: dict[str, str] | None = None
@@ -79,8 +77,10 @@ class SpamModel(Model):  # type: ignore[misc]
             raise InvalidInput(str(error)) from None
 
     def _response(self, request: InferRequest, spam: npt.NDArray[np.float64]) -> InferResponse:
-        output = InferOutput(OUTPUT, [len(spam), 2], "FP64", data=np.column_stack((1 - spam, spam)).ravel().tolist())
-        outputs = [output, *self._quantiles] if flag(request, "explain") else [output]
+        output = InferOutput(
+            tensors.PREDICT_PROBA, [len(spam), 2], "FP64", data=np.column_stack((1 - spam, spam)).ravel().tolist()
+        )
+        outputs = [output, *self._quantiles] if flag(request, tensors.EXPLAIN) else [output]
         return InferResponse(
             response_id=request.id or str(uuid4()),
             model_name=self.name,
@@ -91,9 +91,9 @@ class SpamModel(Model):  # type: ignore[misc]
 
 
 def _check_outputs(request: InferRequest) -> None:
-    unknown = [output.name for output in request.request_outputs or [] if output.name != OUTPUT]
+    unknown = [output.name for output in request.request_outputs or [] if output.name != tensors.PREDICT_PROBA]
     if unknown:
-        raise InvalidInput(f"unknown output {', '.join(unknown)}; the model has '{OUTPUT}'")
+        raise InvalidInput(f"unknown output {', '.join(unknown)}; the model has '{tensors.PREDICT_PROBA}'")
 
 
 def _quantiles(bundle: Bundle) -> list[InferOutput]:
@@ -102,4 +102,4 @@ def _quantiles(bundle: Bundle) -> list[InferOutput]:
     if found is None:
         return []
     shape = [len(names), len(quantiles.GROUPS), len(quantiles.LEVELS)]
-    return [InferOutput(QUANTILES_OUTPUT, shape, "FP64", data=quantiles.flat(found, names))]
+    return [InferOutput(tensors.FEATURE_QUANTILES, shape, "FP64", data=quantiles.flat(found, names))]

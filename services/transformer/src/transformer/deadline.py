@@ -6,14 +6,10 @@ So the answer that names the slow hop arrives before the sender gives up.
 import math
 from time import monotonic
 
+from contract.headers import DEADLINE
+from contract.limits import MAX_DEADLINE_MS
 from oip import InvalidInput
 
-HEADER = "X-Deadline-Ms"
-"""Header with the milliseconds that the sender waits, counted from the request's arrival.
-
-Without it, only settings limit a request.
-"""
-MAX_MS = 3_600_000
 MARGIN_SHARE = 0.1
 MARGIN_SECONDS = 0.25
 """Time reserved for the way back: this share of the deadline, and at most these seconds."""
@@ -28,10 +24,15 @@ def read_deadline(headers: dict[str, str] | None) -> float:
     Raises:
         InvalidInput: The header is not a valid number of milliseconds.
     """
-    value = (headers or {}).get(HEADER.lower())
+    value = (headers or {}).get(DEADLINE.lower())
     if value is None:
         return math.inf
-    if not (value.isascii() and value.isdigit() and len(value) <= len(str(MAX_MS)) and 0 < int(value) <= MAX_MS):
-        raise InvalidInput(f"header {HEADER} is {value[:50]!r}; expected 1 to {MAX_MS} milliseconds")
+    if not (
+        value.isascii()
+        and value.isdigit()
+        and len(value) <= len(str(MAX_DEADLINE_MS))
+        and 0 < int(value) <= MAX_DEADLINE_MS
+    ):
+        raise InvalidInput(f"header {DEADLINE} is {value[:50]!r}; expected 1 to {MAX_DEADLINE_MS} milliseconds")
     seconds = int(value) / 1000
     return monotonic() + seconds - min(MARGIN_SHARE * seconds, MARGIN_SECONDS)

@@ -1,7 +1,6 @@
 """Requests to the predictor and its answers, in the Open Inference Protocol v2."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -10,15 +9,14 @@ from typing import Any
 import orjson
 
 import features
+from contract import tensors
+from contract.limits import LONGEST_VERSION, SHA256, is_probability
 from features import Features
 from oip import Unavailable
 from transformer.schema_check import check_schema
 
-LONGEST_VERSION = 128
 REASON_CHARACTERS = 400
-SHA256 = re.compile("[0-9a-f]{64}")
-QUANTILES_OUTPUT = "feature_quantiles"
-QUANTILES_SHAPE = [len(features.NAMES), 3, 5]
+QUANTILES_SHAPE = [len(features.NAMES), len(tensors.GROUPS), len(tensors.QUANTILES)]
 """Shape of the quantiles 5, 25, 50, 75 and 95 % of each named number, over all, ham and spam of the training mail."""
 
 
@@ -52,9 +50,9 @@ def infer_request(mails: Sequence[Features], request_id: str, explain: bool = Fa
     return orjson.dumps(
         {
             "id": request_id,
-            "parameters": {"content_type": "pd", "explain": True} if explain else {"content_type": "pd"},
+            "parameters": {"content_type": "pd", tensors.EXPLAIN: True} if explain else {"content_type": "pd"},
             "inputs": [text, *numeric],
-            "outputs": [{"name": "predict_proba"}],
+            "outputs": [{"name": tensors.PREDICT_PROBA}],
         }
     )
 
@@ -71,13 +69,13 @@ def read_response(body: bytes, n: int, request_id: str) -> Scores:
             raise ValueError(f"it is an error with status 200: {answer['error']}")
         if answer.get("id") not in (None, "", request_id):
             raise ValueError("it answers another request")
-        (output,) = [found for found in answer["outputs"] if found.get("name") != QUANTILES_OUTPUT]
+        (output,) = [found for found in answer["outputs"] if found.get("name") != tensors.FEATURE_QUANTILES]
         quantiles = _quantiles(answer["outputs"])
         spam = [_probability(p) for p in _last_column(output["data"])]
         parameters = answer.get("parameters") or {}
         threshold = _threshold(parameters)
         version = _text("model_version", answer.get("model_version") or "unknown")
-        sha256 = parameters.get("model_sha256", "")
+        sha256 = parameters.get(tensors.MODEL_SHA256, "")
         if sha256 and not SHA256.fullmatch(sha256):
             raise ValueError("model_sha256 is no SHA-256")
     except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -90,9 +88,9 @@ def read_response(body: bytes, n: int, request_id: str) -> Scores:
 
 def _quantiles(outputs: list[dict[str, Any]]) -> list[float] | None:
     for output in outputs:
-        if output.get("name") == QUANTILES_OUTPUT:
+        if output.get("name") == tensors.FEATURE_QUANTILES:
             if output["shape"] != QUANTILES_SHAPE or len(output["data"]) != math.prod(QUANTILES_SHAPE):
-                raise ValueError(f"{QUANTILES_OUTPUT} of shape {output['shape']}; expected {QUANTILES_SHAPE}")
+                raise ValueError(f"{tensors.FEATURE_QUANTILES} of shape {output['shape']}; expected {QUANTILES_SHAPE}")
             return [float(value) for value in output["data"]]
     return None
 
@@ -102,8 +100,7 @@ def _last_column(data: list[Any]) -> list[Any]:
 
 
 def _probability(value: object) -> float:
-    # Python's bool is an int, but not a probability.
-    if type(value) not in (float, int) or not 0 <= value <= 1:  # type: ignore[operator]
+    if not is_probability(value):
         raise ValueError(f"a score is no probability: {str(value)[:50]!r}")
     return float(value)  # type: ignore[arg-type]
 
@@ -116,10 +113,10 @@ def _text(name: str, value: object) -> str:
 
 
 def _threshold(parameters: dict[str, Any]) -> float | None:
-    threshold = parameters.get("threshold")
+    threshold = parameters.get(tensors.THRESHOLD)
     if threshold is None:
         return None
-    if type(threshold) not in (float, int) or not 0 <= threshold <= 1:
+    if not is_probability(threshold):
         raise ValueError(f"threshold {str(threshold)[:50]} is not between 0 and 1")
     return float(threshold)
 

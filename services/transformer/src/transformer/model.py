@@ -9,12 +9,13 @@ from uuid import uuid4
 
 from kserve import InferOutput, InferRequest, InferResponse, Model
 
+from contract import tensors
 from features import DESCRIPTIONS, NAMES, Features, extract
 from inferencelog import Rows, ShadowRows
 from oip import InvalidInput, Unavailable, flag, strings, tensor
 from tracing import part
 from transformer.deadline import read_deadline
-from transformer.infer import QUANTILES_OUTPUT, QUANTILES_SHAPE, Scores
+from transformer.infer import QUANTILES_SHAPE, Scores
 from transformer.inference_log import InferenceLog, NoInferenceLog
 from transformer.predictor_client import PredictorClient
 from transformer.shadow import Shadow, read_shadow_inputs, shadow_rows
@@ -75,13 +76,15 @@ class FeatureTransformer(Model):  # type: ignore[misc]
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """Return the inputs as metadata tensors; -1 is the number of mails."""
-        return [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in ("email_content", "request_id")]
+        return [
+            {"name": name, "datatype": "BYTES", "shape": [-1]} for name in (tensors.EMAIL_CONTENT, tensors.REQUEST_ID)
+        ]
 
     def get_output_types(self) -> list[dict[str, Any]]:
         """Return the outputs as metadata tensors; -1 is the number of mails."""
         return [
-            {"name": "spam_probability", "datatype": "FP64", "shape": [-1]},
-            {"name": "prediction", "datatype": "BYTES", "shape": [-1]},
+            {"name": tensors.SPAM_PROBABILITY, "datatype": "FP64", "shape": [-1]},
+            {"name": tensors.PREDICTION, "datatype": "BYTES", "shape": [-1]},
         ]
 
     async def preprocess(self, payload: InferRequest | dict[str, Any], headers: dict[str, str] | None = None) -> Batch:
@@ -89,10 +92,10 @@ class FeatureTransformer(Model):  # type: ignore[misc]
         if not isinstance(payload, InferRequest):
             raise InvalidInput("this model speaks protocol v2 only: POST /v2/models/{name}/infer")
         began, deadline = monotonic(), read_deadline(headers)
-        emails = strings(tensor(payload, "email_content"))
+        emails = strings(tensor(payload, tensors.EMAIL_CONTENT))
         if not emails:
             raise InvalidInput("input 'email_content' holds no mail; expected 1 or more")
-        explain = flag(payload, "explain")
+        explain = flag(payload, tensors.EXPLAIN)
         batch_id = payload.id or str(uuid4())
         request_ids = _request_ids(payload, batch_id, len(emails))
         shadow = read_shadow_inputs(payload, len(emails))
@@ -121,8 +124,8 @@ class FeatureTransformer(Model):  # type: ignore[misc]
             model_version=result.scores.model_version,
             parameters=_model(result.scores, threshold),
             infer_outputs=[
-                InferOutput("spam_probability", [len(spam)], "FP64", data=spam),
-                InferOutput("prediction", [len(spam)], "BYTES", data=labels),
+                InferOutput(tensors.SPAM_PROBABILITY, [len(spam)], "FP64", data=spam),
+                InferOutput(tensors.PREDICTION, [len(spam)], "BYTES", data=labels),
                 *(_explanation(result.mails, result.scores) if result.explain else []),
             ],
         )
@@ -148,7 +151,7 @@ class FeatureTransformer(Model):  # type: ignore[misc]
 def _model(scores: Scores, threshold: float) -> dict[str, float | str]:
     """Return the parameters of the model: its threshold and, if known, its digest."""
     # One version may have two files, and a release pins one of them.
-    return {"threshold": threshold} | ({"model_sha256": scores.model_sha256} if scores.model_sha256 else {})
+    return {tensors.THRESHOLD: threshold} | ({tensors.MODEL_SHA256: scores.model_sha256} if scores.model_sha256 else {})
 
 
 async def _extract(emails: list[str]) -> list[Features]:
@@ -160,7 +163,7 @@ async def _extract(emails: list[str]) -> list[Features]:
 def _request_ids(request: InferRequest, batch_id: str, n: int) -> list[str]:
     if all(tensor.name != "request_id" for tensor in request.inputs):
         return [batch_id] * n
-    ids = strings(tensor(request, "request_id"))
+    ids = strings(tensor(request, tensors.REQUEST_ID))
     if len(ids) != n:
         raise InvalidInput(f"input 'request_id' has {len(ids)} rows, 'email_content' has {n}; they must agree")
     return ids
@@ -169,10 +172,10 @@ def _request_ids(request: InferRequest, batch_id: str, n: int) -> list[str]:
 def _explanation(mails: list[Features], scores: Scores) -> list[InferOutput]:
     n, k = len(mails), len(NAMES)
     seen = [
-        InferOutput("features", [n, k], "FP64", data=[value for mail in mails for value in mail.values]),
-        InferOutput("feature_names", [k], "BYTES", data=list(NAMES)),
-        InferOutput("feature_descriptions", [k], "BYTES", data=list(DESCRIPTIONS.values())),
+        InferOutput(tensors.FEATURES, [n, k], "FP64", data=[value for mail in mails for value in mail.values]),
+        InferOutput(tensors.FEATURE_NAMES, [k], "BYTES", data=list(NAMES)),
+        InferOutput(tensors.FEATURE_DESCRIPTIONS, [k], "BYTES", data=list(DESCRIPTIONS.values())),
     ]
     if scores.quantiles is None:
         return seen
-    return [*seen, InferOutput(QUANTILES_OUTPUT, QUANTILES_SHAPE, "FP64", data=scores.quantiles)]
+    return [*seen, InferOutput(tensors.FEATURE_QUANTILES, QUANTILES_SHAPE, "FP64", data=scores.quantiles)]

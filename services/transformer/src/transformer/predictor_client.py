@@ -9,6 +9,8 @@ from time import monotonic
 import aiohttp
 
 import features
+from contract.headers import REQUEST_ID
+from contract.limits import ANSWER_BYTES, ANSWER_BYTES_PER_MAIL, CONNECT_SECONDS
 from features import Features
 from oip import Unavailable
 from replicas import Failures, Kept, Replica, Replicas, Unreachable, read_bounded
@@ -22,8 +24,6 @@ FAILURES = Failures(
     anywhere=(aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ConnectionTimeoutError),
     elsewhere=(aiohttp.ClientError, Unavailable),
 )
-CONNECT_SECONDS = 1.0
-"""Seconds to make one connection; an address that no pod has any more does not refuse."""
 READY_SECONDS = 0.8
 """Seconds that the predictor has to say whether it is ready; a gateway waits for one second."""
 PROBE_ID = "readiness"
@@ -36,9 +36,6 @@ LONGEST_ID = 256
 
 A gateway's batch has fewer: an id of at most 128 characters behind a number.
 """
-ANSWER_BYTES = 65_536
-ANSWER_BYTES_PER_MAIL = 256
-"""Bytes that an answer may have for each mail, besides `ANSWER_BYTES`; the predictor's own has about 45."""
 
 
 class PredictorClient:
@@ -193,5 +190,5 @@ def _headers(request_id: str) -> dict[str, str]:
     headers = {"Content-Type": "application/json"}
     # The protocol's ids may be any text but header values may not; the body always has the id.
     if len(request_id) <= LONGEST_ID and request_id.isascii() and request_id.isprintable():
-        headers["X-Request-ID"] = request_id
+        headers[REQUEST_ID] = request_id
     return headers

@@ -17,6 +17,7 @@ import aiohttp
 import orjson
 
 import features
+from contract.tensors import FEATURE_SCHEMA_VERSION
 from oip import Unavailable
 from replicas import Replica, read_bounded
 
@@ -43,7 +44,7 @@ def check_schema(parameters: dict[str, Any]) -> None:
     Raises:
         OtherSchema: The answer names another schema than this transformer's.
     """
-    trained_on = parameters.get("feature_schema_version", features.SCHEMA_VERSION)
+    trained_on = parameters.get(FEATURE_SCHEMA_VERSION, features.SCHEMA_VERSION)
     if trained_on != features.SCHEMA_VERSION:
         raise _other(f"was trained on feature schema {_shown(trained_on)}")
 

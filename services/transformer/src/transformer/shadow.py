@@ -16,20 +16,12 @@ from typing import Any, cast, get_args
 
 from kserve import InferInput, InferRequest
 
+from contract.limits import LONGEST_VERSION, SHA256
+from contract.tensors import POSITION, PRODUCTION_BATCH_MAILS, PRODUCTION_PROBABILITY, PRODUCTION_SECONDS, SHADOW_INPUTS
 from inferencelog import Answer, Prediction, ShadowRows
 from oip import InvalidInput, integers, numbers, strings, tensor
-from transformer.infer import LONGEST_VERSION, SHA256, Scores
+from transformer.infer import Scores
 
-INPUTS = {
-    "position": "INT32",
-    "production_version": "BYTES",
-    "production_sha256": "BYTES",
-    "production_probability": "FP64",
-    "production_prediction": "BYTES",
-    "production_seconds": "FP64",
-}
-"""Inputs that make a request a shadow's, with their types; a request has all of them or none."""
-BATCH_MAILS = "production_batch_mails"
 READERS: dict[str, Callable[[InferInput], Sequence[Any]]] = {"BYTES": strings, "INT32": integers, "FP64": numbers}
 LARGEST = 2**31 - 1
 
@@ -47,17 +39,17 @@ def read_shadow_inputs(request: InferRequest, n: int) -> Shadow | None:
     """Return production's answers for the n mails of a request, or None if the request is not a shadow's.
 
     Raises:
-        InvalidInput: Some of the inputs are missing, or one does not match `INPUTS`.
+        InvalidInput: Some of the inputs are missing, or one does not match `SHADOW_INPUTS`.
     """
-    named = INPUTS.keys() & {each.name for each in request.inputs}
+    named = SHADOW_INPUTS.keys() & {each.name for each in request.inputs}
     if not named:
         return None
-    if missing := [name for name in INPUTS if name not in named]:
+    if missing := [name for name in SHADOW_INPUTS if name not in named]:
         raise InvalidInput(f"a shadowed request also needs the inputs {', '.join(missing)}")
-    columns = {name: _column(request, name, kind, n) for name, kind in INPUTS.items()}
-    positions = [_within("position", each, 0, LARGEST) for each in columns.pop("position")]
-    told = any(each.name == BATCH_MAILS for each in request.inputs)
-    batch_mails = _column(request, BATCH_MAILS, "INT32", n) if told else [0] * n
+    columns = {name: _column(request, name, kind, n) for name, kind in SHADOW_INPUTS.items()}
+    positions = [_within(POSITION, each, 0, LARGEST) for each in columns.pop(POSITION)]
+    told = any(each.name == PRODUCTION_BATCH_MAILS for each in request.inputs)
+    batch_mails = _column(request, PRODUCTION_BATCH_MAILS, "INT32", n) if told else [0] * n
     return Shadow(positions, [_answer(*row) for row in zip(*columns.values(), batch_mails, strict=True)])
 
 
@@ -98,9 +90,9 @@ def _answer(version: str, sha256: str, probability: float, prediction: str, seco
     if prediction not in get_args(Prediction):
         known = " or ".join(get_args(Prediction))
         raise InvalidInput(f"input 'production_prediction' holds {prediction[:20]!r}; expected {known}")
-    _within("production_probability", probability, 0, 1)
-    _within("production_seconds", seconds, 0, float("inf"))
-    _within(BATCH_MAILS, mails, 0, LARGEST)
+    _within(PRODUCTION_PROBABILITY, probability, 0, 1)
+    _within(PRODUCTION_SECONDS, seconds, 0, float("inf"))
+    _within(PRODUCTION_BATCH_MAILS, mails, 0, LARGEST)
     return Answer(version, sha256, probability, cast(Prediction, prediction), seconds, mails)
 
 

@@ -12,8 +12,9 @@ from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from contract.tensors import PREDICTIONS
 from gateway import metrics
-from gateway.predictions.mails import PREDICTIONS, Answer, Mail
+from gateway.predictions.mails import Answer, Mail
 
 MAX_PAIRS = 8
 """Version pairs that one process counts separately; later ones are counted under `OTHER`."""

@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
+from contract.tensors import PREDICTIONS
 from gateway import metrics
 from gateway.predictions.coalescer import Coalescer
-from gateway.predictions.mails import PREDICTIONS, Answer
+from gateway.predictions.mails import Answer
 from gateway.predictions.queue import QueueLimits
 from gateway.predictions.transformer_client import TransformerClient
 

@@ -3,29 +3,28 @@
 An answer is checked before anything of it reaches a client: length, range, id, version, digest.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
-from gateway.predictions.mails import BASELINE_GROUPS, PREDICTIONS, QUANTILES, Answer, Answered, Features, Mail
+from contract import tensors
+from contract.limits import LONGEST_VERSION, SHA256, is_probability
+from gateway.predictions.mails import Answer, Answered, Features, Mail
 
 REASON_CHARACTERS = 500
-LONGEST_VERSION = 128
-SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def infer_request(mails: Sequence[Mail], batch_id: str, explain: bool = False) -> bytes:
     """Return the v2 request for n mails; `request_id` names each mail's request in the inference log."""
-    parameters = {"parameters": {"explain": True}} if explain else {}
+    parameters = {"parameters": {tensors.EXPLAIN: True}} if explain else {}
     return orjson.dumps({**parameters, "id": batch_id, "inputs": _mail_inputs(mails)})
 
 
 def _mail_inputs(mails: Sequence[Mail]) -> list[dict[str, Any]]:
     return [
-        _input("email_content", "BYTES", [mail.content for mail in mails]),
-        _input("request_id", "BYTES", [mail.request_id for mail in mails]),
+        _input(tensors.EMAIL_CONTENT, "BYTES", [mail.content for mail in mails]),
+        _input(tensors.REQUEST_ID, "BYTES", [mail.request_id for mail in mails]),
     ]
 
 
@@ -36,17 +35,22 @@ def _input(name: str, datatype: str, data: list[Any]) -> dict[str, Any]:
 def shadow_request(pieces: Sequence[Answered], batch_id: str) -> bytes:
     """Return the v2 request for mails that production has answered: as `infer_request`, plus production's answers."""
     answers = [(piece.answer, len(piece.mails)) for piece in pieces]
-    columns: list[tuple[str, str, list[Any]]] = [
-        ("position", "INT32", [piece.first + i for piece in pieces for i in range(len(piece.mails))]),
-        ("production_version", "BYTES", [answer.model_version for answer, n in answers for _ in range(n)]),
-        ("production_sha256", "BYTES", [answer.model_sha256 for answer, n in answers for _ in range(n)]),
-        ("production_probability", "FP64", [each for answer, _ in answers for each in answer.probabilities]),
-        ("production_prediction", "BYTES", [each for answer, _ in answers for each in answer.predictions]),
-        ("production_seconds", "FP64", [answer.seconds for answer, n in answers for _ in range(n)]),
-        ("production_batch_mails", "INT32", [answer.batch_mails for answer, n in answers for _ in range(n)]),
-    ]
+    columns: dict[str, list[Any]] = {
+        tensors.POSITION: [piece.first + i for piece in pieces for i in range(len(piece.mails))],
+        tensors.PRODUCTION_VERSION: [answer.model_version for answer, n in answers for _ in range(n)],
+        tensors.PRODUCTION_SHA256: [answer.model_sha256 for answer, n in answers for _ in range(n)],
+        tensors.PRODUCTION_PROBABILITY: [each for answer, _ in answers for each in answer.probabilities],
+        tensors.PRODUCTION_PREDICTION: [each for answer, _ in answers for each in answer.predictions],
+        tensors.PRODUCTION_SECONDS: [answer.seconds for answer, n in answers for _ in range(n)],
+    }
+    batch_mails = [answer.batch_mails for answer, n in answers for _ in range(n)]
     mails = [mail for piece in pieces for mail in piece.mails]
-    return orjson.dumps({"id": batch_id, "inputs": [*_mail_inputs(mails), *(_input(*each) for each in columns)]})
+    inputs = [
+        *_mail_inputs(mails),
+        *(_input(name, datatype, columns[name]) for name, datatype in tensors.SHADOW_INPUTS.items()),
+        _input(tensors.PRODUCTION_BATCH_MAILS, "INT32", batch_mails),
+    ]
+    return orjson.dumps({"id": batch_id, "inputs": inputs})
 
 
 def read_response(body: bytes, n: int, batch_id: str) -> Answer:
@@ -60,17 +64,16 @@ def read_response(body: bytes, n: int, batch_id: str) -> Answer:
         raise ValueError(f"it is an error with status 200: {str(answer['error'])[:REASON_CHARACTERS]}")
     if answer.get("id") not in (None, batch_id):
         raise ValueError("it answers another batch")
-    probabilities, predictions = _column(answer, "spam_probability", n), _column(answer, "prediction", n)
-    # Python's bool is an int, but not a probability.
-    if not all(type(p) in (float, int) and 0 <= p <= 1 for p in probabilities):
+    probabilities, predictions = _column(answer, tensors.SPAM_PROBABILITY, n), _column(answer, tensors.PREDICTION, n)
+    if not all(map(is_probability, probabilities)):
         raise ValueError("a probability is not between 0 and 1")
-    if not all(prediction in PREDICTIONS for prediction in predictions):
+    if not all(prediction in tensors.PREDICTIONS for prediction in predictions):
         raise ValueError("a prediction is neither spam nor ham")
     parameters = answer.get("parameters") or {}
-    sha256 = parameters.get("model_sha256", "")
+    sha256 = parameters.get(tensors.MODEL_SHA256, "")
     if sha256 and not SHA256.fullmatch(sha256):
         raise ValueError("model_sha256 is no SHA-256")
-    version, threshold = _version(answer["model_version"]), _threshold(parameters.get("threshold"))
+    version, threshold = _version(answer["model_version"]), _threshold(parameters.get(tensors.THRESHOLD))
     return Answer(probabilities, predictions, version, sha256, threshold=threshold)
 
 
@@ -89,8 +92,7 @@ def _version(version: object) -> str:
 
 
 def _threshold(threshold: Any) -> float | None:
-    # Python's bool is an int, but not a threshold.
-    if threshold is not None and not (type(threshold) in (float, int) and 0 <= threshold <= 1):
+    if threshold is not None and not is_probability(threshold):
         raise ValueError("threshold is not a number between 0 and 1")
     return None if threshold is None else float(threshold)
 
@@ -102,13 +104,13 @@ def read_features(body: bytes) -> Features:
         ValueError, KeyError, TypeError: The body has no such answer; an older transformer does not know `explain`.
     """
     outputs = {output["name"]: output["data"] for output in orjson.loads(body)["outputs"]}
-    if "features" not in outputs:
+    if tensors.FEATURES not in outputs:
         raise ValueError("no features; this environment's transformer is too old to explain")
-    names, descriptions = outputs["feature_names"], outputs["feature_descriptions"]
-    values, quantiles = outputs["features"], outputs.get("feature_quantiles")
+    names, descriptions = outputs[tensors.FEATURE_NAMES], outputs[tensors.FEATURE_DESCRIPTIONS]
+    values, quantiles = outputs[tensors.FEATURES], outputs.get(tensors.FEATURE_QUANTILES)
     if not len(names) == len(descriptions) == len(values):
         raise ValueError(f"{len(names)} names and {len(descriptions)} descriptions of {len(values)} features")
-    if quantiles is not None and len(quantiles) != len(names) * len(BASELINE_GROUPS) * len(QUANTILES):
+    if quantiles is not None and len(quantiles) != len(names) * len(tensors.GROUPS) * len(tensors.QUANTILES):
         raise ValueError(f"{len(quantiles)} quantiles of {len(names)} features")
     return Features(names, descriptions, values, quantiles)
 

@@ -4,11 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-PREDICTIONS = ("spam", "ham")
-BASELINE_GROUPS = ("all", "ham", "spam")
-QUANTILES = ("p05", "p25", "p50", "p75", "p95")
-"""Quantiles that a model gives of each number in its training mail, for each group of mails."""
-
 
 # Not frozen: that would cost a microsecond for each mail.
 @dataclass(slots=True)
@@ -60,4 +55,4 @@ class Features:
     descriptions: list[str]
     values: list[float]
     quantiles: list[float] | None
-    """Quantiles of shape [k, `BASELINE_GROUPS`, `QUANTILES`], row by row; None if the model does not give them."""
+    """Quantiles of shape [k, `GROUPS`, `QUANTILES`], row by row; None if the model does not give them."""

@@ -9,6 +9,8 @@ from typing import Generic, TypeVar
 
 import aiohttp
 
+from contract.headers import DEADLINE, REQUEST_ID
+from contract.limits import ANSWER_BYTES, ANSWER_BYTES_PER_MAIL, CONNECT_SECONDS
 from gateway import metrics, problems
 from gateway.predictions.infer import (
     error_reason,
@@ -24,18 +26,7 @@ from gateway.problems import Problem
 from replicas import Failures, Replica, Replicas, Unreachable, read_bounded
 from tracing import Span
 
-DEADLINE_HEADER = "X-Deadline-Ms"
-"""Header with the milliseconds that the gateway waits for the transformer's answer."""
 READY_TIMEOUT_SECONDS = 1.0
-CONNECT_SECONDS = 1.0
-"""Seconds to make one connection.
-
-An address that no pod has any more does not refuse, and another replica may take the request.
-"""
-
-ANSWER_BYTES = 65_536
-ANSWER_BYTES_PER_MAIL = 256
-"""Bytes that an answer may have for each mail, besides `ANSWER_BYTES`; the transformer's own has about 40."""
 
 
 ERROR_KINDS = ("connection", "not-ready", "timeout", "nonsense")
@@ -229,8 +220,8 @@ class TransformerClient:
         headers = {
             "Content-Type": "application/octet-stream",
             "Inference-Header-Content-Length": str(len(call.body)),
-            "X-Request-ID": call.id,
-            DEADLINE_HEADER: str(max(1, int(seconds * 1000))),
+            REQUEST_ID: call.id,
+            DEADLINE: str(max(1, int(seconds * 1000))),
             **replica.headers,
         }
         if call.span is not None:

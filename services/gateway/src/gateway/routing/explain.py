@@ -14,10 +14,11 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from contract.tensors import GROUPS, QUANTILES
 from gateway import problems
 from gateway.http.bodies import PredictRequest
 from gateway.predictions.environment import Environment
-from gateway.predictions.mails import BASELINE_GROUPS, QUANTILES, Answer, Features, Mail
+from gateway.predictions.mails import Answer, Features, Mail
 from gateway.predictions.traces import SPAN
 from gateway.predictions.transformer_client import BatchRefused
 from gateway.routing.api import PREFIX, Api, PredictResponse, as_json, origin
@@ -128,8 +129,8 @@ def _described(features: Features) -> list[dict[str, object]]:
 def _baseline(quantiles: list[float] | None, i: int) -> dict[str, dict[str, float]] | None:
     if quantiles is None:
         return None
-    start, width = i * len(BASELINE_GROUPS) * len(QUANTILES), len(QUANTILES)
+    start, width = i * len(GROUPS) * len(QUANTILES), len(QUANTILES)
     return {
         group: dict(zip(QUANTILES, quantiles[start + j * width : start + (j + 1) * width], strict=True))
-        for j, group in enumerate(BASELINE_GROUPS)
+        for j, group in enumerate(GROUPS)
     }
