@@ -178,7 +178,7 @@ async def test_a_client_that_only_goes_on_sending_is_cut_off(
     transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.http.server.SWEEP_SECONDS", 0.02)
-    monkeypatch.setattr("gateway.http.connection.LINGER_SECONDS", 0.1)
+    monkeypatch.setattr("gateway.http.ending.LINGER_SECONDS", 0.1)
     async with serving(gateway(transformer), LIMITS) as port, client_of(port) as client:
         client.send(b"?\r\n\r\n")
         assert (await client.answer())[0] == 400

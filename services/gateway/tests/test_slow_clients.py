@@ -185,7 +185,7 @@ async def test_the_connection_that_waited_longest_makes_room(ended: Callable[[st
 async def test_who_never_asked_makes_room_before_who_is_only_idle(
     ended: Callable[[str], float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.http.connection.GRACE_SECONDS", SHORT)
+    monkeypatch.setattr("gateway.http.ending.GRACE_SECONDS", SHORT)
     async with serving(page, replace(LIMITS, connections=2), "off") as port, AsyncExitStack() as stack:
         known, stranger = [await stack.enter_async_context(client_of(port)) for _ in range(2)]
         known.send(GET)
