@@ -1,6 +1,7 @@
 """Requests over real sockets to the real server: framing, ends and memory, on every path."""
 
 import asyncio
+import gc
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from prometheus_client import REGISTRY
 from serving import client_of, head, post, serving
 
 from gateway.app import GatewayApp, create_app
+from gateway.http.connection import Connection
 from gateway.http.heads import FRAMING, SINGLETONS
 from gateway.http.limits import ConnectionLimits
 from gateway.settings import MIB, Settings
@@ -353,6 +355,27 @@ async def test_nothing_more_is_read_while_requests_wait(port: int, transformer: 
                 await client.writer.drain()
         transformer.gate.set()
         assert (await client.answer())[0] == 200
+
+
+@pytest.mark.parametrize("sent", [b"", GET, post(PREDICT, BODIES[PREDICT]), b"no request\r\n\r\n"])
+async def test_a_connection_that_has_ended_is_freed_without_a_garbage_collection(port: int, sent: bytes) -> None:
+    def open_connections() -> list[Connection]:
+        return [each for each in gc.get_objects() if isinstance(each, Connection)]
+
+    gc.collect()
+    gc.disable()
+    try:
+        async with asyncio.timeout(10), client_of(port) as client:
+            client.send(sent)
+            if sent:
+                await client.reader.readuntil(b"\r\n\r\n")
+            while not open_connections():
+                await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            while open_connections():
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
 
 
 def test_settings_limit_heads_and_what_waits() -> None:

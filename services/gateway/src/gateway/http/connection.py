@@ -108,6 +108,9 @@ class Connection(EndingProtocol):
         self._unset_keepalive_if_required()
         if self.cycle is not None:
             self.cycle.scope["extensions"].clear()
+        # What refers back to this connection would keep it, and all it holds, until a garbage collection.
+        self._stage, self.cycle = Stage.END, None
+        del self._cycle_transport
 
     # Bytes of the client
 
