@@ -20,11 +20,9 @@ import random
 import socket
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
 from typing import Any
 
 from starlette.requests import ClientDisconnect
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway import metrics, problems
 from gateway.http.ending import UNDER_WAY, EndingProtocol, Stage
@@ -109,7 +107,8 @@ class Connection(EndingProtocol):
         if self.cycle is not None:
             self.cycle.scope["extensions"].clear()
         # What refers back to this connection would keep it, and all it holds, until a garbage collection.
-        self._stage, self.cycle = Stage.END, None
+        self._stage = Stage.END
+        self.cycle = None  # type: ignore[assignment]
         del self._cycle_transport
 
     # Bytes of the client
@@ -127,9 +126,11 @@ class Connection(EndingProtocol):
         except RequestRefused as refused:
             problem = Problem(refused.status, refused.kind, refused.detail, **refused.members)
             self._refuse(problem, "body" if self._stage is Stage.BODY else "head")
-        if stream.held:
+        held = stream.held
+        if held:
             self.flow.pause_reading()
-        if not self._count(stream.held + (stream.head_bytes if self._stage in UNDER_WAY else 0)):
+        size = held + (stream.head_bytes if self._stage in UNDER_WAY else 0)
+        if size != self._counted and not self._count(size):
             self._end_for_room()
 
     def _end_for_room(self) -> None:
@@ -164,23 +165,24 @@ class Connection(EndingProtocol):
 
     def request_begun(self) -> None:
         """Note that a request's head begins."""
-        self._unset_keepalive_if_required()
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
         self._stage, self._since = Stage.HEAD, self.loop.time()
 
     def request_headed(self, head: Head) -> None:
         """Take a request, and decide whether it is this connection's last."""
         self._view.head = head
-        self.on_message_begin()
-        self.url, self.headers, self.expect_100_continue = head.target, head.headers, head.expects_continue
-        self.scope["headers"] = head.headers
         self._stage, self._since = Stage.BODY, self.loop.time()
         self._forget()
         self.refusals.flush(self.transport)
         is_last = self.draining or self._since > self._end
-        if is_last or not self._refused_at_once():
-            self._begin(is_last)
+        if is_last or not self._refused_at_once(head):
+            self._begin(head, is_last)
 
-    def _begin(self, is_last: bool) -> None:
+    def _begin(self, head: Head, is_last: bool) -> None:
+        self.on_message_begin()
+        self.url, self.headers, self.expect_100_continue = head.target, head.headers, head.expects_continue
+        self.scope["headers"] = head.headers
         self.on_headers_complete()
         self.cycle.transport = self._cycle_transport
         if is_last:
@@ -188,27 +190,27 @@ class Connection(EndingProtocol):
         extensions: dict[Any, Any] = {AWAITS: self.awaits}
         self.scope["extensions"] = extensions
 
-    def _refused_at_once(self) -> bool:
+    def _refused_at_once(self, head: Head) -> bool:
         """Refuse this request without the application, at a fraction of the cost, if nothing is queued before it."""
-        head = self._view.head
         if self.at_once is None or self.flow.write_paused or not head.keep_alive:
             return False
         answer = self.at_once(head.method, head.target, head.headers)
         if answer is None:
             return False
-        dated = b"".join(b"%b: %b\r\n" % header for header in self.server_state.default_headers)
-        self.refusals.write(self.transport, b"".join((STATUS_LINE[HTTPStatus.SERVICE_UNAVAILABLE], dated, answer)))
+        self.refusals.write(self.transport, self.refusals.begin(self.server_state.default_headers) + answer)
         self.cycle = ANSWERED
         self.server_state.total_requests += 1
         return True
 
     def body_received(self, body: bytes) -> None:
-        """Take a piece of a body."""
-        self.on_body(body)
+        """Take a piece of a body; that of a request refused at once is dropped."""
+        if self.cycle is not ANSWERED:
+            self.on_body(body)
 
     def request_completed(self) -> None:
         """Note that the request is complete; it may be answered already."""
-        self.on_message_complete()
+        if self.cycle is not ANSWERED:
+            self.on_message_complete()
         self._stage = Stage.ANSWER
         self._rest_if_done()
 

@@ -107,11 +107,10 @@ class EndingProtocol(HttpToolsProtocol):
 
     def _end_body(self, answered: bool) -> None:
         """Let the application refuse a late body; abort if it has answered, or has not by the next sweep."""
-        state = self.scope["state"]
-        if answered or BODY_LATE in state:
+        if answered or BODY_LATE in self.scope["state"]:
             self._abort("body")
         else:
-            state[BODY_LATE] = True
+            self.scope["state"][BODY_LATE] = True
             self.cycle.message_event.set()
 
     def _make_room(self) -> None:

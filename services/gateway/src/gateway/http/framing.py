@@ -75,7 +75,7 @@ class RequestStream:
 
     def _reset(self) -> None:
         """Forget the last request."""
-        self._line = bytearray()
+        self._line = b""
         self._line_is_whole = False
         self._is_under_way = self._has_begun = self._is_told = self._is_complete = False
         self._target = b""
@@ -140,13 +140,15 @@ class RequestStream:
         head = self._head
         if head is None:
             self._check_size(len(piece))
-            self._note_line(piece)
+            if not self._line_is_whole:
+                self._note_line(piece)
         self._parse(piece)
         if head is None:
             self.head_bytes += len(piece) * self._is_under_way
+            self._tell_head(events)
         elif head.chunked:
             self._check_overhead(len(piece))
-        self._tell(events)
+        self._tell_body(events)
 
     def _cut(self) -> bytes:
         """Return the next piece. It contains at most one message end, and then ends there."""
@@ -214,16 +216,14 @@ class RequestStream:
 
     def _note_line(self, piece: bytes) -> None:
         """Keep the request line as received."""
-        if self._line_is_whole:
-            return
-        line, before = self._line, len(self._line)
-        line += piece if before else piece.lstrip(b"\r\n")
-        if (end := line.find(b"\r\n", max(before - 1, 0))) >= 0:
-            del line[end:]
-            self._line_is_whole = True
+        before = len(self._line)
+        line = self._line + piece if before else piece.lstrip(b"\r\n")
+        end = line.find(b"\r\n", max(before - 1, 0))
+        self._line_is_whole = end >= 0
+        self._line = line[:end] if self._line_is_whole else line
 
-    def _tell(self, events: Events) -> None:
-        """Report the events of the last piece."""
+    def _tell_head(self, events: Events) -> None:
+        """Report the beginning and the head of a request, if they were in the last piece."""
         if self._has_begun:
             self._has_begun = False
             events.request_begun()
@@ -231,6 +231,9 @@ class RequestStream:
             self._is_told = True
             self._left = self._head.length
             events.request_headed(self._head)
+
+    def _tell_body(self, events: Events) -> None:
+        """Report the body and the end of a request, as far as they were in the last piece."""
         if self._pieces:
             body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
             self._pieces = []
@@ -271,7 +274,7 @@ class RequestStream:
         version, keep_alive = parser.get_http_version(), parser.should_keep_alive()
         head = Head(parser.get_method(), self._target, version, self._headers, keep_alive and version != "1.0")
         try:
-            check(head, bytes(self._line))
+            check(head, self._line)
         except RequestRefused as refused:
             self._refuse(refused)
         self._head = head

@@ -6,6 +6,7 @@ or what it asks, and one client's bytes become part of another's request. So an 
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -53,6 +54,8 @@ NOT_IN_TRAILERS = FRAMING | {
 }
 """Fields that a parser could apply to the request although its body has ended; other trailers are dropped."""
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(?::[0-9]{0,5})?")
+USUAL_HOST_BYTES = 261
+"""Bytes of a host name of the longest kind with its port; longer ones are not remembered."""
 _CODING = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _WEB = (b"http", b"https")
 
@@ -163,8 +166,14 @@ def check_trailer(name: bytes) -> None:
 def _check_host(host: bytes | None, version: str) -> None:
     if host is None and version != "1.0":
         raise malformed("Host is missing; HTTP/1.1 needs it once")
-    if host is not None and not _HOST.fullmatch(host):
+    if host is not None and not (_is_host(host) if len(host) <= USUAL_HOST_BYTES else _HOST.fullmatch(host)):
         raise malformed("Host must be a name or an address, with an optional port")
+
+
+# A client sends the same host with each of its requests.
+@lru_cache(maxsize=256)
+def _is_host(host: bytes) -> bool:
+    return _HOST.fullmatch(host) is not None
 
 
 def _origin_form(method: bytes, target: bytes, host: bytes | None) -> bytes:

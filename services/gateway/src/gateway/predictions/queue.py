@@ -192,6 +192,8 @@ class Queue:
 
     def doubted(self) -> list[asyncio.Future[Answer]]:
         """Return the futures of waiting jobs whose clients may have gone, and doubt them no longer."""
+        if not self._doubted:
+            return []
         doubted = list(self._doubted)
         self._doubted.clear()
         return doubted

@@ -131,7 +131,9 @@ class Gate:
         # The application reports what is wrong with a repeated header.
         if len(found) != len(headers) or not self._is_bounded(found):
             return None
-        request_id = found[b"x-request-id"].decode("latin-1") if b"x-request-id" in found else new_request_id()
+        if b"x-request-id" not in found:
+            return self._refusals_of(environment).at_once(path, new_request_id())
+        request_id = found[b"x-request-id"].decode("latin-1")
         return self._refusals_of(environment).at_once(path, request_id) if REQUEST_ID.fullmatch(request_id) else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
