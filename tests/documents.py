@@ -39,7 +39,7 @@ def text_of(page: Path) -> str:
 
 
 def prose_of(page: Path) -> str:
-    """The page without its blocks of code."""
+    """Return the page without its blocks of code."""
     return FENCED.sub("", text_of(page))
 
 
@@ -52,7 +52,7 @@ def inline_code(page: Path) -> list[str]:
 
 
 def code(page: Path) -> list[str]:
-    """Everything that is set as code, in a line or as a block; diagrams are no code."""
+    """Return everything that is set as code, in a line or as a block, except diagrams."""
     return inline_code(page) + [text for language, text in FENCED.findall(text_of(page)) if language != "mermaid"]
 
 
@@ -66,7 +66,7 @@ def blocks(page: Path) -> Iterator[Block]:
 
 @cache
 def anchors(page: Path) -> frozenset[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors of a page's headings, as GitHub makes them."""
     seen: Counter[str] = Counter()
     found = set()
     for heading in re.findall(r"^#+ (.+)$", prose_of(page), re.MULTILINE):
@@ -78,7 +78,7 @@ def anchors(page: Path) -> frozenset[str]:
 
 
 def sentences(page: Path) -> list[str]:
-    """The page's sentences; tables, headings, pictures and code are left out, an item of a list stands for itself."""
+    """Return the sentences of a page, without tables, headings, pictures and code; items of a list stand alone."""
     lines = [line for line in prose_of(page).splitlines() if not re.match(r"\s*(\||#|<|!\[|---)", line)]
     parts = re.split(r"\n\s*\n|\n\s*(?:[-*]|\d+\.)\s+", "\n".join(lines))
     split = [one for part in parts for one in re.split(r"(?<=[.!?])\s+(?=[A-Z`*\[])", " ".join(part.split()))]
@@ -87,7 +87,7 @@ def sentences(page: Path) -> list[str]:
 
 @cache
 def sources() -> dict[Path, str]:
-    """The text of every file that is no page, no lock file and no test."""
+    """Return the text of every file that is not a page, a lock file or a test."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
     found = {}
@@ -101,5 +101,5 @@ def sources() -> dict[Path, str]:
 
 @cache
 def words() -> frozenset[str]:
-    """Every identifier in the sources."""
+    """Return every identifier in the sources."""
     return frozenset(word for text in sources().values() for word in re.findall(r"[A-Za-z_]\w*", text))

@@ -35,7 +35,7 @@ The plots of shadowed mail need mail that neither model was trained on, and here
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What the pictures are drawn from."""
+    """Models, mail and baseline that the pictures are drawn from."""
 
     model: Path
     candidate: Path
@@ -88,7 +88,7 @@ async def shoot_page(browser: Browser, running: System, path: Path) -> None:
 
 
 async def shoot_report(browser: Browser, report: Path, path: Path) -> None:
-    """The beginning of a drift report."""
+    """Take the beginning of a drift report."""
     page = await browser.new_page(viewport=VIEWPORT, color_scheme="light")
     await page.goto(report.as_uri())
     await page.screenshot(path=path)

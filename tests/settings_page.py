@@ -88,13 +88,13 @@ class Setting:
 
 
 class Module:
-    """A Python file whose constants can be looked up, also those that it imports from other packages here."""
+    """Python file whose constants can be looked up, including those that it imports from other packages here."""
 
     def __init__(self, path: Path) -> None:
         self.tree = ast.parse(path.read_text(encoding="utf-8"))
 
     def definition(self, name: str) -> "tuple[Module, ast.expr | ast.ClassDef] | None":
-        """What a name stands for, and the module in which that has to be read."""
+        """Return what a name stands for, and the module in which to read it."""
         for node in self.tree.body:
             if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
                 return self, node.value
@@ -106,7 +106,7 @@ class Module:
         return None
 
     def value(self, node: ast.expr) -> Any:
-        """The value of a constant expression.
+        """Return the value of a constant expression.
 
         Raises:
             ValueError: It is none, or of a form that is not known here.
@@ -133,7 +133,7 @@ class Module:
         raise ValueError(f"{ast.unparse(node)} is no constant")
 
     def _attribute(self, name: str, attribute: str) -> Any:
-        """The default of a field of a dataclass, where `name` is such an object made without arguments."""
+        """Return the default of a dataclass field, if `name` is such an object made without arguments."""
         match self.definition(name):
             case (module, ast.Call(func=ast.Name(id=made), args=[], keywords=[])):
                 match module.definition(made):
@@ -145,7 +145,7 @@ class Module:
 
 
 def source_of(module: str) -> Path | None:
-    """The file of a module of this repository; None for others."""
+    """Return the file of a module of this repository; None for others."""
     package, *inner = module.split(".")
     for folder in sorted(ROOT.glob(f"*/*/src/{package}")):
         path = folder.joinpath(*inner)
@@ -156,12 +156,12 @@ def source_of(module: str) -> Path | None:
 
 
 def settings_files() -> list[Path]:
-    """All files that may hold a settings class."""
+    """Return all files that may hold a settings class."""
     return sorted(path for path in ROOT.glob("*/*/src/*/settings.py") if "BaseSettings" in path.read_text("utf-8"))
 
 
 def settings_of(path: Path) -> list[Setting]:
-    """The settings in one file, in their order."""
+    """Return the settings in one file, in their order."""
     module = Module(path)
     return [
         setting
@@ -220,7 +220,7 @@ def default(module: Module, name: str, value: ast.expr | None) -> str:
 
 
 def kind(module: Module, annotation: ast.expr, value: ast.expr | None) -> str:
-    """The type in words, with its limits."""
+    """Return the type in words, with its limits."""
     name, limits = parts(module, annotation)
     limits |= {key: module.value(each) for key, each in keywords(value).items() if key != "description"}
     return " ".join([name, *limits_in_words(limits)])
@@ -263,7 +263,7 @@ def limits_in_words(limits: dict[str, Any]) -> Iterator[str]:
 
 
 def sentence(text: str) -> str:
-    """With a capital and a full stop, where it is no name."""
+    """Return a text with a capital and a full stop, unless it begins with a name."""
     if not text:
         return ""
     whole = text if text[0] == "`" else text[0].upper() + text[1:]
@@ -271,12 +271,12 @@ def sentence(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """For a cell of a table."""
+    """Return a text for a cell of a table."""
     return text.strip().replace("|", "\\|")
 
 
 def page() -> str:
-    """The page as it should be."""
+    """Return the page as it should be."""
     files = {path.parent.name: path for path in settings_files()}
     order = [*(name for name in SECTIONS if name in files), *(name for name in files if name not in SECTIONS)]
     return HEAD + "".join(map(section, [files[name] for name in order])) + FOOT

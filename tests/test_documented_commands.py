@@ -24,7 +24,7 @@ ABOUT = 0.01
 
 
 def commands(*, with_key: bool = False) -> list[Any]:
-    """Blocks that ask the gateway."""
+    """Return the blocks that ask the gateway."""
     found = [(page, block) for page in PAGES for block in blocks(page) if asks(block, with_key)]
     return [pytest.param(block, id=f"{page.stem}-{number}") for number, (page, block) in enumerate(found)]
 
@@ -35,7 +35,7 @@ def asks(block: Block, with_key: bool) -> bool:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, mails: list[str]) -> Path:
-    """Where a reader would run them: there is a mail in a file, and a folder of mail."""
+    """Make the folder in which a reader would run the commands, with a mail in a file and a folder of mail."""
     found = tmp_path_factory.mktemp("reader")
     (found / "mail.eml").write_bytes(mails[0].encode("latin-1"))
     (found / "mails").mkdir()
@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, mails: list[str]) -> Path:
 
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[tuple[System, str]]:
-    """A system that wants keys, and one."""
+    """Start a system that requires keys; yield it and a key."""
     found = tmp_path_factory.mktemp("keyed")
     key = make_key(found / "keys.json", "reader", "staging,production")
     with system(found, model, {"API_KEYS_FILE": str(found / "keys.json")}) as running:
@@ -54,7 +54,7 @@ def keyed(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[tup
 
 
 def said(block: Block, running: System, folder: Path, **environ: str) -> str:
-    """What a block prints."""
+    """Run a block and return what it prints."""
     text = block.text.replace(ADDRESS, running.url.removeprefix("http://"))
     command = ["bash", "-euo", "pipefail", "-c", text] if block.language == "sh" else [sys.executable, "-c", text]
     done = subprocess.run(
@@ -65,7 +65,7 @@ def said(block: Block, running: System, folder: Path, **environ: str) -> str:
 
 
 def answers(text: str) -> list[dict[str, Any]]:
-    """The JSON objects that commands have printed one after another."""
+    """Return the JSON objects that commands have printed one after another."""
     found = []
     while text := text.strip():
         answer, end = json.JSONDecoder().raw_decode(text)
@@ -102,7 +102,7 @@ def test_each_page_has_commands() -> None:
 
 
 def shown(answer: str) -> Any:
-    """A page's JSON, in which something may be left out: `{…}`, and the rest of a list."""
+    """Return a page's JSON, which may leave something out: `{…}`, and the rest of a list."""
     return json.loads(answer.replace("{…}", f'{{"{ELIDED}": 0}}').replace(", …]", f', "{ELIDED}"]'))
 
 
@@ -133,7 +133,7 @@ def assert_as_shown(expected: Any, answer: Any, *, figures: bool, at: str = "the
 
 
 def assert_list_as_shown(expected: list[Any], answer: list[Any], *, figures: bool, at: str) -> None:
-    """Of a list that goes on, each element that is shown is compared with the one of its name."""
+    """Compare two lists; of a list that goes on, compare each element shown with the one of its name."""
     if expected[-1:] != [ELIDED]:
         assert len(expected) == len(answer), at
         for number, (one, other) in enumerate(zip(expected, answer, strict=True)):

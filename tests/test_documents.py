@@ -68,7 +68,7 @@ def test_files_and_folders_exist(page: Path) -> None:
 
 
 def found_somewhere(name: str) -> bool:
-    """Whether a file is called so where a page leaves out its folders."""
+    """Return whether a file has this name; a page may leave out its folders."""
     return any(str(path).endswith(f"/{name}") for path in documents.sources())
 
 
@@ -94,7 +94,7 @@ def test_settings_and_variables_exist(page: Path) -> None:
 
 @cache
 def settings_fields() -> frozenset[str]:
-    """Fields of the settings classes, which are variables of the same names in capitals."""
+    """Return the fields of the settings classes; each is a variable of the same name in capitals."""
     found = {path: text for path, text in documents.sources().items() if path.name == "settings.py"}
     assert len(found) >= 5
     return frozenset(name for text in found.values() for name in re.findall(r"^    (\w+):", text, re.MULTILINE))
@@ -112,14 +112,14 @@ def test_metrics_fields_and_keys_exist(page: Path) -> None:
 
 
 def test_the_names_that_are_checked_can_be_missing() -> None:
-    """The checks above are worth nothing where everything counts as known."""
+    """The checks above would be worth nothing if every name counted as known."""
     assert not {"gateway_queue_lengths", "MAX_QUEUE_MAILS", "maximumErrorRate"} & words()
     assert "max_queue_mails" not in settings_fields()
 
 
 @each_page
 def test_lists_and_tables_begin_after_an_empty_line(page: Path) -> None:
-    """GitHub needs none; the site would show them as part of the paragraph."""
+    """GitHub needs no empty line, but the site would show the list as part of the paragraph."""
     before = ""
     for line in documents.prose_of(page).splitlines():
         kind = re.match(r"\s*(\||[-*] |\d+\. )", line)

@@ -13,7 +13,7 @@ def test_the_page_is_what_the_settings_classes_say() -> None:
 
 @pytest.mark.parametrize("path", settings_page.settings_files(), ids=lambda path: path.parent.name)
 def test_each_setting_has_a_meaning(path: Path) -> None:
-    """A docstring below the field, or a description in its `Field(…)`."""
+    """A setting is described by a docstring below the field, or by its `Field(…)`."""
     found = settings_page.settings_of(path)
     assert found
     assert [each.name for each in found if not each.meaning] == []

@@ -129,6 +129,25 @@ async def test_a_slow_body_is_408_and_counted(transformer: FakeTransformer, path
     assert REGISTRY.get_sample_value("http_request_duration_seconds_count", labels) == before + 1
 
 
+async def test_a_body_of_a_request_refused_at_once_has_its_time_too(
+    transformer: FakeTransformer, ended: Callable[[str], float]
+) -> None:
+    app = gateway(transformer, max_queued_mails=1)
+    async with serving(app, replace(LIMITS, body=SHORT)) as port, AsyncExitStack() as stack:
+        waiting, logged, refused = [await stack.enter_async_context(client_of(port)) for _ in range(3)]
+        transformer.gate.clear()
+        waiting.send(post(PREDICT, {"email_content": "0.5"}))
+        await transformer.wait_for_batches(1)
+        # The application answers the first refusal, to log it.
+        logged.send(post(PREDICT, {"email_content": "0.5"}))
+        assert (await logged.answer())[0] == 503
+        refused.send(head(PREDICT, length=100))
+        assert (await refused.answer())[0] == 503
+        assert await refused.is_closed()
+        assert ended("body") == 1
+        transformer.gate.set()
+
+
 async def test_a_body_that_nobody_reads_has_its_time_too(ended: Callable[[str], float]) -> None:
     async with serving(page, replace(LIMITS, body=SHORT), "off") as port, client_of(port) as client:
         client.send(head("/", length=1000))

@@ -8,7 +8,8 @@ from conftest import LINKS, QUANTILES, TEXTS, WORDS, request
 from kserve import InferInput, InferRequest, InferResponse
 from kserve.protocol.infer_type import RequestedOutput
 
-from bundle import Bundle
+from bundle import Bundle, quantiles
+from contract import tensors
 from oip import InvalidInput
 from predictor.model import SpamModel
 
@@ -118,3 +119,8 @@ async def test_v1_must_be_json(model: SpamModel) -> None:
 def test_metadata_name_every_column(model: SpamModel) -> None:
     assert [tensor["name"] for tensor in model.get_input_types()] == ["text", "links", "words"]
     assert model.get_output_types() == [{"name": "predict_proba", "datatype": "FP64", "shape": [-1, 2]}]
+
+
+def test_the_quantiles_of_a_bundle_are_those_of_the_contract() -> None:
+    assert quantiles.GROUPS == tensors.GROUPS
+    assert [f"p{100 * level:02.0f}" for level in quantiles.LEVELS] == list(tensors.QUANTILES)

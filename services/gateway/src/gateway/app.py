@@ -22,7 +22,7 @@ from gateway.metrics import observe_request
 from gateway.page import page_routes
 from gateway.page.docs import docs_routes
 from gateway.predictions.environment import Environment
-from gateway.predictions.predictions import Predictions
+from gateway.predictions.predict import Predictions
 from gateway.predictions.queue import QueueLimits
 from gateway.predictions.readiness import KEPT_SECONDS, Readiness
 from gateway.predictions.transformer_client import TransformerClient, open_session

@@ -14,7 +14,7 @@ import gc
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ from hold.soak_clients import Clients, sessions
 from hold.soak_fleet import FLUSH_SECONDS, Fleet
 from hold.soak_growth import Growth, Looks
 from hold.soak_rows import Compared, Comparison
-from hold.soak_rules import DEADLINE_SECONDS, explained, met_fault
+from hold.soak_rules import DEADLINE_SECONDS, Failed, explained, met_fault
 from hold.soak_schedule import QUIET_SECONDS, Fault, schedule
 
 SHARE = 0.6
@@ -75,6 +75,10 @@ class Run:
     stuck: float = 0.0
     """Number of mails that the gateways still hold at the end although no client waits."""
 
+    def unexplained(self) -> list[Failed]:
+        """Return the failures that no fault explains."""
+        return [each for each in self.ledger.failed if not explained(each, self.fleet.outages)]
+
 
 def run(plan: Plan) -> list[Check]:
     """Send real mail at 60 % of the peak beside random faults, and return the checks."""
@@ -88,7 +92,8 @@ def run(plan: Plan) -> list[Check]:
         fleet = Fleet(servers, plan.model, folder)
         done = asyncio.run(_run(fleet, truth, plan.seed, 60 * plan.soak_minutes))
     done.looks.write(folder / "sizes.json")
-    (folder / "unexplained.txt").write_text("".join(f"{each}\n" for each in _unexplained(done)))
+    lines = (f"{each.end - done.start:.1f} s: {each}\n" for each in done.unexplained())
+    (folder / "unexplained.txt").write_text("".join(lines))
     compared = Comparison(done.ledger, fleet.outages, truth.scores, FLUSH_SECONDS).of_log(fleet.log_uri)
     return [*answers(done), *failures(done), *processes(done), *rows(done, compared)]
 
@@ -197,7 +202,7 @@ def _by_status(ledger: Ledger) -> dict[int, int]:
 def failures(done: Run) -> list[Check]:
     """Check that faults explain all failures."""
     failed, outages = done.ledger.failed, done.fleet.outages
-    bad = [each for each in failed if not explained(each, outages)]
+    bad = done.unexplained()
     lost = [str(each) for each in bad if not each.status]
     errors = [str(each) for each in bad if each.status]
     n_lost = sum(not each.status for each in failed) - len(lost)
@@ -213,13 +218,6 @@ def failures(done: Run) -> list[Check]:
             note=f"{kinds}; {done.fleet.skipped} left out",
         ),
     ]
-
-
-def _unexplained(done: Run) -> Iterator[str]:
-    """Yield all failures that no fault explains, each with the second of the soak in which it came."""
-    for each in done.ledger.failed:
-        if not explained(each, done.fleet.outages):
-            yield f"{each.end - done.start:.1f} s: {each}"
 
 
 def _longest(done: Run) -> float:

@@ -35,7 +35,8 @@ Ask = Callable[[Environment], Awaitable[list[Answer]]]
 """Asks an environment to answer a request; raises as `Coalescer.submit` and its futures."""
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: that would cost a microsecond for each request.
+@dataclass(slots=True)
 class Predicted:
     """The answers to a request, and where they come from."""
 

@@ -21,7 +21,7 @@ from gateway.http.turns import Turns
 from gateway.predictions import traces
 from gateway.predictions.environment import Environment
 from gateway.predictions.mails import Answer, Mail
-from gateway.predictions.predictions import Context, Predictions
+from gateway.predictions.predict import Context, Predictions
 from gateway.routing import openapi
 from gateway.settings import Settings
 
@@ -121,12 +121,12 @@ class Api:
 
     async def predict(self, request: Request) -> Response:
         """Say whether one mail is spam."""
-        environment = self.environment(request)
+        environment, key = self.admit(request)
         read = await self.mails(request, environment, PredictRequest)
         request_id = request.scope["state"]["request_id"]
         span = request.scope.get(traces.SPAN)
         mail = Mail(read.contents[0], request_id)
-        answered, (answer,) = await self._answer(request, environment, [mail], read.sizes)
+        answered, (answer,) = await self._answer(request, environment, key, [mail], read.sizes)
         if span is not None:
             span.set(model__version=answer.model_version, mails=1)
         prediction, probability = answer.predictions[0], answer.probabilities[0]
@@ -135,13 +135,13 @@ class Api:
 
     async def batch_predict(self, request: Request) -> Response:
         """Say of each of several mails whether it is spam."""
-        environment = self.environment(request)
+        environment, key = self.admit(request)
         read = await self.mails(request, environment, BatchPredictRequest)
         request_id = request.scope["state"]["request_id"]
         request.scope["state"]["mails"] = len(read.contents)
         mails = [Mail(email, request_id) for email in read.contents]
         span = request.scope.get(traces.SPAN)
-        answered, answers = await self._answer(request, environment, mails, read.sizes)
+        answered, answers = await self._answer(request, environment, key, mails, read.sizes)
         if span is not None:
             span.set(model__version=answers[0].model_version)
         verdicts = [
@@ -153,10 +153,9 @@ class Api:
         return as_json(content, answers[0])
 
     async def _answer(
-        self, request: Request, environment: Environment, mails: list[Mail], sizes: list[int]
+        self, request: Request, environment: Environment, key: str | None, mails: list[Mail], sizes: list[int]
     ) -> tuple[Environment, list[Answer]]:
         """Return the environment that answered and its answers; an experiment may have chosen another environment."""
-        key = None if NO_CANARY in request.scope else canary_key(request) or mails[0].request_id
         # With this, the server can cancel what the client no longer waits for.
         awaits = request.scope.get("extensions", {}).get(AWAITS)
         context = Context(key, request.scope.get(traces.SPAN), awaits)
@@ -165,8 +164,12 @@ class Api:
             request.scope["state"]["answered_by"] = predicted.environment.name
         return predicted.environment, predicted.answers
 
-    def environment(self, request: Request) -> Environment:
-        """Return the environment that a request is for, after every check that needs no body.
+    def admit(self, request: Request) -> tuple[Environment, str | None]:
+        """Make every check that needs no body.
+
+        Returns:
+            The environment that the request is for, and the key that a canary chooses by: its own, or else its id.
+            None if no canary may answer it.
 
         Raises:
             Problem: 400 if the environment is unknown or given twice, or the canary key is malformed; 401, 403 or 429
@@ -182,10 +185,10 @@ class Api:
             raise problems.unknown_environment(name, self._known)
         request.scope["state"]["environment"] = name
         # Checked even without a canary: a client with a malformed key should not find out only when one starts.
-        canary_key(request)
+        key = canary_key(request) or request.scope["state"]["request_id"]
         if caller:
             caller.enter(name)
-        return found
+        return found, None if NO_CANARY in request.scope else key
 
     async def mails(self, request: Request, environment: Environment, model: type[BaseModel]) -> Mails:
         """Return the mails of a request's body, within the limits of its environment.

@@ -85,7 +85,7 @@ class Explain:
 
         The mail is answered, counted and recorded for drift detection as by predict.
         """
-        environment = self._api.environment(request)
+        environment, _ = self._api.admit(request)
         self._check_room(environment.name)
         (content,) = (await self._api.mails(request, environment, PredictRequest)).contents
         request_id = request.scope["state"]["request_id"]

@@ -12,9 +12,10 @@ from tracing import Span
 Futures = Sequence[asyncio.Future[Answer]]
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: that would cost a microsecond for each request.
+@dataclass(slots=True)
 class Context:
-    """What a request carries besides its mails."""
+    """Circumstances of a request, besides its mails."""
 
     canary_key: str | None = None
     """Key that a canary chooses by, or None if only the environment that was named may answer."""
@@ -27,8 +28,8 @@ class Context:
     """
 
 
-class Experiment(Protocol):
-    """An experiment on the mail, which may choose another environment; see `gateway.experiment`."""
+class Assignment(Protocol):
+    """Choice of the environment that answers, as `gateway.experiments.assignment` makes it."""
 
     async def answer(
         self, environment: Environment, mails: Sequence[Mail], sizes: Sequence[int], key: str | None, ask: Ask
@@ -39,8 +40,8 @@ class Experiment(Protocol):
 class Predictions:
     """The way from mails to answers, with the experiments on it."""
 
-    def __init__(self, experiment: Experiment | None = None) -> None:
-        self._experiment = experiment
+    def __init__(self, assignment: Assignment | None = None) -> None:
+        self._assignment = assignment
 
     async def predict(
         self, environment: Environment, mails: Sequence[Mail], sizes: Sequence[int], context: Context
@@ -51,7 +52,7 @@ class Predictions:
             environment: Where they should be answered; a canary may answer in its place.
             mails: One or more.
             sizes: Bytes of each mail.
-            context: What the request carries besides its mails.
+            context: Circumstances of the request.
 
         Raises:
             Problem: There is no room, or no answer.
@@ -68,10 +69,10 @@ class Predictions:
                 # garbage collection.
                 pieces.clear()
 
-        if self._experiment is None:
+        if self._assignment is None:
             predicted = Predicted(environment, await ask(environment))
         else:
-            predicted = await self._experiment.answer(environment, mails, sizes, context.canary_key, ask)
+            predicted = await self._assignment.answer(environment, mails, sizes, context.canary_key, ask)
         predicted.environment.count(predicted.answers)
         return predicted
 
