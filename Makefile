@@ -63,7 +63,7 @@ LIBRARIES := contract features manifest bundle corpus replicas runtime tracing o
 PROGRAMS := trainer evidence release local
 PACKAGES := $(LIBRARIES:%=libs/%) $(SERVICES:%=services/%) $(PROGRAMS:%=tools/%)
 SERVED := tools/trainer services/predictor services/transformer services/gateway tools/local
-PROJECTS := $(PACKAGES) docs tests tests/audit tests/bench tests/bench/mlserver tests/hold
+PROJECTS := $(PACKAGES) docs tests tests/audit tests/bench tests/bench/mlserver tests/resilience
 ready = $(1)/.venv/.ready
 once = @exec $(PYTHON) -E setup/once.py make
 
@@ -129,7 +129,7 @@ api-key: $(call ready,services/gateway) ## Make an API key (NAME=shop ENVIRONMEN
 # Where there is no Go, the helm on the PATH is used.
 HELM := $(if $(shell command -v go),$(TOOLS)/bin/helm4)
 CHART := charts/model-serving
-TESTED := $(PACKAGES) tests/audit tests/bench tests/hold tests
+TESTED := $(PACKAGES) tests/audit tests/bench tests/resilience tests
 # What tests start and ask. It needs Go; where that is missing, those tests are skipped and say so.
 TEST_TOOLS := $(if $(shell command -v go),$(addprefix $(TOOLS)/bin/,versitygw pushgateway helm3 helm4 helm-unittest kubeconform promtool ct))
 
@@ -138,7 +138,7 @@ test: $(TEST_TOOLS) $(BROWSER)/.ready $(foreach p,$(TESTED),$(call ready,$(p))) 
 	@$(PYTHON) tests/run.py --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --reports $(BUILD)/tests $(TESTED)
 
 # Folders whose packages import-linter reads.
-SOURCES := $(addsuffix /src,$(PACKAGES) tests/bench tests/hold)
+SOURCES := $(addsuffix /src,$(PACKAGES) tests/bench tests/resilience)
 
 .PHONY: lint
 lint: $(foreach p,$(TESTED),$(call ready,$(p))) $(if $(shell command -v go),$(TOOLS)/bin/actionlint) ## Check style, format, imports, types and workflows
@@ -244,9 +244,14 @@ bench: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(
 	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/bench/.venv/bin/python -m bench --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/bench.json $(BENCH)
 	@$(MAKE) --no-print-directory bench-shadow BENCH_SHADOW="--loads full"
 
+.PHONY: resilience
+resilience: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(call ready,tests/resilience) $(BUILD)/model ## Overload, faults, bad input and a soak against the real processes, as checks (75 minutes; RESILIENCE="--parts faults" for some; needs wrk)
+	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/resilience/.venv/bin/python -m resilience --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/resilience.json $(RESILIENCE)
+
+# The suite's name until 0.1, and its variable.
 .PHONY: hold
-hold: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(call ready,tests/hold) $(BUILD)/model ## Overload, faults, bad input and a soak against the real processes, as checks (75 minutes; HOLD="--parts faults" for some; needs wrk)
-	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/hold/.venv/bin/python -m hold --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --out $(BUILD)/hold.json $(HOLD)
+hold: resilience
+RESILIENCE ?= $(HOLD)
 
 .PHONY: bench-tracing
 bench-tracing: $(foreach s,predictor transformer gateway,$(call ready,services/$(s))) $(call ready,tests/bench) $(BUILD)/model ## Measure what traces of 1 % cost, in turn within the same processes (4 minutes; needs wrk; BENCH_TRACING="--rounds 5" for fewer)

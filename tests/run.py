@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART = "charts/model-serving"
-OTHERS = ("audit", "bench", "e2e", "hold")
+OTHERS = ("audit", "bench", "e2e", "resilience")
 """Folders of `tests` that are projects of their own."""
 NO_TESTS = 5
 """Exit status of pytest when it finds no test."""

@@ -1,4 +1,4 @@
-"""Tests of hostile mail and hostile requests across the real processes; `make hold` sends more, and for longer."""
+"""Tests of hostile mail and hostile requests across the real processes. `make resilience` sends more."""
 
 import asyncio
 import json
