@@ -63,7 +63,7 @@ LIBRARIES := contract features manifest bundle corpus replicas runtime tracing o
 PROGRAMS := trainer evidence release local
 PACKAGES := $(LIBRARIES:%=libs/%) $(SERVICES:%=services/%) $(PROGRAMS:%=tools/%)
 SERVED := tools/trainer services/predictor services/transformer services/gateway tools/local
-PROJECTS := $(PACKAGES) docs tests tests/audit tests/bench tests/bench/mlserver tests/resilience
+PROJECTS := $(PACKAGES) docs tests/system tests/audit tests/bench tests/bench/mlserver tests/resilience
 ready = $(1)/.venv/.ready
 once = @exec $(PYTHON) -E setup/once.py make
 
@@ -95,8 +95,8 @@ simulate: $(call ready,tools/local) $(BUILD)/model ## Send real mail through the
 	  --environment $(ENVIRONMENT) --spam $(SPAM) --rate $(RATE) --mails $(MAILS)
 
 .PHONY: screenshots
-screenshots: $(call ready,tests) $(BROWSER)/.ready ## Pictures of the page that make run serves, wide and narrow, light and dark: build/page-*.png
-	@tests/.venv/bin/python tests/screenshots.py --url "http://127.0.0.1:$${PORT:-8080}" --out $(BUILD)
+screenshots: $(call ready,tests/system) $(BROWSER)/.ready ## Pictures of the page that make run serves, wide and narrow, light and dark: build/page-*.png
+	@tests/system/.venv/bin/python tests/system/screenshots.py --url "http://127.0.0.1:$${PORT:-8080}" --out $(BUILD)
 
 .PHONY: drift
 drift: $(call ready,services/drift) $(BUILD)/baseline.parquet ## Compare the local log with the corpus, write a report (LAST=60m ENVIRONMENT=staging)
@@ -129,13 +129,13 @@ api-key: $(call ready,services/gateway) ## Make an API key (NAME=shop ENVIRONMEN
 # Where there is no Go, the helm on the PATH is used.
 HELM := $(if $(shell command -v go),$(TOOLS)/bin/helm4)
 CHART := charts/model-serving
-TESTED := $(PACKAGES) tests/audit tests/bench tests/resilience tests
+TESTED := $(PACKAGES) tests/audit tests/bench tests/resilience tests/system
 # What tests start and ask. It needs Go; where that is missing, those tests are skipped and say so.
 TEST_TOOLS := $(if $(shell command -v go),$(addprefix $(TOOLS)/bin/,versitygw pushgateway helm3 helm4 helm-unittest kubeconform promtool ct))
 
 .PHONY: test
 test: $(TEST_TOOLS) $(BROWSER)/.ready $(foreach p,$(TESTED),$(call ready,$(p))) $(BUILD)/model ## Run all tests that need no cluster
-	@$(PYTHON) tests/run.py --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --reports $(BUILD)/tests $(TESTED)
+	@$(PYTHON) tests/run.py --model "$$(< $(BUILD)/model)" --corpus "$$(< $(BUILD)/corpus)" --reports $(BUILD)/tests $(TESTED) tests/chart
 
 # Folders whose packages import-linter reads.
 SOURCES := $(addsuffix /src,$(PACKAGES) tests/bench tests/resilience)
@@ -143,10 +143,10 @@ SOURCES := $(addsuffix /src,$(PACKAGES) tests/bench tests/resilience)
 .PHONY: lint
 lint: $(foreach p,$(TESTED),$(call ready,$(p))) $(if $(shell command -v go),$(TOOLS)/bin/actionlint) ## Check style, format, imports, types and workflows
 	$(call say,ruff)
-	@tests/.venv/bin/ruff check .
-	@tests/.venv/bin/ruff format --check .
+	@tests/system/.venv/bin/ruff check .
+	@tests/system/.venv/bin/ruff format --check .
 	$(call say,import-linter)
-	@PYTHONPATH="$(subst $(space),:,$(SOURCES))" tests/.venv/bin/lint-imports --no-cache --no-logo
+	@PYTHONPATH="$(subst $(space),:,$(SOURCES))" tests/system/.venv/bin/lint-imports --no-cache --no-logo
 	@for package in $(PACKAGES); do \
 	  printf '\033[1m==> mypy %s\033[0m\n' "$$package"; (cd "$$package" && .venv/bin/mypy src); \
 	done
@@ -158,23 +158,23 @@ audit: $(call ready,tests/audit) ## Look for known vulnerabilities of what the l
 	@tests/audit/.venv/bin/python tests/audit/audit.py --uv $(UV) $(if $(OSV_URL),--osv-url "$(OSV_URL)") $(PROJECTS)
 
 .PHONY: lint-chart
-lint-chart: $(call ready,tests) $(TOOLS)/bin/helm4 $(TOOLS)/bin/ct ## Lint the chart with every values file of its ci folder (needs Go)
+lint-chart: $(call ready,tests/system) $(TOOLS)/bin/helm4 $(TOOLS)/bin/ct ## Lint the chart with every values file of its ci folder (needs Go)
 	$(call say,ct lint)
 	@mkdir -p $(TOOLS)/path && ln -sf ../bin/helm4 $(TOOLS)/path/helm
-	@PATH="$$PWD/$(TOOLS)/path:$$PWD/tests/.venv/bin:$$PATH" $(TOOLS)/bin/ct lint --config tests/chart/ct/ct.yaml
+	@PATH="$$PWD/$(TOOLS)/path:$$PWD/tests/system/.venv/bin:$$PATH" $(TOOLS)/bin/ct lint --config tests/chart/ct/ct.yaml
 
 .PHONY: goldens
-goldens: $(call ready,tests) $(TOOLS)/bin/helm4 ## Write anew what each environment renders to, for review (needs Go)
-	@cd tests && .venv/bin/python -m chart.golden
+goldens: $(call ready,tests/system) $(TOOLS)/bin/helm4 ## Write anew what each environment renders to, for review (needs Go)
+	@cd tests && system/.venv/bin/python -m chart.golden
 
 .PHONY: settings-page
 settings-page: ## Write docs/settings.md anew from the settings classes
-	@$(PYTHON) -E tests/settings_page.py
+	@$(PYTHON) -E tests/system/settings_page.py
 
 .PHONY: format
-format: $(call ready,tests) ## Format the Python code
-	@tests/.venv/bin/ruff check --fix .
-	@tests/.venv/bin/ruff format .
+format: $(call ready,tests/system) ## Format the Python code
+	@tests/system/.venv/bin/ruff check --fix .
+	@tests/system/.venv/bin/ruff format .
 
 ##@ Document
 
@@ -185,8 +185,8 @@ docs: $(call ready,docs) ## Build the pages as a site, build/docs/site; a broken
 	@cd $(BUILD)/docs && "$(CURDIR)/docs/.venv/bin/zensical" build --clean --strict --config-file zensical.toml
 
 .PHONY: pictures
-pictures: $(foreach s,predictor transformer gateway drift evidence,$(call ready,services/$(s))) $(call ready,tests) $(BUILD)/baseline.parquet $(BUILD)/candidate ## Draw the pictures of the pages anew, docs/pictures (needs Chromium)
-	@tests/.venv/bin/python tests/pictures.py --model "$$(< $(BUILD)/model)" --candidate $(BUILD)/candidate \
+pictures: $(foreach s,predictor transformer gateway drift evidence,$(call ready,services/$(s))) $(call ready,tests/system) $(BUILD)/baseline.parquet $(BUILD)/candidate ## Draw the pictures of the pages anew, docs/pictures (needs Chromium)
+	@tests/system/.venv/bin/python tests/system/pictures.py --model "$$(< $(BUILD)/model)" --candidate $(BUILD)/candidate \
 	  --corpus "$$(< $(BUILD)/corpus)" --baseline $(BUILD)/baseline.parquet --out docs/pictures
 
 # A weaker model of the same mails, so that evidence has a difference to show.
@@ -202,14 +202,14 @@ TRAINING := $(shell find tools/trainer/src $(foreach l,features manifest bundle 
 E2E := $(BUILD)/e2e
 
 .PHONY: e2e
-e2e: $(call ready,tests) $(HELM) $(E2E)/models ## Install through Git on the cluster that the environment names, and try everything (after images; E2E_OPTIONS="-k drift" for some)
-	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/.venv/bin/python -m pytest -c tests/e2e/pytest.ini --rootdir tests/e2e tests/e2e $(E2E_OPTIONS)
+e2e: $(call ready,tests/system) $(HELM) $(E2E)/models ## Install through Git on the cluster that the environment names, and try everything (after images; E2E_OPTIONS="-k drift" for some)
+	@PATH="$$PWD/$(TOOLS)/bin:$$PATH" tests/system/.venv/bin/python -m pytest -c tests/e2e/pytest.ini --rootdir tests/e2e tests/e2e $(E2E_OPTIONS)
 
 # Four models, and mail that none has seen: `second` and `worse` are weaker than `better` on the same mails.
-$(E2E)/models: $(call ready,tools/trainer) $(call ready,tests) $(TRAINING) $(BUILD)/corpus $(addprefix tests/e2e/,split.py weaker.py)
+$(E2E)/models: $(call ready,tools/trainer) $(call ready,tests/system) $(TRAINING) $(BUILD)/corpus $(addprefix tests/e2e/,split.py weaker.py)
 	$(call say,models and mail for the cluster)
 	@rm -rf $@ $@.new
-	@tests/.venv/bin/python tests/e2e/split.py --corpus "$$(realpath "$$(< $(BUILD)/corpus)")" --out $(E2E)
+	@tests/system/.venv/bin/python tests/e2e/split.py --corpus "$$(realpath "$$(< $(BUILD)/corpus)")" --out $(E2E)
 	@printf '%s\n' "first few trainer train" "second more python tests/e2e/weaker.py coarse" \
 	  "worse more python tests/e2e/weaker.py shuffled" "better more trainer train" | \
 	  xargs -L 1 -P 2 bash -c 'tools/trainer/.venv/bin/"$${@:3}" --corpus $(E2E)/corpora/$$2 --out $@.new/$$1 > /dev/null' train
@@ -436,10 +436,10 @@ $(GO_TOOLS:%=$(TOOLS)/bin/%): $(TOOLS)/bin/%: | $(UV_READY)
 	  bash -euc 'GOBIN="$$PWD/$(TOOLS)/go/$*" go install $($*); mkdir -p $(@D); mv "$(TOOLS)/go/$*/"* $@'
 
 # For the tests of the page. They need a Chromium besides, and are skipped where there is none.
-$(BROWSER)/.ready: $(addprefix tests/browser/,package.json package-lock.json) | $(UV_READY)
+$(BROWSER)/.ready: $(addprefix setup/browser/,package.json package-lock.json) | $(UV_READY)
 	$(once) --stamp $@ --what "axe for the tests of the page" --remove $(@D) --makes $(@D)/node_modules/axe-core/package.json \
-	  --inputs tests/browser/package.json --inputs tests/browser/package-lock.json -- \
-	  bash -euc 'mkdir -p $(@D); cp $(filter tests/%,$^) $(@D); cd $(@D); npm ci --include=prod --ignore-scripts --no-audit --no-fund --loglevel=error'
+	  --inputs setup/browser/package.json --inputs setup/browser/package-lock.json -- \
+	  bash -euc 'mkdir -p $(@D); cp $(filter setup/%,$^) $(@D); cd $(@D); npm ci --include=prod --ignore-scripts --no-audit --no-fund --loglevel=error'
 
 # By the names that a script calls them.
 $(TOOLS)/kind/kind: $(TOOLS)/bin/kind
@@ -448,8 +448,8 @@ $(TOOLS)/kind/kind $(TOOLS)/kind/helm:
 	@mkdir -p $(@D) && ln -sf ../bin/$(<F) $@
 
 # Those that cannot be installed by a version alone have a module that pins them and all they need.
-MODULE_TOOLS := $(notdir $(wildcard tests/tools/*))
-$(MODULE_TOOLS:%=$(TOOLS)/bin/%): $(TOOLS)/bin/%: tests/tools/%/go.mod | $(UV_READY)
+MODULE_TOOLS := $(notdir $(wildcard setup/tools/*))
+$(MODULE_TOOLS:%=$(TOOLS)/bin/%): $(TOOLS)/bin/%: setup/tools/%/go.mod | $(UV_READY)
 	$(once) --stamp $(TOOLS)/stamps/$* --what "$*" --makes $@ --inputs $< --inputs $(<D)/go.sum -- \
 	  bash -euc 'new="$$PWD/$@.new"; mkdir -p $(@D); (cd $(<D); CGO_ENABLED=0 go build -o "$$new" tool); mv "$$new" $@'
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART = "charts/model-serving"
-OTHERS = ("audit", "bench", "e2e", "resilience")
-"""Folders of `tests` that are projects of their own."""
+ENVIRONMENT_OF = {"tests/chart": "tests/system"}
+"""Project whose environment runs the tests of a folder, by the folder that has none."""
 NO_TESTS = 5
 """Exit status of pytest when it finds no test."""
 REASON_CHARACTERS = 200
@@ -54,10 +54,10 @@ def run(name: str, options: Options) -> list[str]:
     """Run one project's tests and return a line for each that failed."""
     _say(f"test {name}")
     report = _report(name, options)
-    python = ROOT / name / ".venv" / "bin" / "python"
-    ignored = [f"--ignore={name}/{folder}" for folder in OTHERS] if name == "tests" else []
-    command = [str(python), "-m", "pytest", "-q", "-c", f"{name}/pyproject.toml", "--rootdir", name]
-    command += [f"--junit-xml={report}", "-o", "junit_family=xunit1", *ignored, name]
+    project = ENVIRONMENT_OF.get(name, name)
+    python = ROOT / project / ".venv" / "bin" / "python"
+    command = [str(python), "-m", "pytest", "-q", "-c", f"{project}/pyproject.toml", "--rootdir", name]
+    command += [f"--junit-xml={report}", "-o", "junit_family=xunit1", name]
     return _failures(name, _status(command, _environ(options)), report)
 
 
@@ -136,7 +136,7 @@ def _options(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--model", required=True, help="folder of the bundle that tests serve")
     parser.add_argument("--corpus", required=True, help="folder of the mails that tests send")
     parser.add_argument("--reports", type=Path, required=True, help="folder for a JUnit report of each project")
-    parser.add_argument("projects", nargs="+", help="folders with a pyproject.toml and an environment .venv")
+    parser.add_argument("projects", nargs="+", help="folders of tests, each with an environment")
     found = parser.parse_args(arguments)
     return Options(found.projects, found.reports, found.model, found.corpus)
 

@@ -11,7 +11,7 @@ from chart.manifests import CHART, ROOT, Case, each_case, none_of, rendered, tex
 
 VERSIONS = {"helm3": "v3.22", "helm4": "v4.3"}
 CHARTS = [CHART, *sorted(path.parent for path in CHART.glob("charts/*/Chart.yaml"))]
-PYTHON = ROOT / "tests" / ".venv" / "bin"
+PYTHON = ROOT / "tests" / "system" / ".venv" / "bin"
 CT = ROOT / "tests" / "chart" / "ct"
 # Workflows have a style of their own, and templates are not YAML.
 YAML = [

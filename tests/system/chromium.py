@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.async_api import Browser, async_playwright
 
-NPM = Path(__file__).resolve().parent.parent / ".tools" / "browser"
+NPM = Path(__file__).resolve().parents[2] / ".tools" / "browser"
 AXE = NPM / "node_modules" / "axe-core" / "axe.min.js"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 

@@ -16,7 +16,7 @@ import pytest
 KEY = "test-key"
 BUCKET = "logs"
 START_SECONDS = 20
-TOOL = Path(__file__).resolve().parent.parent / ".tools" / "bin" / "versitygw"
+TOOL = Path(__file__).resolve().parents[2] / ".tools" / "bin" / "versitygw"
 
 
 @dataclass

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from monitoring import chart
-from monitoring.chart import DASHBOARDS, ENVIRONMENTS, Expression
-from monitoring.exporters import EXPORTERS, TARGET
-from monitoring.exposed import Metrics, exposed
-from monitoring.promql import named
+from chart import monitoring
+from chart.exporters import EXPORTERS, TARGET
+from chart.monitoring import DASHBOARDS, ENVIRONMENTS, Expression
+from chart.promql import named
+from exposed import Metrics, exposed
 
 Labels = dict[str, set[str]]
 """Labels by metric."""
@@ -26,7 +26,7 @@ def known(services: dict[str, Metrics]) -> Labels:
     for service, metrics in services.items():
         for name, labels in metrics.items():
             found.setdefault(name, set()).update(labels, TARGET, added_labels(service))
-    for rule in (rule for environment in ENVIRONMENTS for rule in chart.rules(environment) if "record" in rule):
+    for rule in (rule for environment in ENVIRONMENTS for rule in monitoring.rules(environment) if "record" in rule):
         found.setdefault(rule["record"], set()).update(rule["labels"])
     return found
 
@@ -38,9 +38,9 @@ def added_labels(service: str) -> set[str]:
 
 def expressions() -> Iterator[Expression]:
     for environment in ENVIRONMENTS:
-        yield from chart.rule_expressions(environment)
+        yield from monitoring.rule_expressions(environment)
     for dashboard in DASHBOARDS:
-        yield from chart.panel_expressions(dashboard)
+        yield from monitoring.panel_expressions(dashboard)
 
 
 def complaints(expression: Expression, known: Labels) -> Iterator[str]:
@@ -77,7 +77,7 @@ def test_matchers_name_values_that_occur(services: dict[str, Metrics]) -> None:
 
 def test_thresholds_may_be_any_bucket_of_the_histogram(services: dict[str, Metrics]) -> None:
     buckets = services["gateway"]["http_request_duration_seconds_bucket"]["le"] - {"+Inf"}
-    template = (chart.CHART / "templates" / "_monitoring.tpl").read_text()
+    template = (monitoring.CHART / "templates" / "_monitoring.tpl").read_text()
     (listed,) = (line for line in template.splitlines() if line.startswith("{{- $buckets := list"))
     assert {word.strip('"') for word in listed.split() if word.startswith('"')} == buckets
 
@@ -91,9 +91,9 @@ def test_every_exporter_is_needed_and_says_why() -> None:
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_monitors_name_the_environment_of_what_does_not_name_it_itself(environment: str) -> None:
     """The gateway's own metrics already have that label, for the environment that a request was for."""
-    objects = chart.rendered(environment)
+    objects = monitoring.rendered(environment)
     found = {}
-    for monitor in chart.of_kind(objects, "ServiceMonitor") + chart.of_kind(objects, "PodMonitor"):
+    for monitor in monitoring.of_kind(objects, "ServiceMonitor") + monitoring.of_kind(objects, "PodMonitor"):
         (endpoint,) = monitor["spec"].get("endpoints") or monitor["spec"]["podMetricsEndpoints"]
         added = {each["targetLabel"]: each["replacement"] for each in endpoint.get("relabelings", ())}
         found[monitor["metadata"]["labels"]["app.kubernetes.io/component"]] = added.get("environment")

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from monitoring import chart
-from monitoring.chart import DASHBOARDS, ENVIRONMENTS, panels
+
+from chart import monitoring
+from chart.monitoring import DASHBOARDS, ENVIRONMENTS, panels
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
@@ -85,12 +86,14 @@ def test_nothing_leads_out_of_the_dashboard(path: Path) -> None:
 def test_the_cluster_has_each_dashboard_once() -> None:
     found: list[dict[str, Any]] = []
     for environment in ENVIRONMENTS:
-        found += [each for each in chart.of_kind(chart.rendered(environment), "ConfigMap") if is_dashboard(each)]
+        found += [
+            each for each in monitoring.of_kind(monitoring.rendered(environment), "ConfigMap") if is_dashboard(each)
+        ]
     keys = [key for each in found for key in each["data"]]
     assert sorted(keys) == [path.name for path in DASHBOARDS]
     for each in found:
         ((name, text),) = each["data"].items()
-        assert json.loads(text) == load(chart.CHART / "dashboards" / name)
+        assert json.loads(text) == load(monitoring.CHART / "dashboards" / name)
 
 
 def is_dashboard(config_map: dict[str, Any]) -> bool:
@@ -101,7 +104,7 @@ def test_rules_of_two_environments_do_not_collide() -> None:
     """They may share a namespace, and people find them by the names of groups."""
     names, groups = set(), set()
     for environment in ENVIRONMENTS:
-        (rule,) = chart.of_kind(chart.rendered(environment), "PrometheusRule")
+        (rule,) = monitoring.of_kind(monitoring.rendered(environment), "PrometheusRule")
         names.add((rule["metadata"]["namespace"], rule["metadata"]["name"]))
         groups.update(group["name"] for group in rule["spec"]["groups"])
     assert len(names) == len(ENVIRONMENTS)

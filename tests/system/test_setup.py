@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "setup"))
 setup_once = importlib.import_module("once")
 PROJECT = "libs/corpus"
@@ -30,7 +30,7 @@ class Checkout:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "my ch\u00e9ckout"
         (self.folder / "services").mkdir(parents=True)
-        for name in ("Makefile", "setup", "tests/browser", "tests/tools"):
+        for name in ("Makefile", "setup"):
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, self.folder / name)
         # The Makefile looks at these too.

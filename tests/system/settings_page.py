@@ -1,7 +1,7 @@
 """The page docs/settings.md, written from the settings classes of the services.
 
-`make settings-page` writes it anew: `python tests/settings_page.py`. The classes are read as source, so that no service
-has to be installed: a settings class is one that is derived from `BaseSettings` in a file `settings.py`.
+`make settings-page` writes it anew: `python tests/system/settings_page.py`. The classes are read as source, so that no
+service has to be installed: a settings class is one that is derived from `BaseSettings` in a file `settings.py`.
 """
 
 import ast
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "settings.md"
 MIB = 1024 * 1024
 WIDTH = 120

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import yaml
-from monitoring import chart
-from monitoring.chart import CHART, ENVIRONMENTS, tool
 
-UNIT_TESTS = sorted((Path(__file__).parent / "monitoring").glob("*_test.yaml"))
+from chart import monitoring
+from chart.monitoring import CHART, ENVIRONMENTS, tool
+
+UNIT_TESTS = sorted((Path(__file__).parent / "alerts").glob("*_test.yaml"))
 RUNBOOKS = CHART / "runbooks"
 
 
@@ -28,21 +29,23 @@ def write_rules(folder: Path, groups: list[dict[str, Any]], name: str = "rules")
 
 def names(environment: str) -> dict[str, str]:
     """Return the values of ${names} in the unit tests."""
-    rules = chart.rules(environment, chart.default_monitoring())
+    rules = monitoring.rules(environment, monitoring.default_monitoring())
     (info,) = (rule["labels"] for rule in rules if rule.get("record") == "environment:model_serving:info")
-    found = yaml.safe_load(chart.default_monitoring())["monitoring"]["rules"]
+    found = yaml.safe_load(monitoring.default_monitoring())["monitoring"]["rules"]
     fixed = {"predictorNamespace": "kserve", "runbooks": found["runbooks"]}
     return {**info, **found["severities"], **fixed}
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_rules_parse(environment: str, tmp_path: Path) -> None:
-    promtool("check", "rules", "--lint=all", "--lint-fatal", str(write_rules(tmp_path, chart.groups(environment))))
+    promtool("check", "rules", "--lint=all", "--lint-fatal", str(write_rules(tmp_path, monitoring.groups(environment))))
 
 
-@pytest.mark.parametrize("dashboard", chart.DASHBOARDS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("dashboard", monitoring.DASHBOARDS, ids=lambda path: path.stem)
 def test_panels_parse(dashboard: Path, tmp_path: Path) -> None:
-    asked = [{"record": f"panel:{n}", "expr": each.text} for n, each in enumerate(chart.panel_expressions(dashboard))]
+    asked = [
+        {"record": f"panel:{n}", "expr": each.text} for n, each in enumerate(monitoring.panel_expressions(dashboard))
+    ]
     promtool("check", "rules", str(write_rules(tmp_path, [{"name": dashboard.stem, "rules": asked}])))
 
 
@@ -53,7 +56,7 @@ def test_alerts(unit_test: Path, environment: str, tmp_path: Path) -> None:
 
     Each group has its own file, so that a unit test evaluates only the rules that it is about.
     """
-    for group in chart.groups(environment, chart.default_monitoring()):
+    for group in monitoring.groups(environment, monitoring.default_monitoring()):
         write_rules(tmp_path, [group], group["name"].removeprefix(f"model-serving-{environment}-"))
     text = unit_test.read_text()
     for name, value in names(environment).items():
@@ -65,7 +68,7 @@ def test_alerts(unit_test: Path, environment: str, tmp_path: Path) -> None:
 
 
 def alerts(environment: str) -> list[dict[str, Any]]:
-    return [rule for rule in chart.rules(environment, chart.default_monitoring()) if "alert" in rule]
+    return [rule for rule in monitoring.rules(environment, monitoring.default_monitoring()) if "alert" in rule]
 
 
 def test_every_alert_is_seen_to_fire_and_to_keep_silent() -> None:
@@ -80,7 +83,7 @@ def test_every_alert_is_seen_to_fire_and_to_keep_silent() -> None:
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_every_alert_says_whom_what_and_where_to_read_on(environment: str) -> None:
-    severities = yaml.safe_load(chart.default_monitoring())["monitoring"]["rules"]["severities"].values()
+    severities = yaml.safe_load(monitoring.default_monitoring())["monitoring"]["rules"]["severities"].values()
     for alert in alerts(environment):
         assert alert["labels"]["environment"] == environment
         assert alert["labels"]["severity"] in severities
@@ -109,7 +112,7 @@ def test_runbooks_link_to_files_that_are_there() -> None:
 def test_runbooks_name_only_objects_that_the_chart_makes() -> None:
     """The objects are `kubectl … deployment/name`, `cronjob/name` and `svc/name` of production."""
     kinds = {"deployment": "Deployment", "cronjob": "CronJob", "svc": "Service"}
-    made = {(each["kind"], each["metadata"]["name"]) for each in chart.rendered("production")}
+    made = {(each["kind"], each["metadata"]["name"]) for each in monitoring.rendered("production")}
     made.add(("Deployment", "spam-detector-predictor"))  # made by KServe
     text = "\n".join(path.read_text() for path in RUNBOOKS.glob("*.md"))
     named = set(re.findall(r"\b(deployment|cronjob|svc)[/ ]([a-z]+-[a-z-]+)", text))

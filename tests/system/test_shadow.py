@@ -35,7 +35,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return production's model and the candidate's."""
     folder = tmp_path_factory.mktemp("two")
     python = ROOT / "tools" / "trainer" / ".venv" / "bin" / "python"
-    done = subprocess.run([python, ROOT / "tests" / "two_models.py", folder, *WORDS], capture_output=True, text=True)
+    done = subprocess.run(
+        [python, ROOT / "tests" / "system" / "two_models.py", folder, *WORDS], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return folder / WORDS[0], folder / WORDS[1]
 

@@ -19,7 +19,7 @@ import pytest
 from playwright.async_api import Browser
 from s3_server import S3Server, s3_server
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 MODEL = "spam-detector"
 
