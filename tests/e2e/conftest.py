@@ -22,6 +22,20 @@ from argocd import wait_synced
 
 NAMESPACES = ("serving", "serving-staging", "kserve", "monitoring", "e2e")
 FIGURES = pytest.StashKey[Figures]()
+ORDER = (
+    "test_bootstrap",
+    "test_scaling",
+    "test_faults",
+    "test_security",
+    "test_rest",
+    "test_git",
+    "test_release",
+    "test_candidate",
+    "test_drift",
+    "test_calm",
+    "test_monitoring",
+)
+"""Files in the order in which they run: each starts from what those before it leave behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +52,20 @@ class System:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare a place for figures before the first test, and remove the traces of the last run."""
-    shutil.rmtree(BUILD / "failed", ignore_errors=True)
+    if not config.option.collectonly:
+        shutil.rmtree(BUILD / "failed", ignore_errors=True)
     config.stash[FIGURES] = Figures()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the files as `ORDER` says; within a file the tests stay as they are written.
+
+    Raises:
+        UsageError: A file has no place in `ORDER`.
+    """
+    if missing := sorted({item.path.stem for item in items} - set(ORDER)):
+        raise pytest.UsageError(f"say in ORDER of conftest.py when these run: {', '.join(missing)}")
+    items.sort(key=lambda item: ORDER.index(item.path.stem))
 
 
 @pytest.fixture(scope="session")
@@ -128,6 +154,8 @@ def said(name: str, folder: Path, *command: str) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
     """Print the figures, and leave them in build/e2e."""
+    if config.option.collectonly:
+        return
     figures = config.stash[FIGURES]
     terminalreporter.section("figures")
     for line in figures.table():
