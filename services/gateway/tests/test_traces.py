@@ -1,4 +1,4 @@
-"""Traces sent to transformers and spans of batches; tests/test_tracing.py covers whole traces."""
+"""Traces sent to transformers and spans of batches; tests/system/test_traces_across_hops.py covers whole traces."""
 
 import asyncio
 from http import HTTPStatus

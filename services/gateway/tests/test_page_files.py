@@ -1,4 +1,4 @@
-"""Page files as a client gets them; tests/test_page.py opens the page in a browser."""
+"""Page files as a client gets them; tests/system/test_page_in_browser.py opens the page in a browser."""
 
 import html
 import json

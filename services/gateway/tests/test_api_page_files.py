@@ -1,4 +1,4 @@
-"""API documentation page as a client gets it; tests/test_docs.py opens it in a browser."""
+"""API documentation page as a client gets it; tests/system/test_api_page.py opens it in a browser."""
 
 import asyncio
 import re
