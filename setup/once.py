@@ -45,7 +45,7 @@ def main() -> int:
         _say(str(error))
         return 1
     except OSError as error:
-        _say(_explained(error))
+        _say(explained(error))
         return 1
     except KeyboardInterrupt:
         return 130
@@ -71,7 +71,7 @@ def make(options: argparse.Namespace) -> None:
         # Until a new stamp is written, the result counts as missing.
         stamp.unlink(missing_ok=True)
         for path in [] if incremental else options.remove:
-            _remove(Path(path))
+            remove(Path(path))
         _run(options)
         _write(stamp, json.dumps({"facts": wanted, **_state(options)}))
 
@@ -246,7 +246,7 @@ def _hint() -> str:
     )
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     """Remove a file or folder, even if folders in it are read-only, as a killed pip leaves them."""
     try:
         if path.is_symlink() or path.is_file():
@@ -270,7 +270,8 @@ def _open(folder: str) -> None:
                 _open(entry.path)
 
 
-def _explained(error: OSError) -> str:
+def explained(error: OSError) -> str:
+    """Return what a person can do about a file that cannot be written."""
     where = error.filename or "a file"
     if error.errno == errno.ENOSPC:
         return f"{where} cannot be written: the disk is full; free some space and run make again"

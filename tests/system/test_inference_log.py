@@ -99,7 +99,7 @@ async def test_a_store_that_goes_away_and_comes_back_loses_nothing(
         end = time.monotonic() + DOWN_SECONDS
         while time.monotonic() < end:
             sent += (await ask(http, own, mails[:100]))["count"]
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # the load: a batch every tenth of a second
         assert (await metrics(http, own))["inference_log_rows_waiting"] > 0
         s3.start()
         await until_waiting_is(http, own, 0, 30)

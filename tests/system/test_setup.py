@@ -303,12 +303,12 @@ def test_folders_that_may_not_be_written_are_removed_all_the_same(open_folder: P
         for folder, mode in (("half/a/b", 0o500), ("half/a", 0o100), ("half", 0)):
             (open_folder / folder / "c").touch()
             (open_folder / folder).chmod(mode)
-        setup_once._remove(open_folder / "half")
+        setup_once.remove(open_folder / "half")
     assert not (open_folder / "half").exists()
 
 
 def test_a_full_disk_is_said() -> None:
-    line = setup_once._explained(OSError(28, "No space left on device", "build/model"))
+    line = setup_once.explained(OSError(28, "No space left on device", "build/model"))
     assert line == "build/model cannot be written: the disk is full; free some space and run make again"
 
 

@@ -113,7 +113,7 @@ async def test_each_mail_is_compared_once_although_every_pod_is_restarted(
         assert await compared(http, running, sent.total()) == sent, "the metrics"
         for name in ("ts", "ps"):
             sending = asyncio.create_task(send(http, running, 20))
-            await asyncio.sleep(0.2)
+            await compared(http, running, sent.total() + 1)
             await asyncio.to_thread(stop, running, name)
             sent += await sending
             running.start(name)

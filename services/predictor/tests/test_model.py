@@ -1,5 +1,6 @@
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -83,20 +84,15 @@ async def test_a_batch_equals_single_answers(model: SpamModel) -> None:
         assert single.id, "an answer has an id even where the request has none"
 
 
-async def test_scoring_leaves_the_event_loop_free(model: SpamModel, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_scoring_leaves_the_event_loop_free(loaded: Bundle) -> None:
     threads = []
 
-    class Slow:
-        def __init__(self, bundle: Bundle) -> None:
-            self.columns = bundle.columns
-            self.manifest = bundle.manifest
+    def score(texts: list[str], _: Any) -> Any:
+        threads.append(threading.current_thread())
+        return np.full(len(texts), 0.5)
 
-        def score(self, texts: list[str], values: Any) -> Any:
-            threads.append(threading.current_thread())
-            return np.full(len(texts), 0.5)
-
-    monkeypatch.setattr(model, "_bundle", Slow(model._bundle))
-    await model.predict(request())
+    watched: Any = SimpleNamespace(columns=loaded.columns, manifest=loaded.manifest, score=score)
+    await SpamModel("spam-detector", watched, max_rows=100).predict(request())
     assert threads
     assert threads[0] is not threading.main_thread()
 

@@ -29,6 +29,6 @@ def test_how_fast_the_machine_was_does_not_count() -> None:
 
 def test_what_costs_more_is_missed() -> None:
     met = {"gateway_cpu": 1.1, "p99": 1.05, "compared": 1.0, "errors": 0}
-    assert shadow._verdict("up, paced", met).endswith("met")
+    assert shadow.verdict("up, paced", met).endswith("met")
     for name, value in (("gateway_cpu", 1.11), ("p99", 1.06), ("errors", 1)):
-        assert shadow._verdict("up, paced", {**met, name: value}).endswith("MISSED")
+        assert shadow.verdict("up, paced", {**met, name: value}).endswith("MISSED")

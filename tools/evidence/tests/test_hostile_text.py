@@ -13,7 +13,7 @@ from test_health import Told, told, url
 
 from evidence.build import Settings, make
 from evidence.prometheus import Prometheus, PrometheusError
-from evidence.report import _cell, write
+from evidence.report import cell, write
 
 __all__ = ["told", "url"]
 
@@ -31,7 +31,7 @@ __all__ = ["told", "url"]
     ],
 )
 def test_text_of_others_stays_in_its_cell(text: str, shown: str) -> None:
-    assert _cell(text) == shown
+    assert cell(text) == shown
 
 
 def test_values_that_no_mail_has_are_left_out(settings: Settings, bundles: Bundles, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ _SMALL_ASCII = {large: large + 32 for large in range(ord("A"), ord("Z") + 1)}
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 # Only charsets of mail: Python's other codecs include some that execute escapes, are quadratic, or are not text.
-_CHARSETS = frozenset(
+CHARSETS = frozenset(
     codecs.lookup(name).name
     for name in [
         *("utf-8", "utf-16", "utf-16-be", "utf-16-le", "utf-32", "ascii", "koi8-r", "koi8-u", "tis-620"),
@@ -53,7 +53,7 @@ _CHARSETS = frozenset(
 # Keys are module names. `codecs.lookup` with a name from a mail would search the disk for a module of that name and
 # cache the name forever.
 _CODECS = {
-    aliases.get(name.replace("-", "_"), name.replace("-", "_")): name for name in _CHARSETS - {"ascii", "iso8859-1"}
+    aliases.get(name.replace("-", "_"), name.replace("-", "_")): name for name in CHARSETS - {"ascii", "iso8859-1"}
 }
 
 _SEVEN_BIT = ("iso2022", "hz", "utf-16", "utf-32")
@@ -226,7 +226,7 @@ def _raw(text: str) -> bytes:
 
 def _recode(body: str, charset: str) -> str:
     """Return an 8-bit body in its own charset if it was read as Latin-1; text that is already decoded stays."""
-    codec = _codec(charset)
+    codec = codec_of(charset)
     if body.isascii() and not codec.startswith(_SEVEN_BIT):
         return body
     try:
@@ -238,7 +238,7 @@ def _recode(body: str, charset: str) -> str:
 
 
 def _decode(data: bytes, charset: str) -> str:
-    codec = _codec(charset)
+    codec = codec_of(charset)
     # Text in another charset is hardly ever valid UTF-8 by chance, so UTF-8 wins over the label. Text of a seven-bit
     # charset is always valid UTF-8, so there the label is tried first.
     for attempt in (codec, "utf-8") if codec.startswith(_SEVEN_BIT) else ("utf-8", codec):
@@ -250,7 +250,7 @@ def _decode(data: bytes, charset: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _codec(charset: str) -> str:
+def codec_of(charset: str) -> str:
     """Return the codec of a charset's name; unknown ones are read as Windows-1252, as mail readers do."""
     name = encodings.normalize_encoding(charset.lower())
     return _CODECS.get(aliases.get(name) or aliases.get(name.replace(".", "_")) or name, "cp1252")

@@ -79,7 +79,7 @@ def main() -> None:
     out.write_text(json.dumps(report, indent=2) + "\n")
     say(f"\nshadow of all mail / none, {CONNECTIONS} connections, medians of {options.rounds} rounds each")
     for name, figures in found.items():
-        say(_verdict(name, figures))
+        say(verdict(name, figures))
     say(f"figures: {out}")
 
 
@@ -242,7 +242,7 @@ def _ratio(pairs: list[tuple[Round, Round]], figure: Callable[[Round], float]) -
     return round(median(b / a for a, b in in_units), 3)
 
 
-def _verdict(name: str, figures: dict[str, float]) -> str:
+def verdict(name: str, figures: dict[str, float]) -> str:
     met = figures["gateway_cpu"] <= CPU_AT_MOST and figures["p99"] <= P99_AT_MOST and not figures["errors"]
     return (
         f"staging {name:12} gateway's CPU a mail {figures['gateway_cpu']:.3f} (at most {CPU_AT_MOST}), p99"

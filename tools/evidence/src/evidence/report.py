@@ -63,14 +63,14 @@ def _checks(evidence: Evidence) -> Iterator[str]:
     yield "|---|---|---|---|"
     for each in evidence.checks:
         outcome = f"**{each.outcome}**" if each.outcome == "refused" else each.outcome
-        yield f"| {each.name} | {outcome} | {_cell(each.measured)} | {_cell(each.threshold)} |"
+        yield f"| {each.name} | {outcome} | {cell(each.measured)} | {cell(each.threshold)} |"
 
 
 def _advice(evidence: Evidence) -> Iterator[str]:
     if evidence.refused:
         yield "What to do:"
         for each in evidence.refused:
-            yield f"- {each.name}: {_cell(each.advice)}"
+            yield f"- {each.name}: {cell(each.advice)}"
 
 
 def _shadow(shadow: Shadow) -> Iterator[str]:
@@ -132,10 +132,10 @@ def _notes(evidence: Evidence) -> Iterator[str]:
         " transformer, so it lacks the way there. Only those of mails count that both had in batches of one size."
     )
     if isinstance(evidence.health, str):
-        yield f"- Health: {_cell(evidence.health)}"
+        yield f"- Health: {cell(evidence.health)}"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Return foreign text that stays in its table cell and is nothing but text.
 
     Words that GitHub would turn into links or mentions become code, because no backslash prevents that.
