@@ -8,17 +8,15 @@ from typing import Any
 
 import httpx
 import pytest
+from clients import app_of, in_process
 
 import gateway.page.docs
-from gateway.app import create_app
-from gateway.settings import Settings
 
 PATHS = ["/docs", "/docs/docs.js", "/docs/docs.css", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"]
 
 
 def client() -> httpx.AsyncClient:
-    app = create_app(Settings(environments={"staging": "http://127.0.0.1:1"}))  # type: ignore[dict-item]
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gw")
+    return in_process(app_of())
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -60,7 +58,7 @@ async def test_a_large_file_is_sent_whole_though_in_pieces() -> None:
 
 @pytest.mark.parametrize("time", ["first", "second"])
 async def test_a_client_that_reads_slowly_is_sent_no_more_than_it_reads(time: str) -> None:
-    app = create_app(Settings(environments={"staging": "http://127.0.0.1:1"}))  # type: ignore[dict-item]
+    app = app_of()
     scope = {"type": "http", "method": "GET", "path": "/docs/swagger-ui-bundle.js", "headers": [], "query_string": b""}
     pieces: list[bytes] = []
 

@@ -1,15 +1,13 @@
 import asyncio
-import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
 from aiohttp import web
 from bombs import MANY, ONE
+from clients import Lines, lines_until, running
 from conftest import SHA256, THRESHOLD, FakeTransformer, explanation, verdicts
-
-from gateway.app import create_app
-from gateway.settings import Settings
 
 PREDICT = "/api/v1/predict"
 BODIES = {
@@ -22,9 +20,7 @@ BODIES = {
 @pytest.fixture
 async def http(transformer: FakeTransformer, unused_tcp_port: int) -> AsyncIterator[httpx.AsyncClient]:
     environments = {"staging": transformer.url, "production": f"http://127.0.0.1:{unused_tcp_port}"}
-    app = create_app(Settings(environments=environments, max_mail_bytes=100, max_body_bytes=1000))  # type: ignore[arg-type]
-    transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://gw") as client:
+    async with running(environments, max_mail_bytes=100, max_body_bytes=1000) as client:
         yield client
 
 
@@ -142,11 +138,16 @@ async def test_every_request_is_counted_and_logged_once(
     await _flushed(capsys, http)
 
 
-async def _flushed(capsys: pytest.CaptureFixture[str], http: httpx.AsyncClient) -> None:
-    import asyncio
+async def line_of(capsys: pytest.CaptureFixture[str], request_id: str) -> dict[str, Any]:
+    def of(lines: Lines) -> Lines:
+        return [line for line in lines if line.get("request_id") == request_id]
 
-    await asyncio.sleep(0.15)
-    (line,) = [json.loads(text) for text in capsys.readouterr().out.splitlines() if '"seen"' in text]
+    (line,) = of(await lines_until(capsys, of))
+    return line
+
+
+async def _flushed(capsys: pytest.CaptureFixture[str], http: httpx.AsyncClient) -> None:
+    line = await line_of(capsys, "seen")
     assert (line["status"], line["environment"], line["path"]) == (200, "staging", PREDICT)
 
 
@@ -192,9 +193,7 @@ async def test_verdicts_and_scores_are_counted(http: httpx.AsyncClient) -> None:
 
 async def test_counters_are_there_before_what_they_count(unused_tcp_port: int) -> None:
     url = f"http://127.0.0.1:{unused_tcp_port}"
-    app = create_app(Settings(environments={"untouched": url}, default_environment="untouched"))  # type: ignore[dict-item]
-    transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://gw") as client:
+    async with running({"untouched": url}, default_environment="untouched") as client:
         lines = (await client.get("/metrics")).text.splitlines()
     counts = [line for line in lines if 'environment="untouched"' in line and "_total" in line]
     kinds = ("connection", "not-ready", "timeout", "nonsense")
@@ -255,11 +254,8 @@ async def test_a_compressed_body_is_refused(http: httpx.AsyncClient) -> None:
 
 
 async def test_a_path_is_logged_as_it_was_sent(http: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]) -> None:
-    import asyncio
-
     await http.get("/%E2%80%A8%0d%0a" + "a" * 1000, headers={"X-Request-ID": "sent"})
-    await asyncio.sleep(0.15)
-    (line,) = [json.loads(text) for text in capsys.readouterr().out.splitlines() if '"sent"' in text]
+    line = await line_of(capsys, "sent")
     assert line["path"].startswith("/%E2%80%A8%0")
     assert len(line["path"]) == 200
 
@@ -277,11 +273,9 @@ async def test_a_large_body_is_answered_as_a_small_one_and_leaves_turns_to_other
     transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.setattr("gateway.http.bodies.READ_SECONDS", 0.0)
-    app = create_app(Settings(environments={"staging": transformer.url}))  # type: ignore[dict-item]
-    transport = httpx.ASGITransport(app)
     field, mail = ("emails", '["0.75"]') if path == "batch-predict" else ("email_content", '"0.75"')
     small = f'{{"{field}": {mail}}}'.encode()
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://gw") as client:
+    async with running({"staging": transformer.url}) as client:
         turns = 0
 
         async def others() -> None:
@@ -305,9 +299,7 @@ async def test_a_large_body_is_answered_as_a_small_one_and_leaves_turns_to_other
 @pytest.mark.parametrize("path", ["predict", "batch-predict", "explain"])
 @pytest.mark.parametrize("bomb", [*ONE, *MANY])
 async def test_a_bomb_is_refused_on_every_way(transformer: FakeTransformer, path: str, bomb: str) -> None:
-    app = create_app(Settings(environments={"staging": transformer.url}, max_mail_bytes=1000))  # type: ignore[dict-item]
-    transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://gw") as client:
+    async with running({"staging": transformer.url}, max_mail_bytes=1000) as client:
         answer = await client.post(f"/api/v1/{path}", content=(ONE | MANY)[bomb](200_000))
     if not (bomb.startswith("space") and path != "batch-predict"):
         assert answer.status_code in (413, 422)

@@ -5,10 +5,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from aiohttp import web
+from clients import running
 from conftest import SHA256, FakeTransformer, verdicts
-
-from gateway.app import create_app
-from gateway.settings import Settings
 
 EXPLAIN = "/api/v1/explain"
 
@@ -16,10 +14,7 @@ EXPLAIN = "/api/v1/explain"
 @pytest.fixture
 async def http(transformer: FakeTransformer, unused_tcp_port: int) -> AsyncIterator[httpx.AsyncClient]:
     environments = {"staging": transformer.url, "production": f"http://127.0.0.1:{unused_tcp_port}"}
-    limits = {"max_mail_bytes": 100, "max_explains": 2, "deadline_seconds": 0.5}
-    app = create_app(Settings(environments=environments, **limits))  # type: ignore[arg-type]
-    transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://gw") as client:
+    async with running(environments, max_mail_bytes=100, max_explains=2, deadline_seconds=0.5) as client:
         yield client
 
 

@@ -5,12 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
+from clients import app_of, in_process
 from openapi_spec_validator import validate
-
-from gateway.app import create_app
-from gateway.settings import Settings
 
 OPERATIONS = {"predict", "batch_predict", "explain", "health", "ready", "metrics"}
 KEYS = {"keys": [{"name": "shop", "sha256": "ab" * 32, "environments": ["staging"]}]}
@@ -18,12 +15,11 @@ KEYS = {"keys": [{"name": "shop", "sha256": "ab" * 32, "environments": ["staging
 
 @pytest.fixture(params=["open", "keys"])
 async def document(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
-    settings: dict[str, Any] = {"environments": {"staging": "http://127.0.0.1:1"}}
+    settings: dict[str, Any] = {}
     if request.param == "keys":
         (tmp_path / "keys.json").write_text(json.dumps(KEYS))
         settings["api_keys_file"] = tmp_path / "keys.json"
-    transport = httpx.ASGITransport(create_app(Settings(**settings)))
-    async with httpx.AsyncClient(transport=transport, base_url="http://gw") as http:
+    async with in_process(app_of(**settings)) as http:
         first = (await http.get("/openapi.json")).json()
         assert (await http.get("/openapi.json")).json() == first
         return first  # type: ignore[no-any-return]

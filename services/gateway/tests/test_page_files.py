@@ -7,18 +7,16 @@ from pathlib import Path
 
 import httpx
 import pytest
+from clients import app_of, in_process
 
 import gateway.page
-from gateway.app import create_app
-from gateway.settings import Settings
 
 URL = "http://127.0.0.1:1"
 PATHS = ["/", "/page.css", "/files.js", "/page.js", "/icon.svg"]
 
 
 def client(**settings: object) -> httpx.AsyncClient:
-    app = create_app(Settings(**{"environments": {"staging": URL}, **settings}))  # type: ignore[arg-type]
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gw")
+    return in_process(app_of(**settings))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -6,12 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
+from clients import Lines, app_of, in_process, lines_until
 from conftest import FakeTransformer
 from fastapi import FastAPI
 
 from gateway.access.api_keys import digest_of
-from gateway.app import GatewayApp, create_app
-from gateway.settings import Settings
+from gateway.app import GatewayApp
 
 PREDICT = "/api/v1/predict"
 PAGES = ("/", "/docs", "/docs/swagger-ui-bundle.js", "/openapi.json", "/page.js", "/icon.svg")
@@ -26,14 +26,14 @@ async def app(transformer: FakeTransformer, tmp_path: Path) -> AsyncIterator[Gat
     ]
     keys.write_text(json.dumps({"keys": entries}))
     urls = {"staging": transformer.url, "production": transformer.url}
-    app = create_app(Settings(environments=urls, api_keys_file=keys))  # type: ignore[arg-type]
+    app = app_of(urls, api_keys_file=keys)
     async with app.router.lifespan_context(app):
         yield app
 
 
 @pytest.fixture
 async def http(app: GatewayApp) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gw") as client:
+    async with in_process(app) as client:
         yield client
 
 
@@ -137,7 +137,7 @@ async def test_a_flood_of_refusals_is_counted_whole_and_logged_in_part(
     answers = await asyncio.gather(*(http.post(f"/api/v1/{path}", headers=headers) for _ in range(200)))
     assert {answer.status_code for answer in answers} == {status}
     assert await counted(http, status) - before == 200
-    lines = await logged(capsys)
+    lines = await logged(http, capsys)
     seconds = sum(line["duration_ms"] for line in lines)
     assert 1 <= len(lines) < 20, seconds
     assert sum(line.get("refused_before", 0) for line in lines) + len(lines) <= 200
@@ -155,18 +155,18 @@ async def test_what_the_framework_does_not_see_is_counted_as_it_would(
 
 async def test_pages_are_logged_in_part_too(http: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]) -> None:
     await asyncio.gather(*(http.get("/docs") for _ in range(200)))
-    await asyncio.sleep(0.11)
+    await asyncio.sleep(0.11)  # at most ten such lines a second: the next request has one again
     await http.get("/docs")
-    lines = await logged(capsys)
+    lines = await logged(http, capsys)
     assert len(lines) < 20
     assert sum(line.get("answered_before", 0) for line in lines) + len(lines) == 201
 
 
 async def test_lines_left_out_are_told_by_the_next(http: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]) -> None:
     await asyncio.gather(*(http.get("/nowhere") for _ in range(50)))
-    await asyncio.sleep(0.11)
+    await asyncio.sleep(0.11)  # at most ten such lines a second: the next request has one again
     await http.get("/nowhere")
-    lines = await logged(capsys)
+    lines = await logged(http, capsys)
     assert sum(line.get("refused_before", 0) for line in lines) + len(lines) == 51
 
 
@@ -175,7 +175,7 @@ async def test_each_mail_that_is_answered_has_its_line(
 ) -> None:
     sent = [http.post(PREDICT, json={"email_content": "0.5"}, headers={"X-API-Key": "all"}) for _ in range(30)]
     assert {answer.status_code for answer in await asyncio.gather(*sent)} == {200}
-    assert len(await logged(capsys)) == 30
+    assert len(await logged(http, capsys)) == 30
 
 
 async def test_explain_is_refused_unread_where_there_is_no_room(
@@ -205,16 +205,17 @@ async def counted(http: httpx.AsyncClient, status: int) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines if f'status="{status}"' in line)
 
 
-async def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    await asyncio.sleep(0.15)
-    lines = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
-    return [line for line in lines if line["logger"] == "gateway.access"]
+async def logged(http: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]) -> Lines:
+    """Return the lines before that of a mail, which always has one."""
+    headers = {"X-API-Key": "all", "X-Request-ID": "last"}
+    assert (await http.post(PREDICT, json={"email_content": "0.5"}, headers=headers)).status_code == 200
+    lines = await lines_until(capsys, lambda lines: any(line.get("request_id") == "last" for line in lines))
+    return [line for line in lines if line["logger"] == "gateway.access" and line["request_id"] != "last"]
 
 
 async def test_a_probe_does_not_wait_behind_a_flood_from_another_address(app: GatewayApp) -> None:
     async def asked(address: str) -> str:
-        transport = httpx.ASGITransport(app, client=(address, 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://gw") as client:
+        async with in_process(app, address) as client:
             assert (await client.get("/health")).status_code == 200
         answered.append(address)
         return address
