@@ -20,10 +20,9 @@ BROWSER := $(TOOLS)/browser
 LOG := $(CURDIR)/$(BUILD)/inference-log
 
 # Everything stays inside the repository's ignored folders, and Python is the machine's own.
-export UV_PROJECT_ENVIRONMENT := .venv
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_PROGRESS := 1
-unexport VIRTUAL_ENV UV_PYTHON UV_PROJECT UV_NO_SYNC UV_NO_DEV UV_NO_EDITABLE UV_SYSTEM_PYTHON
+unexport VIRTUAL_ENV UV_PYTHON UV_PROJECT UV_PROJECT_ENVIRONMENT UV_NO_SYNC UV_NO_DEV UV_NO_EDITABLE UV_SYSTEM_PYTHON
 unexport PIP_TARGET PIP_PREFIX PIP_USER PIP_ROOT PIP_REQUIRE_VIRTUALENV GOBIN
 
 # What a shell sets for other Pythons is not for ours. Text is UTF-8, whatever the locale.
@@ -57,13 +56,13 @@ endif
 
 # Ports and corpus may be set on the command line, make run PORT=9000, or in the environment: make hands both on.
 
-# SERVICES become images, LIBRARIES are what they share, and PROGRAMS are what people run.
-SERVICES := gateway transformer predictor drift baseline
-LIBRARIES := contract features manifest bundle corpus replicas runtime tracing oip inferencelog
-PROGRAMS := trainer evidence release local
-PACKAGES := $(LIBRARIES:%=libs/%) $(SERVICES:%=services/%) $(PROGRAMS:%=tools/%)
+# Folders with a pyproject.toml: services become images, libs are what they share, and tools are what people run.
+PACKAGES := $(patsubst %/pyproject.toml,%,$(sort $(wildcard $(addsuffix /*/pyproject.toml,libs services tools))))
+SERVICES := $(patsubst services/%/Dockerfile,%,$(sort $(wildcard services/*/Dockerfile)))
 SERVED := tools/trainer services/predictor services/transformer services/gateway tools/local
 PROJECTS := $(PACKAGES) docs tests/system tests/audit tests/bench tests/bench/mlserver tests/resilience
+# These have lock files of their own; all others share the one at the root.
+ALONE := services/drift tests/bench/mlserver
 ready = $(1)/.venv/.ready
 once = @exec $(PYTHON) -E setup/once.py make
 
@@ -142,6 +141,9 @@ SOURCES := $(addsuffix /src,$(PACKAGES) tests/bench tests/resilience)
 
 .PHONY: lint
 lint: $(foreach p,$(TESTED),$(call ready,$(p))) $(if $(shell command -v go),$(TOOLS)/bin/actionlint) ## Check style, format, imports, types and workflows
+	$(call say,uv lock)
+	@for project in . $(ALONE); do $(UV) lock --check --quiet --python $(PYTHON) --project "$$project" || \
+	  { echo "$$project/uv.lock does not fit the pyproject.toml files: run make lock"; exit 1; }; done
 	$(call say,ruff)
 	@tests/system/.venv/bin/ruff check .
 	@tests/system/.venv/bin/ruff format --check .
@@ -155,7 +157,7 @@ lint: $(foreach p,$(TESTED),$(call ready,$(p))) $(if $(shell command -v go),$(TO
 .PHONY: audit
 audit: $(call ready,tests/audit) ## Look for known vulnerabilities of what the lock files pin (asks PyPI; OSV_URL=https://… asks an OSV service)
 	$(call say,pip-audit)
-	@tests/audit/.venv/bin/python tests/audit/audit.py --uv $(UV) $(if $(OSV_URL),--osv-url "$(OSV_URL)") $(PROJECTS)
+	@tests/audit/.venv/bin/python tests/audit/audit.py --uv $(UV) $(if $(OSV_URL),--osv-url "$(OSV_URL)") . $(ALONE)
 
 .PHONY: lint-chart
 lint-chart: $(call ready,tests/system) $(TOOLS)/bin/helm4 $(TOOLS)/bin/ct ## Lint the chart with every values file of its ci folder (needs Go)
@@ -395,8 +397,12 @@ verify-images: $(call ready,tools/release) ## Check who signed the images that a
 ##@ Keep
 
 .PHONY: lock
-lock: $(UV_READY) ## Write every lock file anew, with the newest versions that fit
-	@for project in $(PROJECTS); do echo "$$project"; $(UV) lock --quiet --upgrade --project "$$project"; done
+lock: $(UV_READY) ## Bring the lock files up to date with the pyproject.toml files, and change no version without need
+	@for project in . $(ALONE); do $(UV) lock --python $(PYTHON) --project "$$project"; done
+
+.PHONY: upgrade
+upgrade: $(UV_READY) ## Write the lock files anew, with the newest versions that fit
+	@for project in . $(ALONE); do $(UV) lock --upgrade --python $(PYTHON) --project "$$project"; done
 
 .PHONY: clean
 clean: ## Remove what make has set up and built
@@ -454,10 +460,13 @@ $(MODULE_TOOLS:%=$(TOOLS)/bin/%): $(TOOLS)/bin/%: setup/tools/%/go.mod | $(UV_RE
 	  bash -euc 'new="$$PWD/$@.new"; mkdir -p $(@D); (cd $(<D); CGO_ENABLED=0 go build -o "$$new" tool); mv "$$new" $@'
 
 # Compiled at once: otherwise five processes would compile the same libraries at their first start, or at each.
-%/.venv/.ready: %/pyproject.toml %/uv.lock | $(UV_READY)
+$(patsubst %,%/.venv/.ready,$(filter-out $(ALONE),$(PROJECTS))): uv.lock
+$(ALONE:%=%/.venv/.ready): %/.venv/.ready: %/uv.lock
+%/.venv/.ready: private export UV_PROJECT_ENVIRONMENT = $(CURDIR)/$(@D)
+%/.venv/.ready: %/pyproject.toml | $(UV_READY)
 	$(once) --stamp $@ --what "environment of $*" --remove $*/.venv --keep --venv $*/.venv \
-	  --inputs $*/pyproject.toml --inputs $*/uv.lock -- \
-	  $(UV) sync --quiet --frozen --compile-bytecode --python {python} --project $*
+	  $(addprefix --inputs ,$(filter %.toml %.lock,$^)) -- \
+	  $(UV) sync --quiet --frozen --compile-bytecode --python {python} $(if $(filter $(ALONE),$*),--project $*,--package $(notdir $*))
 
 $(BUILD):
 	@mkdir -p $@

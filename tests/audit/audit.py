@@ -116,7 +116,8 @@ def export(project: str, uv: Path) -> str:
     Raises:
         AuditError: If there is no lock file, or none that uv can read.
     """
-    command = [uv, "export", "--quiet", "--frozen", "--no-emit-local", "--no-header", "--project", project]
+    command = [uv, "export", "--quiet", "--frozen", "--all-packages", "--no-emit-local", "--no-header"]
+    command += ["--project", project]
     done = subprocess.run(command, capture_output=True, text=True, timeout=MAX_SECONDS)
     if done.returncode:
         raise AuditError(f"{project}: {done.stderr.strip()}")

@@ -45,13 +45,20 @@ def test_every_package_of_a_lock_file_has_hashes(lock: str) -> None:
         assert files and all(re.fullmatch("sha256:[0-9a-f]{64}", file.get("hash", "")) for file in files), package
 
 
-def test_every_project_has_a_lock_file_and_is_audited() -> None:
-    """`make audit` and `make lock` use `PROJECTS` of the Makefile."""
-    folders = {str(Path(name).parent) for name in known("*pyproject.toml")}
-    assert {str(Path(name).parent) for name in known("*uv.lock")} == folders
-    done = subprocess.run(["make", "--silent", "-n", "lock"], cwd=ROOT, check=True, capture_output=True, text=True)
-    listed = re.search(r"for project in (.*?);", done.stdout)
-    assert listed and set(listed[1].split()) == folders
+def test_a_project_is_in_the_root_s_lock_file_or_has_one_of_its_own() -> None:
+    alone = {str(Path(name).parent) for name in known("*uv.lock")} - {"."}
+    assert set(tomllib.loads(text("pyproject.toml"))["tool"]["uv"]["workspace"]["exclude"]) == alone
+    projects = {str(Path(name).parent): tomllib.loads(text(name))["project"] for name in known("*pyproject.toml")}
+    names = {project["name"] for folder, project in projects.items() if folder not in alone}
+    assert names == set(tomllib.loads(text("uv.lock"))["manifest"]["members"])
+
+
+@pytest.mark.parametrize("target", ["lock", "upgrade", "lint", "audit"])
+def test_make_looks_at_every_lock_file(target: str) -> None:
+    command = ["make", "--silent", "-n", target]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    listed = re.search(r"for project in (.*?); do .*uv lock|audit\.py --uv \S+ (.*)", done.stdout)
+    assert listed and set((listed[1] or listed[2]).split()) == {str(Path(name).parent) for name in known("*uv.lock")}
 
 
 def test_the_base_image_is_pinned_in_one_place() -> None:
@@ -61,12 +68,15 @@ def test_the_base_image_is_pinned_in_one_place() -> None:
 
 @pytest.mark.parametrize("file", [name for name in known("*Dockerfile") if name != BASE])
 def test_every_image_stands_on_what_is_pinned(file: str) -> None:
-    bases = re.findall(r"^FROM\s+(?:--\S+\s+)*(\S+)", text(file), re.MULTILINE)
-    assert bases
-    for base in bases:
-        assert base in ("${BASE}", "scratch") or re.search(rf"{DIGEST}$", base), f"{file}: {base}"
+    stages = re.findall(r"^FROM\s+(?:--\S+\s+)*(\S+)(?: AS (\S+))?$", text(file), re.MULTILINE)
+    assert stages
+    known_names = {"${BASE}", "scratch"}
+    for base, name in stages:
+        assert base in known_names or re.search(rf"{DIGEST}$", base), f"{file}: {base}"
+        known_names.add(name)
     assert not re.search(r"^ARG BASE=", text(file), re.MULTILINE), f"{file}: BASE has a default"
-    assert not re.search(r"^COPY --from=(?!build\b)", text(file), re.MULTILINE), f"{file} copies from another image"
+    copied = set(re.findall(r"^COPY --from=(\S+)", text(file), re.MULTILINE))
+    assert copied <= {name for _, name in stages}, f"{file} copies from another image"
 
 
 @pytest.mark.parametrize("builder", ["docker", "buildah"])

@@ -30,13 +30,15 @@ class Checkout:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "my ch\u00e9ckout"
         (self.folder / "services").mkdir(parents=True)
-        for name in ("Makefile", "setup"):
+        for name in ("Makefile", "pyproject.toml", "uv.lock", "setup"):
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, self.folder / name)
         # The Makefile looks at these too.
         shutil.copy(ROOT / "services/base.Dockerfile", self.folder / "services")
         for source in [*ROOT.glob("libs/*/src"), *ROOT.glob("tools/*/src")]:
-            (self.folder / source.relative_to(ROOT)).mkdir(parents=True)
+            package = source.parent.relative_to(ROOT)
+            (self.folder / package / "src").mkdir(parents=True)
+            shutil.copy(ROOT / package / "pyproject.toml", self.folder / package)
         ignored = shutil.ignore_patterns(".venv", ".*_cache")
         shutil.copytree(ROOT / PROJECT, self.folder / PROJECT, ignore=ignored, dirs_exist_ok=True)
 
@@ -154,7 +156,7 @@ def test_two_at_once_wait_for_each_other_and_say_so(checkout: Checkout) -> None:
 def test_what_is_true_is_not_made_again(checkout: Checkout) -> None:
     checkout.made()
     assert "up to date" in checkout.made()
-    (checkout.folder / PROJECT / "uv.lock").touch()
+    (checkout.folder / "uv.lock").touch()
     assert "==>" not in checkout.made(), "the same content"
 
 

@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 AUDIT = ROOT / "tests" / "audit" / "audit.py"
 UV = ROOT / ".tools" / "bin" / "uv"
-PROJECT = "libs/features"
+PROJECT = "services/drift"
 PACKAGE = "pytest"
 TODAY = datetime.now(UTC).date()
 
