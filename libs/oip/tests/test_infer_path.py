@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from starlette.types import Receive, Scope, Send
 
 from oip.infer_path import InferPath
-from tracing import Settings, Tracer
+from runtime.tracing import Settings, Tracer
 
 PATH = "/v2/models/echo/infer"
 

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from oip.errors import InvalidInput, Unavailable
-from tracing import Span, Tracer, current, entered
+from runtime.tracing import Span, Tracer, current, entered
 
 log = logging.getLogger("oip")
 

@@ -16,7 +16,7 @@ from oip.infer_path import InferPath, invalid, unavailable
 from oip.logs import configure_logging
 from oip.readiness import IsReady, ProbedDataPlane
 from oip.rest import rest_server
-from tracing import Tracer
+from runtime.tracing import Tracer
 
 
 class ServerSettings(Protocol):

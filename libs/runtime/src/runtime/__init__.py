@@ -1,4 +1,7 @@
-"""Runtime shared by all processes: logging, and masking of API keys."""
+"""Runtime shared by all processes: logging, and masking of API keys.
+
+`runtime.tracing` needs the extra `runtime[tracing]`, which only servers install.
+"""
 
 from runtime.batch import configure_batch_logging, print_result
 from runtime.lines import Lines

@@ -8,7 +8,6 @@ import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-import tracing
 from gateway.access import make_key
 from gateway.access.api_keys import ApiKeysError
 from gateway.app import create_app
@@ -16,7 +15,7 @@ from gateway.http.connection import connections
 from gateway.http.limits import ConnectionLimits
 from gateway.http.server import Server
 from gateway.settings import Settings
-from runtime import configure_logging, end_at_sigterm
+from runtime import configure_logging, end_at_sigterm, tracing
 
 BACKLOG = 65_535
 """Connections that may wait to be accepted: as many as the kernel allows (net.core.somaxconn).

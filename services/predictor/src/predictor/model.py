@@ -13,7 +13,7 @@ from bundle import Bundle, quantiles
 from contract import tensors
 from oip import InvalidInput, flag
 from predictor.columns import Table, from_instances, from_tensors
-from tracing import part
+from runtime.tracing import part
 
 
 class SpamModel(Model):  # type: ignore[misc]

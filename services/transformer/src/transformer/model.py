@@ -13,7 +13,7 @@ from contract import tensors
 from features import DESCRIPTIONS, NAMES, Features, extract
 from inferencelog import Rows, ShadowRows
 from oip import InvalidInput, Unavailable, flag, strings, tensor
-from tracing import part
+from runtime.tracing import part
 from transformer.deadline import read_deadline
 from transformer.infer import QUANTILES_SHAPE, Scores
 from transformer.inference_log import InferenceLog, NoInferenceLog

@@ -20,7 +20,7 @@ from gateway.predictions.mails import Answer, Mail
 from gateway.predictions.pauses import Pauses
 from gateway.predictions.queue import Job, Queue, QueueLimits
 from gateway.predictions.transformer_client import BatchRefused, TransformerClient
-from tracing import Span
+from runtime.tracing import Span
 
 ANSWERED_AT_ONCE = 16
 """Requests of an extra-large batch that are answered in one turn of the event loop.
