@@ -6,7 +6,6 @@ Protocol: https://github.com/kserve/open-inference-protocol
 from oip.errors import InvalidInput, Unavailable
 from oip.logs import configure_logging
 from oip.server import add_error_handlers, serve
-from oip.settings import read_settings
 from oip.tensors import flag, integers, numbers, rows, strings, tensor
 
 __all__ = [
@@ -17,7 +16,6 @@ __all__ = [
     "flag",
     "integers",
     "numbers",
-    "read_settings",
     "rows",
     "serve",
     "strings",

@@ -1,4 +1,4 @@
-"""Runtime shared by all processes: logging, and masking of API keys.
+"""Runtime shared by all processes: logging, settings errors, and masking of API keys.
 
 `runtime.tracing` needs the extra `runtime[tracing]`, which only servers install.
 """
@@ -7,6 +7,7 @@ from runtime.batch import configure_batch_logging, print_result
 from runtime.lines import Lines
 from runtime.logs import configure_logging, end_at_sigterm, stdout
 from runtime.secrets import masked, masked_text
+from runtime.settings import read_settings, refuse_settings, settings_fault
 
 __all__ = [
     "Lines",
@@ -16,5 +17,8 @@ __all__ = [
     "masked",
     "masked_text",
     "print_result",
+    "read_settings",
+    "refuse_settings",
+    "settings_fault",
     "stdout",
 ]

@@ -4,10 +4,10 @@ import logging
 import sys
 
 from bundle import BundleError, load
-from oip import configure_logging, read_settings, serve
+from oip import configure_logging, serve
 from predictor.model import SpamModel
 from predictor.settings import Settings
-from runtime import tracing
+from runtime import read_settings, tracing
 
 log = logging.getLogger("predictor")
 
