@@ -1,6 +1,5 @@
 """KServe model server, configured as this project runs it."""
 
-import gc
 from typing import Protocol
 
 import kserve.model_server
@@ -16,6 +15,7 @@ from oip.infer_path import InferPath, invalid, unavailable
 from oip.logs import configure_logging
 from oip.readiness import IsReady, ProbedDataPlane
 from oip.rest import rest_server
+from runtime import spare_loaded_objects
 from runtime.tracing import Tracer
 
 
@@ -64,7 +64,7 @@ def serve(model: Model, settings: ServerSettings, is_ready: IsReady = _always, t
     configure_logging()
     add_error_handlers()
     _put_first(InferPath, model, tracer)
-    _spare_the_collector()
+    spare_loaded_objects()
     server.start([model])
 
 
@@ -78,17 +78,6 @@ def add_error_handlers() -> None:
     app.add_exception_handler(Unavailable, _unavailable)
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_exception_handler(ClientDisconnect, _gone)
-
-
-def _spare_the_collector() -> None:
-    """Exclude all objects loaded so far from garbage collection, and collect less often.
-
-    The libraries hold some hundred thousand objects. A full collection through them stops the process for longer than a
-    batch takes. The CPU it costs is negligible, but the tail latency is not.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def _put_first(middleware: type[InferPath], model: Model, tracer: Tracer | None) -> None:

@@ -1,9 +1,11 @@
-"""Runtime shared by all processes: logging, settings errors, and masking of API keys.
+"""Runtime shared by all processes: logging, settings errors, garbage collection, and masking of API keys.
 
-`runtime.tracing` needs the extra `runtime[tracing]`, which only servers install.
+Servers also import `runtime.periodic`, `runtime.pauses` and `runtime.tracing`. They are not imported here, since batch
+programs need neither asyncio nor OpenTelemetry; the latter comes with the extra `runtime[tracing]`.
 """
 
 from runtime.batch import configure_batch_logging, print_result
+from runtime.garbage import spare_loaded_objects
 from runtime.lines import Lines
 from runtime.logs import configure_logging, end_at_sigterm, stdout
 from runtime.secrets import masked, masked_text
@@ -20,5 +22,6 @@ __all__ = [
     "read_settings",
     "refuse_settings",
     "settings_fault",
+    "spare_loaded_objects",
     "stdout",
 ]

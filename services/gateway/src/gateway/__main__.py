@@ -1,6 +1,5 @@
 """Command `gateway`: serve, or make an API key."""
 
-import gc
 import sys
 
 import uvicorn
@@ -12,7 +11,14 @@ from gateway.http.connection import connections
 from gateway.http.limits import ConnectionLimits
 from gateway.http.server import Server
 from gateway.settings import Settings
-from runtime import configure_logging, end_at_sigterm, read_settings, refuse_settings, tracing
+from runtime import (
+    configure_logging,
+    end_at_sigterm,
+    read_settings,
+    refuse_settings,
+    spare_loaded_objects,
+    tracing,
+)
 
 BACKLOG = 65_535
 """Connections that may wait to be accepted: as many as the kernel allows (net.core.somaxconn).
@@ -34,11 +40,7 @@ def main() -> None:
         app = create_app(settings, tracing.start(traced, "gateway"))
     except ApiKeysError as error:
         refuse_settings(f"API_KEYS_FILE: {error}")
-    # Objects loaded so far stay for good. A full collection through them stops all requests, which shows in the tail
-    # latency.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    spare_loaded_objects()
     config = uvicorn.Config(
         app,
         host=settings.host,

@@ -17,9 +17,9 @@ from time import monotonic
 from gateway import metrics, problems
 from gateway.predictions import traces
 from gateway.predictions.mails import Answer, Mail
-from gateway.predictions.pauses import Pauses
 from gateway.predictions.queue import Job, Queue, QueueLimits
 from gateway.predictions.transformer_client import BatchRefused, TransformerClient
+from runtime.pauses import Pauses
 from runtime.tracing import Span
 
 ANSWERED_AT_ONCE = 16
