@@ -4,7 +4,7 @@ import logging
 import sys
 
 from bundle import BundleError, load
-from oip import configure_logging, serve
+from kserving import configure_logging, serve
 from predictor.model import SpamModel
 from predictor.settings import Settings
 from runtime import read_settings, tracing

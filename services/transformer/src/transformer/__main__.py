@@ -6,7 +6,7 @@ import sys
 from time import monotonic
 from typing import Any
 
-from oip import configure_logging, serve
+from kserving import configure_logging, serve
 from runtime import read_settings, tracing
 from transformer.inference_log import InferenceLog, open_inference_log, open_shadow_log
 from transformer.model import FeatureTransformer

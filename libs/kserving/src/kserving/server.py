@@ -10,11 +10,11 @@ from kserve import Model, ModelServer
 from kserve.model_server import app
 from starlette.requests import ClientDisconnect
 
-from oip.errors import InvalidInput, Unavailable
-from oip.infer_path import InferPath, invalid, unavailable
-from oip.logs import configure_logging
-from oip.readiness import IsReady, ProbedDataPlane
-from oip.rest import rest_server
+from kserving.errors import InvalidInput, Unavailable
+from kserving.infer_path import InferPath, invalid, unavailable
+from kserving.logs import configure_logging
+from kserving.readiness import IsReady, ProbedDataPlane
+from kserving.rest import rest_server
 from runtime import spare_loaded_objects
 from runtime.tracing import Tracer
 

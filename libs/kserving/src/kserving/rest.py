@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from kserve.protocol.rest.server import RESTServer
 from starlette.exceptions import HTTPException
 
-from oip.connection import connections
+from kserving.connection import connections
 
 ROUTES = frozenset(
     {
