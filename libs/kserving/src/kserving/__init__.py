@@ -4,14 +4,12 @@ Protocol: https://github.com/kserve/open-inference-protocol
 """
 
 from kserving.errors import InvalidInput, Unavailable
-from kserving.logs import configure_logging
-from kserving.server import add_error_handlers, serve
+from kserving.server import configure_logging, serve
 from kserving.tensors import flag, integers, numbers, rows, strings, tensor
 
 __all__ = [
     "InvalidInput",
     "Unavailable",
-    "add_error_handlers",
     "configure_logging",
     "flag",
     "integers",
