@@ -13,7 +13,7 @@ from chart.settings import SERVICE, fields, settings_fields
 
 S3 = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL_S3"}
 TRACING = {
-    *settings_fields(ast.parse((LIBRARIES / "tracing/src/tracing/settings.py").read_text())),
+    *settings_fields(ast.parse((LIBRARIES / "runtime/src/runtime/tracing/settings.py").read_text())),
     "OTEL_RESOURCE_ATTRIBUTES",
 }
 # Variables that libraries read, and the command line of a job.
@@ -34,13 +34,13 @@ READ = """
 import json, os, sys
 from importlib.util import find_spec
 from {service}.settings import Settings
-if find_spec("tracing"):
-    import tracing
+if find_spec("opentelemetry"):
+    from runtime import tracing
 for variables in json.load(sys.stdin):
     os.environ.clear()
     os.environ.update(variables)
     Settings()
-    if find_spec("tracing"):
+    if find_spec("opentelemetry"):
         assert tracing.Settings().on == ("OTEL_EXPORTER_OTLP_ENDPOINT" in variables)
 """
 

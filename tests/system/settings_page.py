@@ -157,7 +157,7 @@ def source_of(module: str) -> Path | None:
 
 def settings_files() -> list[Path]:
     """Return all files that may hold a settings class."""
-    return sorted(path for path in ROOT.glob("*/*/src/*/settings.py") if "BaseSettings" in path.read_text("utf-8"))
+    return sorted(path for path in ROOT.glob("*/*/src/**/settings.py") if "BaseSettings" in path.read_text("utf-8"))
 
 
 def settings_of(path: Path) -> list[Setting]:

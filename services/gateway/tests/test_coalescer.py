@@ -11,10 +11,10 @@ from conftest import SHA256, THRESHOLD, FakeTransformer, mail, make_coalescer
 
 from gateway.predictions.coalescer import Coalescer
 from gateway.predictions.mails import Answer, Mail
-from gateway.predictions.pauses import Pauses
 from gateway.predictions.transformer_client import TransformerClient
 from gateway.problems import Problem
 from replicas import Replicas
+from runtime.pauses import Pauses
 
 
 def submit(coalescer: Coalescer, p: float) -> asyncio.Future[Answer]:

@@ -13,7 +13,7 @@ from opentelemetry.trace import StatusCode
 
 from gateway.predictions.coalescer import Coalescer
 from gateway.problems import Problem
-from tracing import Settings, Span, Tracer
+from runtime.tracing import Settings, Span, Tracer
 
 
 class Recorder:

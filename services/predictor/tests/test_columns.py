@@ -2,7 +2,7 @@ import pytest
 from conftest import COLUMNS, LINKS, TEXTS, WORDS, request, tensors
 from kserve import InferInput, InferRequest
 
-from oip import InvalidInput
+from kserving import InvalidInput
 from predictor.columns import from_instances, from_tensors
 
 

@@ -11,7 +11,7 @@ from kserve.protocol.infer_type import RequestedOutput
 
 from bundle import Bundle, quantiles
 from contract import tensors
-from oip import InvalidInput
+from kserving import InvalidInput
 from predictor.model import SpamModel
 
 

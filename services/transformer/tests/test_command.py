@@ -34,7 +34,7 @@ def test_wrong_settings_end_the_process_with_one_line(settings: dict[str, str], 
 
 CLOSING = """
 from inferencelog import Limits, Rows, Writer, open_store
-from oip import configure_logging
+from kserving import configure_logging
 from transformer.__main__ import close_logs
 import features
 configure_logging()

@@ -4,7 +4,7 @@ import pytest
 from conftest import FakePredictor, hang
 
 from features import extract
-from oip import Unavailable
+from kserving import Unavailable
 from transformer.predictor_client import PredictorClient
 
 

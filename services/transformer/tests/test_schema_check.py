@@ -10,7 +10,7 @@ from conftest import FakePredictor, hang
 
 import features
 from features import extract
-from oip import Unavailable
+from kserving import Unavailable
 from transformer.predictor_client import PredictorClient
 
 FITS = {"threshold": 0.9, "feature_schema_version": features.SCHEMA_VERSION}

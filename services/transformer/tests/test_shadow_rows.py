@@ -6,7 +6,7 @@ from conftest import SHA256, FakePredictor, LogOnDisk
 from kserve import InferInput, InferRequest
 
 import features
-from oip import InvalidInput
+from kserving import InvalidInput
 from transformer.model import FeatureTransformer
 
 SPAM, HAM = "money", "See you at ten."

@@ -12,7 +12,7 @@ from conftest import SHA256, TIMEOUT_SECONDS, FakePredictor, LogOnDisk, hang, sc
 from kserve import InferInput, InferRequest, InferResponse
 
 import features
-from oip import InvalidInput, Unavailable
+from kserving import InvalidInput, Unavailable
 from replicas.replicas import RETRIES
 from transformer.infer import QUANTILES_SHAPE
 from transformer.model import INLINE_CHARACTERS, FeatureTransformer

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from drift.errors import DriftError
 from drift.settings import Settings, read_settings
 from inferencelog import LogError
-from runtime import configure_batch_logging
+from runtime import configure_batch_logging, settings_fault
 
 log = logging.getLogger("drift")
 
@@ -23,8 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings(arguments)
     except ValidationError as error:
-        wrong = [f"{each['loc'][0]}".upper() + f": {each['msg']}" for each in error.errors()]
-        log.error("settings refused", extra={"reason": "; ".join(wrong)})
+        log.error("settings refused", extra={"reason": settings_fault(error)})
         return REFUSED
     try:
         run(settings, datetime.now(UTC))

@@ -1,14 +1,9 @@
 """Command `gateway`: serve, or make an API key."""
 
-import gc
-import logging
 import sys
 
 import uvicorn
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
 
-import tracing
 from gateway.access import make_key
 from gateway.access.api_keys import ApiKeysError
 from gateway.app import create_app
@@ -16,7 +11,14 @@ from gateway.http.connection import connections
 from gateway.http.limits import ConnectionLimits
 from gateway.http.server import Server
 from gateway.settings import Settings
-from runtime import configure_logging, end_at_sigterm
+from runtime import (
+    configure_logging,
+    end_at_sigterm,
+    read_settings,
+    refuse_settings,
+    spare_loaded_objects,
+    tracing,
+)
 
 BACKLOG = 65_535
 """Connections that may wait to be accepted: as many as the kernel allows (net.core.somaxconn).
@@ -33,17 +35,12 @@ def main() -> None:
         make_key.run(sys.argv[1:])
         return
     configure_logging()
+    settings, traced = read_settings(Settings), read_settings(tracing.Settings)
     try:
-        settings, traced = Settings(), tracing.Settings()
         app = create_app(settings, tracing.start(traced, "gateway"))
-    except (ValidationError, SettingsError, ApiKeysError) as error:
-        logging.getLogger("gateway").error("settings refused", extra={"reason": _reason(error)})
-        sys.exit(2)
-    # Objects loaded so far stay for good. A full collection through them stops all requests, which shows in the tail
-    # latency.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    except ApiKeysError as error:
+        refuse_settings(f"API_KEYS_FILE: {error}")
+    spare_loaded_objects()
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -61,19 +58,6 @@ def main() -> None:
     )
     end_at_sigterm()
     Server(config, settings.drain_seconds).run()
-
-
-def _reason(error: ValidationError | SettingsError | ApiKeysError) -> str:
-    """Return which variables are wrong and why, in one line."""
-    if isinstance(error, ApiKeysError):
-        return f"API_KEYS_FILE: {error}"
-    if isinstance(error, SettingsError):
-        return f"{error}: {error.__cause__}"
-    return "; ".join(": ".join([*map(_variable, each["loc"][:1]), each["msg"]]) for each in error.errors())
-
-
-def _variable(field: int | str) -> str:
-    return str(field).upper()
 
 
 if __name__ == "__main__":

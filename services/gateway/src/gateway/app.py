@@ -45,7 +45,7 @@ from gateway.routing.side_path import Answer, SidePath
 from gateway.settings import Settings
 from replicas import Replicas
 from runtime import stdout
-from tracing import Tracer
+from runtime.tracing import Tracer
 
 CLIENT_CLOSED_REQUEST = 499
 SIDE_REQUESTS_IN_A_TURN = 8

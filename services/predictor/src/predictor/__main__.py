@@ -3,11 +3,11 @@
 import logging
 import sys
 
-import tracing
 from bundle import BundleError, load
-from oip import configure_logging, read_settings, serve
+from kserving import configure_logging, serve
 from predictor.model import SpamModel
 from predictor.settings import Settings
+from runtime import read_settings, tracing
 
 log = logging.getLogger("predictor")
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from kserve import InferInput, InferRequest
 
-from oip import InvalidInput, rows, strings
+from kserving import InvalidInput, rows, strings
 
 NUMERIC = frozenset({"FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"})
 

@@ -11,9 +11,9 @@ from kserve import InferOutput, InferRequest, InferResponse, Model
 
 from bundle import Bundle, quantiles
 from contract import tensors
-from oip import InvalidInput, flag
+from kserving import InvalidInput, flag
 from predictor.columns import Table, from_instances, from_tensors
-from tracing import part
+from runtime.tracing import part
 
 
 class SpamModel(Model):  # type: ignore[misc]

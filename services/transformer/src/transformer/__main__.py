@@ -6,8 +6,8 @@ import sys
 from time import monotonic
 from typing import Any
 
-import tracing
-from oip import configure_logging, read_settings, serve
+from kserving import configure_logging, serve
+from runtime import read_settings, tracing
 from transformer.inference_log import InferenceLog, open_inference_log, open_shadow_log
 from transformer.model import FeatureTransformer
 from transformer.predictor_client import PredictorClient

@@ -8,7 +8,7 @@ from time import monotonic
 
 from contract.headers import DEADLINE
 from contract.limits import MAX_DEADLINE_MS
-from oip import InvalidInput
+from kserving import InvalidInput
 
 MARGIN_SHARE = 0.1
 MARGIN_SECONDS = 0.25

@@ -12,7 +12,7 @@ import features
 from contract import tensors
 from contract.limits import LONGEST_VERSION, SHA256, is_probability
 from features import Features
-from oip import Unavailable
+from kserving import Unavailable
 from transformer.schema_check import check_schema
 
 REASON_CHARACTERS = 400

@@ -12,8 +12,8 @@ from kserve import InferOutput, InferRequest, InferResponse, Model
 from contract import tensors
 from features import DESCRIPTIONS, NAMES, Features, extract
 from inferencelog import Rows, ShadowRows
-from oip import InvalidInput, Unavailable, flag, strings, tensor
-from tracing import part
+from kserving import InvalidInput, Unavailable, flag, strings, tensor
+from runtime.tracing import part
 from transformer.deadline import read_deadline
 from transformer.infer import QUANTILES_SHAPE, Scores
 from transformer.inference_log import InferenceLog, NoInferenceLog

@@ -18,7 +18,7 @@ import orjson
 
 import features
 from contract.tensors import FEATURE_SCHEMA_VERSION
-from oip import Unavailable
+from kserving import Unavailable
 from replicas import Replica, read_bounded
 
 log = logging.getLogger("transformer")

@@ -19,7 +19,7 @@ from kserve import InferInput, InferRequest
 from contract.limits import LONGEST_VERSION, SHA256
 from contract.tensors import POSITION, PRODUCTION_BATCH_MAILS, PRODUCTION_PROBABILITY, PRODUCTION_SECONDS, SHADOW_INPUTS
 from inferencelog import Answer, Prediction, ShadowRows
-from oip import InvalidInput, integers, numbers, strings, tensor
+from kserving import InvalidInput, integers, numbers, strings, tensor
 from transformer.infer import Scores
 
 READERS: dict[str, Callable[[InferInput], Sequence[Any]]] = {"BYTES": strings, "INT32": integers, "FP64": numbers}

@@ -15,6 +15,7 @@ from evidence.thresholds import Thresholds
 from inferencelog import LogError, Store, one_line, open_store
 from inferencelog.bounded import ForeignFileError, read_whole
 from inferencelog.schema import environment_folder
+from release.faults import first_fault
 
 FOLDER = "_drift"
 REPORT = "report.json"
@@ -113,9 +114,7 @@ def _state(environment: str, store: Store, path: str) -> DriftState:
     except ForeignFileError as error:
         raise EvidenceError(f"{uri} is no report of the drift detector ({error}); {_REMOVE}") from None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "it"
-        why = one_line(f"{where}: {first['msg']}")
+        why = first_fault(error)
         raise EvidenceError(f"{uri} is no report of the drift detector ({why}); {_REMOVE}") from None
     return DriftState(
         environment=environment,

@@ -3,7 +3,7 @@
 import math
 from datetime import datetime
 from http.client import HTTPException
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import urlopen
@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from evidence.errors import EvidenceError
 from inferencelog import one_line
+from release.faults import first_fault
 
 TIMEOUT_SECONDS = 30.0
 ANSWER_BYTES = 32 * 1024 * 1024
@@ -88,15 +89,10 @@ class Prometheus:
             said = one_line(error.read(500).decode(errors="replace"))
             raise PrometheusError(f"{self._url} refuses the query: HTTP {error.code} {said}") from error
         except ValidationError as error:
-            why = _first(error)
+            why = first_fault(error)
             raise PrometheusError(f"{self._url} does not answer as Prometheus does: {why}") from error
         except (OSError, HTTPException) as error:
             raise PrometheusError(f"{self._url} does not answer: {one_line(error)}") from error
-
-
-def _first(error: ValidationError) -> str:
-    found: Any = error.errors(include_url=False, include_input=False)[0]
-    return one_line(f"{'.'.join(map(str, found['loc'])) or 'it'}: {found['msg']}")
 
 
 def _number(text: str) -> float:

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from inferencelog import ENVIRONMENT_PATTERN, is_plain, one_line
 from release import chart
 from release.errors import ReleaseError
+from release.faults import first_fault
 from release.releasefile import Pins
 
 AHEAD = timedelta(minutes=5)
@@ -128,8 +129,7 @@ def _checked(path: Path, asked: Asked) -> _Evidence:
     try:
         content = _Evidence.model_validate_json(_content(path))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        why = one_line(f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}")
+        why = first_fault(error)
         raise ReleaseError(f"{path} is no evidence of this version ({why}): run make evidence") from None
     for why in _objections(content, asked):
         raise ReleaseError(f"{path}: {why}; {_OVERRIDE}")

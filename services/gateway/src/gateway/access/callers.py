@@ -4,9 +4,9 @@ import asyncio
 import hmac
 import logging
 import math
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from functools import cache
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from starlette.requests import Request
 from gateway import metrics, problems
 from gateway.access.api_keys import ApiKey, ApiKeysError, digest_of, read_keys
 from gateway.access.token_bucket import TokenBucket
+from runtime.periodic import every
 
 log = logging.getLogger("gateway")
 
@@ -141,26 +142,11 @@ class Access:
         self._version = version
         return read_keys(self._path, self._environments)
 
-    @asynccontextmanager
-    async def watched(self, seconds: float = WATCH_SECONDS) -> AsyncIterator[None]:
+    def watched(self, seconds: float = WATCH_SECONDS) -> AbstractAsyncContextManager[None]:
         """Reload the keys regularly while the context is open, since the kubelet replaces a Secret's file."""
-        task = asyncio.create_task(self._watch(seconds), name="api keys")
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-
-    async def _watch(self, seconds: float) -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                # Run in a thread: ten thousand keys take a while to read.
-                await asyncio.to_thread(self.refresh)
-            except Exception:
-                # If the task ended here, a revoked key would stay valid for good.
-                log.exception("API keys not looked at")
+        # Refresh in a thread: ten thousand keys take a while to read.
+        refresh = partial(asyncio.to_thread, self.refresh)
+        return every(seconds, refresh, "api keys", partial(log.exception, "API keys not looked at"))
 
     def _take(self, keys: list[ApiKey]) -> None:
         callers = [Caller(key, self._bucket(key)) for key in keys]

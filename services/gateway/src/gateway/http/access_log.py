@@ -21,7 +21,7 @@ from gateway.metrics import NO_HANDLER
 from gateway.predictions import traces
 from gateway.problems import OVERLOADED, Problem, repeated_header
 from runtime import Lines, masked
-from tracing import Tracer
+from runtime.tracing import Tracer
 
 log = logging.getLogger("gateway")
 

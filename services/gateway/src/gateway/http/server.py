@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 
 from gateway import metrics
-from gateway.predictions.pauses import LATE_SECONDS
+from runtime.pauses import LATE_SECONDS
 
 log = logging.getLogger("gateway")
 

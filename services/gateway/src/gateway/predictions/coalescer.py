@@ -17,10 +17,10 @@ from time import monotonic
 from gateway import metrics, problems
 from gateway.predictions import traces
 from gateway.predictions.mails import Answer, Mail
-from gateway.predictions.pauses import Pauses
 from gateway.predictions.queue import Job, Queue, QueueLimits
 from gateway.predictions.transformer_client import BatchRefused, TransformerClient
-from tracing import Span
+from runtime.pauses import Pauses
+from runtime.tracing import Span
 
 ANSWERED_AT_ONCE = 16
 """Requests of an extra-large batch that are answered in one turn of the event loop.

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from gateway.predictions.environment import Ask, Environment, Predicted
 from gateway.predictions.mails import Answer, Mail
-from tracing import Span
+from runtime.tracing import Span
 
 Futures = Sequence[asyncio.Future[Answer]]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from gateway.predictions.mails import Answer, Mail
 from gateway.settings import Settings
-from tracing import Span
+from runtime.tracing import Span
 
 RECENT_BATCHES = 11
 """Number of recent batches whose median predicts how long one takes.

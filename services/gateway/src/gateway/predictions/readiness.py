@@ -7,11 +7,13 @@ second. However many clients ask, the hops behind the gateway get no more reques
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from functools import partial
 
 from gateway import metrics
 from gateway.predictions.transformer_client import TransformerClient
 from replicas import Kept
+from runtime.periodic import every
 
 log = logging.getLogger("gateway")
 
@@ -48,20 +50,8 @@ class Readiness:
     @asynccontextmanager
     async def watched(self, seconds: float = CHECK_SECONDS) -> AsyncIterator[None]:
         """Check regularly while the context is open."""
-        task = asyncio.create_task(self._watch(seconds), name="readiness")
         try:
-            yield
+            async with every(seconds, self.check, "readiness", partial(log.exception, "readiness not checked")):
+                yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
             self._kept.cancel()
-
-    async def _watch(self, seconds: float) -> None:
-        while True:
-            try:
-                await self.check()
-            except Exception:
-                # If the task ended here, the gauge would keep its last value for good.
-                log.exception("readiness not checked")
-            await asyncio.sleep(seconds)

@@ -10,7 +10,7 @@ from starlette.types import Scope
 from gateway.predictions.transformer_client import BatchRefused
 from gateway.problems import Problem
 from runtime import masked_text
-from tracing import Span, Tracer
+from runtime.tracing import Span, Tracer
 
 SPAN = "gateway.span"
 """Scope key of the request's span."""

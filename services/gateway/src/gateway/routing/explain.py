@@ -23,7 +23,7 @@ from gateway.predictions.traces import SPAN
 from gateway.predictions.transformer_client import BatchRefused
 from gateway.routing.api import PREFIX, Api, PredictResponse, as_json, origin
 from gateway.settings import Settings
-from tracing import Span
+from runtime.tracing import Span
 
 
 class Quantiles(BaseModel):

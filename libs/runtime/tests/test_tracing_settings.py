@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from tracing import Settings
+from runtime.tracing import Settings
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
 

@@ -16,10 +16,10 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from oip.errors import InvalidInput, Unavailable
-from tracing import Span, Tracer, current, entered
+from kserving.errors import InvalidInput, Unavailable
+from runtime.tracing import Span, Tracer, current, entered
 
-log = logging.getLogger("oip")
+log = logging.getLogger("kserving")
 
 JSON_LENGTH = "inference-header-content-length"
 

@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from tracing.settings import Settings
-from tracing.spans import Tracer
+from runtime.tracing.settings import Settings
+from runtime.tracing.spans import Tracer
 
 QUIET_SECONDS = 60.0
 """Seconds between two log lines about an unreachable collector."""

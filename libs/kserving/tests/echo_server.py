@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kserve import InferOutput, InferRequest, InferResponse, Model
 
-from oip import InvalidInput, Unavailable, configure_logging, serve
+from kserving import InvalidInput, Unavailable, configure_logging, serve
 
 log = logging.getLogger("echo")
 

@@ -1,7 +1,7 @@
 import pytest
 from kserve import InferInput, InferRequest
 
-from oip import InvalidInput, rows, strings, tensor
+from kserving import InvalidInput, rows, strings, tensor
 
 
 def column(data: object, shape: list[int], datatype: str = "BYTES") -> InferInput:

@@ -141,7 +141,7 @@ def test_refusals_are_answered_and_leave_no_traceback(
 def test_a_bug_is_logged_with_its_request(shared: Server) -> None:
     shared.ask("bug", headers={"X-Request-ID": "r-1"})
     line = shared.wait_for("inference failed", request_id="r-1")
-    assert (line["level"], line["logger"]) == ("ERROR", "oip")
+    assert (line["level"], line["logger"]) == ("ERROR", "kserving")
     assert "RuntimeError: oops" in line["exc_info"]
 
 

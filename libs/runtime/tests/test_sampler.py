@@ -2,7 +2,7 @@
 
 import pytest
 
-from tracing.sampler import RUN, Allowance, Runs
+from runtime.tracing.sampler import RUN, Allowance, Runs
 
 
 @pytest.mark.parametrize("ratio", [0.01, 0.1, 0.5])

@@ -10,8 +10,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from tracing import Settings, Tracer, current, entered, part
-from tracing.sampler import RUN
+from runtime.tracing import Settings, Tracer, current, entered, part
+from runtime.tracing.sampler import RUN
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED, UNSAMPLED = f"00-{TRACE}-{PARENT}-01", f"00-{TRACE}-{PARENT}-00"
@@ -112,13 +112,13 @@ def test_without_a_span_nothing_happens() -> None:
 
 OFF = """
 import sys
-import tracing
+from runtime import tracing
 assert tracing.start(tracing.Settings(), "gateway") is None
 assert "opentelemetry.sdk" not in sys.modules and "opentelemetry.exporter" not in sys.modules
 """
 ON = """
 from opentelemetry import trace
-import tracing
+from runtime import tracing
 tracer = tracing.start(tracing.Settings(), "gateway", "staging")
 print(dict(tracer._provider.resource.attributes))
 assert type(trace.get_tracer_provider()).__name__ == "ProxyTracerProvider", "FastAPI would trace every request"

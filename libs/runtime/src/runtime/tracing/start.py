@@ -1,7 +1,7 @@
 """Start of tracing, if it is on."""
 
-from tracing.settings import Settings
-from tracing.spans import Tracer
+from runtime.tracing.settings import Settings
+from runtime.tracing.spans import Tracer
 
 
 def start(settings: Settings, service: str, environment: str = "") -> Tracer | None:
@@ -15,6 +15,6 @@ def start(settings: Settings, service: str, environment: str = "") -> Tracer | N
     if not settings.on:
         return None
     # Imported late: it is a hundred modules and 10 MB, which a process without tracing saves.
-    from tracing.export import ExportingTracer
+    from runtime.tracing.export import ExportingTracer
 
     return ExportingTracer(settings, service, environment)

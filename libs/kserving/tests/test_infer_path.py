@@ -10,8 +10,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from starlette.types import Receive, Scope, Send
 
-from oip.infer_path import InferPath
-from tracing import Settings, Tracer
+from kserving.infer_path import InferPath
+from runtime.tracing import Settings, Tracer
 
 PATH = "/v2/models/echo/infer"
 

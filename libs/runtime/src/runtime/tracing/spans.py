@@ -9,8 +9,8 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from tracing.sampler import Allowance, Runs
-from tracing.settings import Settings
+from runtime.tracing.sampler import Allowance, Runs
+from runtime.tracing.settings import Settings
 
 Value = str | int | float | bool
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.predictions.pauses import LATE_SECONDS, TICK_SECONDS, Pauses
+from runtime.pauses import LATE_SECONDS, TICK_SECONDS, Pauses
 
 
 class Clock:

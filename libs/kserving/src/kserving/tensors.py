@@ -6,7 +6,7 @@ from typing import Any
 
 from kserve import InferInput, InferRequest
 
-from oip.errors import InvalidInput
+from kserving.errors import InvalidInput
 
 
 def tensor(request: InferRequest, name: str) -> InferInput:
