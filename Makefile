@@ -59,7 +59,7 @@ endif
 
 # SERVICES become images, LIBRARIES are what they share, and PROGRAMS are what people run.
 SERVICES := gateway transformer predictor drift baseline
-LIBRARIES := contract features manifest bundle corpus replicas runtime tracing oip inferencelog
+LIBRARIES := contract features manifest bundle corpus inference runtime tracing oip inferencelog
 PROGRAMS := trainer evidence release local
 PACKAGES := $(LIBRARIES:%=libs/%) $(SERVICES:%=services/%) $(PROGRAMS:%=tools/%)
 SERVED := tools/trainer services/predictor services/transformer services/gateway tools/local

@@ -15,7 +15,7 @@ from gateway.experiments.shadow import Shadow, ShadowLimits
 from gateway.experiments.shares import in_share
 from gateway.predictions.mails import Answer, Mail
 from gateway.predictions.transformer_client import TransformerClient
-from replicas import Replicas
+from inference import Replicas
 
 VERSIONS = ("6", "7")
 """Model versions of production's answers and of the fake transformer's."""

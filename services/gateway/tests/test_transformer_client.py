@@ -22,8 +22,8 @@ from gateway.predictions.transformer_client import (
     open_session,
 )
 from gateway.problems import Problem
-from replicas import Replicas
-from replicas.budget import RESERVE, RETRY_SHARE
+from inference import Replicas
+from inference.budget import RESERVE, RETRY_SHARE
 
 
 @contextmanager

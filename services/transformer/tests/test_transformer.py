@@ -12,8 +12,8 @@ from conftest import SHA256, TIMEOUT_SECONDS, FakePredictor, LogOnDisk, hang, sc
 from kserve import InferInput, InferRequest, InferResponse
 
 import features
+from inference.replicas import RETRIES
 from oip import InvalidInput, Unavailable
-from replicas.replicas import RETRIES
 from transformer.infer import QUANTILES_SHAPE
 from transformer.model import INLINE_CHARACTERS, FeatureTransformer
 from transformer.predictor_client import PredictorClient

@@ -43,7 +43,7 @@ from gateway.routing.openapi import (
 from gateway.routing.predict_path import PredictPath
 from gateway.routing.side_path import Answer, SidePath
 from gateway.settings import Settings
-from replicas import Replicas
+from inference import Replicas
 from runtime import stdout
 from tracing import Tracer
 

@@ -12,8 +12,8 @@ import features
 from contract.headers import REQUEST_ID
 from contract.limits import ANSWER_BYTES, ANSWER_BYTES_PER_MAIL, CONNECT_SECONDS
 from features import Features
+from inference import Failures, Kept, Replica, Replicas, Unreachable, read_bounded
 from oip import Unavailable
-from replicas import Failures, Kept, Replica, Replicas, Unreachable, read_bounded
 from tracing import part
 from transformer.infer import REASON_CHARACTERS, Scores, error_answer, infer_request, nonsense, read_response
 from transformer.schema_check import OtherSchema, SchemaCheck

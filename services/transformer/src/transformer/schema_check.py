@@ -18,8 +18,8 @@ import orjson
 
 import features
 from contract.tensors import FEATURE_SCHEMA_VERSION
+from inference import Replica, read_bounded
 from oip import Unavailable
-from replicas import Replica, read_bounded
 
 log = logging.getLogger("transformer")
 

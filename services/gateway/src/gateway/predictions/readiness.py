@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 
 from gateway import metrics
 from gateway.predictions.transformer_client import TransformerClient
-from replicas import Kept
+from inference import Kept
 
 log = logging.getLogger("gateway")
 

@@ -23,7 +23,7 @@ from gateway.predictions.infer import (
 )
 from gateway.predictions.mails import Answer, Answered, Features, Mail
 from gateway.problems import Problem
-from replicas import Failures, Replica, Replicas, Unreachable, read_bounded
+from inference import Failures, Replica, Replicas, Unreachable, read_bounded
 from tracing import Span
 
 READY_TIMEOUT_SECONDS = 1.0

@@ -12,7 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from gateway.access.token_bucket import TokenBucket
-from replicas import Kept
+from inference import Kept
 
 TEXTS_PER_SECOND = 2.0
 TEXTS_AT_ONCE = 10

@@ -11,10 +11,10 @@ from time import monotonic
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from replicas.budget import RetryBudget
-from replicas.replica import Replica, Slow, TooShort
+from inference.budget import RetryBudget
+from inference.replica import Replica, Slow, TooShort
 
-log = logging.getLogger("replicas")
+log = logging.getLogger("inference")
 
 REFRESH_SECONDS = 5.0
 """Seconds after which addresses are resolved again: the lifetime that a cluster's name server gives them."""

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 from names import ADDRESSES, Names
 
-from replicas import Replicas, Unreachable, read_bounded
+from inference import Replicas, Unreachable, read_bounded
 
 
 class Servers:
@@ -143,7 +143,7 @@ async def test_after_a_pause_the_first_request_goes_to_those_that_are_there_now(
 async def test_a_failed_one_is_avoided_for_a_while(
     servers: Servers, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("replicas.replica.AVOID_SECONDS", (600.0, 600.0))
+    monkeypatch.setattr("inference.replica.AVOID_SECONDS", (600.0, 600.0))
     replicas = named(servers, Names(ADDRESSES))
     await servers.stop("127.0.0.1")
     failures = 0

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from replicas import Kept
+from inference import Kept
 
 
 class Look:

@@ -9,16 +9,16 @@ from collections.abc import Awaitable, Callable
 import pytest
 from names import ADDRESSES, Names, SkippingLoop
 
-from replicas import Failures, Replica, Replicas, Unreachable
-from replicas.budget import RESERVE, RETRY_SHARE
+from inference import Failures, Replica, Replicas, Unreachable
+from inference.budget import RESERVE, RETRY_SHARE
 
 NO_RETRY = Failures((), ())
 
 
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replicas.replicas.monotonic", now)
-    monkeypatch.setattr("replicas.replica.monotonic", now)
+    monkeypatch.setattr("inference.replicas.monotonic", now)
+    monkeypatch.setattr("inference.replica.monotonic", now)
 
 
 def now() -> float:
@@ -28,7 +28,7 @@ def now() -> float:
 async def test_a_name_server_that_hangs_holds_nobody_up_for_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("replicas.replicas.WAIT_SECONDS", 0.02)
+    monkeypatch.setattr("inference.replicas.WAIT_SECONDS", 0.02)
     names = Names(ADDRESSES)
     replicas = Replicas("http://spam.test:1", names, 0.01)
     await replicas.pick()
@@ -42,7 +42,7 @@ async def test_a_name_server_that_hangs_holds_nobody_up_for_long(
 
 
 async def test_one_that_keeps_failing_is_avoided_ever_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replicas.replica.AVOID_SECONDS", (0.02, 0.08))
+    monkeypatch.setattr("inference.replica.AVOID_SECONDS", (0.02, 0.08))
     replica = Replica("http://x", "x")
     for seconds in (0.02, 0.04, 0.08, 0.08):
         with pytest.raises(OSError, match="down"), replica:
@@ -57,7 +57,7 @@ async def test_one_that_keeps_failing_is_avoided_ever_longer(monkeypatch: pytest
 
 
 async def test_when_connections_hang_one_request_at_a_time_finds_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replicas.replica.AVOID_SECONDS", (0.05, 30.0))
+    monkeypatch.setattr("inference.replica.AVOID_SECONDS", (0.05, 30.0))
     replicas = Replicas("http://127.0.0.1:1")
     replica = await replicas.pick()
     with pytest.raises(TimeoutError), replica:
@@ -73,7 +73,7 @@ async def test_when_connections_hang_one_request_at_a_time_finds_out(monkeypatch
 async def test_a_name_server_that_hangs_is_waited_for_by_one_request_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("replicas.replicas.WAIT_SECONDS", 0.3)
+    monkeypatch.setattr("inference.replicas.WAIT_SECONDS", 0.3)
     names = Names(ADDRESSES)
     replicas = Replicas("http://spam.test:1", names, 0.5)
     await replicas.pick()
@@ -89,7 +89,7 @@ async def test_a_name_server_that_hangs_is_waited_for_by_one_request_alone(
 
 
 async def test_a_name_server_that_hangs_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replicas.replicas.RESOLVE_SECONDS", 0.05)
+    monkeypatch.setattr("inference.replicas.RESOLVE_SECONDS", 0.05)
     names = Names(ADDRESSES)
     names.hangs = asyncio.Event()
     replicas = Replicas("http://spam.test:1", names)
@@ -197,7 +197,7 @@ async def test_one_that_answers_others_does_not_hang() -> None:
 
 
 async def test_a_recovered_one_is_taken_back_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replicas.replica.AVOID_SECONDS", (0.05, 0.05))
+    monkeypatch.setattr("inference.replica.AVOID_SECONDS", (0.05, 0.05))
     replicas = Replicas("http://127.0.0.1:1")
     with pytest.raises(TimeoutError):
         await replicas.ask(hang, 0.05, NO_RETRY)
@@ -229,7 +229,7 @@ async def one_of_two_hung() -> tuple[Replicas, Replica]:
 
 
 async def test_one_that_hung_is_taken_back_beside_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replicas.replica.AVOID_SECONDS", (0.05, 0.05))
+    monkeypatch.setattr("inference.replica.AVOID_SECONDS", (0.05, 0.05))
     replicas, hung = await one_of_two_hung()
     await asyncio.sleep(0.06)
     copies = 0
@@ -247,7 +247,7 @@ async def test_one_that_hung_is_taken_back_beside_another(monkeypatch: pytest.Mo
 
 
 async def test_nobody_waits_to_find_out_whether_one_still_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replicas.replica.AVOID_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr("inference.replica.AVOID_SECONDS", (0.01, 0.01))
     replicas, hung = await one_of_two_hung()
     copies = 0
 
@@ -267,7 +267,7 @@ async def test_nobody_waits_to_find_out_whether_one_still_hangs(monkeypatch: pyt
 async def test_a_name_server_that_hangs_under_load_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("replicas.replicas.WAIT_SECONDS", 0.4)
+    monkeypatch.setattr("inference.replicas.WAIT_SECONDS", 0.4)
     names = Names(ADDRESSES)
     replicas = Replicas("http://spam.test:1", names, 0.5)
     await replicas.pick()
