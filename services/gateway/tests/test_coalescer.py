@@ -313,7 +313,7 @@ async def test_the_queue_is_bounded_in_bytes(client: TransformerClient, transfor
 async def test_deadlines_hold_in_the_queue_and_under_way(
     client: TransformerClient, transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inference.replica.AVOID_SECONDS", (0.05, 0.05))
+    monkeypatch.setattr("inference.policy.AVOID_SECONDS", (0.05, 0.05))
     coalescer = make_coalescer(client, transformer, deadline_seconds=0.5)
     transformer.gate.clear()
     answers = [submit(coalescer, 0.5) for _ in range(6)]
