@@ -13,7 +13,7 @@ from kserve import InferInput, InferRequest, InferResponse
 
 import features
 from oip import InvalidInput, Unavailable
-from transformer.infer import QUANTILES_SHAPE
+from transformer.feature_columns import QUANTILES_SHAPE
 from transformer.model import INLINE_CHARACTERS, FeatureTransformer
 from transformer.predictor_client import PredictorClient
 

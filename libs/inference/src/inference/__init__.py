@@ -12,7 +12,7 @@ these rules and their figures.
 from inference.answers import read_bounded
 from inference.client import Call, InferenceClient, ReadyState, open_session
 from inference.errors import BrokenAnswer, ConnectionFailed, ErrorAnswer, Unreachable, Unusable
-from inference.kept import Kept
+from inference.kept import KeptResult
 from inference.replica import Replica
 from inference.replicas import Replicas
 
@@ -22,7 +22,7 @@ __all__ = [
     "ConnectionFailed",
     "ErrorAnswer",
     "InferenceClient",
-    "Kept",
+    "KeptResult",
     "ReadyState",
     "Replica",
     "Replicas",

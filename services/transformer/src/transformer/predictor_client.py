@@ -14,7 +14,7 @@ from inference import (
     ConnectionFailed,
     ErrorAnswer,
     InferenceClient,
-    Kept,
+    KeptResult,
     Replica,
     Replicas,
     Unreachable,
@@ -22,7 +22,7 @@ from inference import (
 )
 from oip import Unavailable
 from tracing import Span, part
-from transformer.infer import REASON_CHARACTERS, Scores, error_answer, infer_request, nonsense, read_response
+from transformer.feature_columns import REASON_CHARACTERS, Scores, error_answer, infer_request, nonsense, read_response
 from transformer.schema_check import OtherSchema, SchemaCheck
 
 READY_SECONDS = 0.8
@@ -39,7 +39,7 @@ class PredictorClient:
     def __init__(self, url: str, model_name: str, timeout_seconds: float) -> None:
         self._client = InferenceClient(Replicas(url), model_name)
         self._timeout_seconds = timeout_seconds
-        self._ready = Kept(self._look_ready, READY_KEPT_SECONDS)
+        self._ready = KeptResult(self._look_ready, READY_KEPT_SECONDS)
         self._schema = SchemaCheck(self._client.model_path, self._score_short_mail)
 
     async def score(

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 
 from gateway import metrics
 from gateway.predictions.transformer_client import TransformerClient
-from inference import Kept
+from inference import KeptResult
 
 log = logging.getLogger("gateway")
 
@@ -25,7 +25,7 @@ class Readiness:
 
     def __init__(self, clients: Mapping[str, TransformerClient], kept_seconds: float = KEPT_SECONDS) -> None:
         self._clients = clients
-        self._kept = Kept(self._look, kept_seconds)
+        self._kept = KeptResult(self._look, kept_seconds)
 
     async def check(self) -> dict[str, bool]:
         """Return which environments are ready.

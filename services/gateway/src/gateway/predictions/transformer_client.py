@@ -8,7 +8,7 @@ from typing import TypeVar
 import aiohttp
 
 from gateway import metrics, problems
-from gateway.predictions.infer import (
+from gateway.predictions.mail_tensors import (
     error_reason,
     infer_request,
     nonsense,
