@@ -10,7 +10,7 @@ import orjson
 
 from contract import tensors
 from contract.limits import is_probability
-from gateway.predictions.mails import Answer, Answered, Features, Mail
+from gateway.predictions.mails import Answered, Explanation, Mail, Verdicts
 from inference.answers import REASON_CHARACTERS, error_text, model_sha256, model_version, read_answer, threshold
 
 
@@ -52,7 +52,7 @@ def shadow_request(pieces: Sequence[Answered], batch_id: str) -> bytes:
     return orjson.dumps({"id": batch_id, "inputs": inputs})
 
 
-def read_response(body: bytes, n: int, batch_id: str) -> Answer:
+def read_response(body: bytes, n: int, batch_id: str) -> Verdicts:
     """Return the answer in the transformer's outputs `spam_probability` and `prediction`.
 
     Raises:
@@ -65,7 +65,7 @@ def read_response(body: bytes, n: int, batch_id: str) -> Answer:
     if not all(prediction in tensors.PREDICTIONS for prediction in predictions):
         raise ValueError("a prediction is neither spam nor ham")
     parameters = answer.get("parameters") or {}
-    return Answer(
+    return Verdicts(
         probabilities,
         predictions,
         model_version(answer["model_version"]),
@@ -81,7 +81,7 @@ def _column(answer: dict[str, Any], name: str, n: int) -> list[Any]:
     return data
 
 
-def read_features(body: bytes) -> Features:
+def read_features(body: bytes) -> Explanation:
     """Return the features that the transformer adds to its answer for `explain`, of one mail.
 
     Raises:
@@ -96,10 +96,10 @@ def read_features(body: bytes) -> Features:
         raise ValueError(f"{len(names)} names and {len(descriptions)} descriptions of {len(values)} features")
     if quantiles is not None and len(quantiles) != len(names) * len(tensors.GROUPS) * len(tensors.QUANTILES):
         raise ValueError(f"{len(quantiles)} quantiles of {len(names)} features")
-    return Features(names, descriptions, values, quantiles)
+    return Explanation(names, descriptions, values, quantiles)
 
 
-def read_explained(body: bytes, n: int, batch_id: str) -> tuple[Answer, Features]:
+def read_explained(body: bytes, n: int, batch_id: str) -> tuple[Verdicts, Explanation]:
     """Return the answer to one mail and its features; raises as `read_response` and `read_features`."""
     return read_response(body, n, batch_id), read_features(body)
 

@@ -16,7 +16,7 @@ from gateway.predictions.mail_tensors import (
     read_response,
     shadow_request,
 )
-from gateway.predictions.mails import Answer, Answered, Features, Mail
+from gateway.predictions.mails import Answered, Explanation, Mail, Verdicts
 from gateway.problems import Problem
 from inference import Call, ConnectionFailed, ErrorAnswer, InferenceClient, Replica, Replicas, Unreachable, Unusable
 from tracing import Span
@@ -72,7 +72,7 @@ class TransformerClient:
 
     async def infer(
         self, mails: Sequence[Mail], batch_id: str, timeout_seconds: float, span: Span | None = None
-    ) -> Answer:
+    ) -> Verdicts:
         """Send one batch, with its span's traceparent if it has a span.
 
         Raises:
@@ -82,7 +82,9 @@ class TransformerClient:
         call = _call(infer_request(mails, batch_id), batch_id, len(mails), read_response, span)
         return await self._ask(call, timeout_seconds)
 
-    async def explain(self, mail: Mail, timeout_seconds: float, span: Span | None = None) -> tuple[Answer, Features]:
+    async def explain(
+        self, mail: Mail, timeout_seconds: float, span: Span | None = None
+    ) -> tuple[Verdicts, Explanation]:
         """Send one mail and request its features too.
 
         Raises:
@@ -91,7 +93,7 @@ class TransformerClient:
         body = infer_request([mail], mail.request_id, explain=True)
         return await self._ask(_call(body, mail.request_id, 1, read_explained, span), timeout_seconds)
 
-    async def shadow(self, pieces: Sequence[Answered], batch_id: str, timeout_seconds: float) -> Answer:
+    async def shadow(self, pieces: Sequence[Answered], batch_id: str, timeout_seconds: float) -> Verdicts:
         """Send mails that production has answered, with its answers; raises as `infer`."""
         mails = sum(len(piece.mails) for piece in pieces)
         call = _call(shadow_request(pieces, batch_id), batch_id, mails, read_response)
