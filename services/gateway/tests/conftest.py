@@ -17,7 +17,7 @@ from gateway.predictions.mails import Mail
 from gateway.predictions.queue import QueueLimits
 from gateway.predictions.transformer_client import TransformerClient
 from gateway.settings import Settings
-from replicas import Replicas
+from inference import Replicas
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -10,14 +10,14 @@ from aiohttp import web
 from conftest import SHA256, THRESHOLD, FakeTransformer, mail, make_coalescer
 
 from gateway.predictions.coalescer import Coalescer
-from gateway.predictions.mails import Answer, Mail
+from gateway.predictions.mails import Mail, Verdicts
 from gateway.predictions.transformer_client import TransformerClient
 from gateway.problems import Problem
-from replicas import Replicas
+from inference import Replicas
 from runtime.pauses import Pauses
 
 
-def submit(coalescer: Coalescer, p: float) -> asyncio.Future[Answer]:
+def submit(coalescer: Coalescer, p: float) -> asyncio.Future[Verdicts]:
     (future,) = coalescer.submit([mail(p)], [3])
     return future
 
@@ -28,7 +28,7 @@ async def test_a_lone_request_leaves_at_once_and_alone(coalescer: Coalescer, tra
     await transformer.wait_for_batches(1)
     assert transformer.batches == [["0.25"]]
     transformer.gate.set()
-    assert await answer == Answer([0.25], ["ham"], "7", SHA256, threshold=THRESHOLD)
+    assert await answer == Verdicts([0.25], ["ham"], "7", SHA256, threshold=THRESHOLD)
 
 
 async def test_what_waits_for_a_slot_leaves_together(coalescer: Coalescer, transformer: FakeTransformer) -> None:
@@ -145,7 +145,7 @@ async def test_the_next_batch_leaves_while_a_large_one_is_answered(
     answered: list[int] = []
     infer = client.infer
 
-    async def counted(mails: Sequence[Mail], *rest: Any) -> Answer:
+    async def counted(mails: Sequence[Mail], *rest: Any) -> Verdicts:
         answered.append(sum(job.done() for job in jobs))
         return await infer(mails, *rest)
 
@@ -203,7 +203,7 @@ async def test_each_replica_has_its_batches_under_way(transformer: FakeTransform
 
 async def lingering(
     client: TransformerClient, transformer: FakeTransformer, seconds: float
-) -> tuple[Coalescer, asyncio.Event, asyncio.Future[Answer]]:
+) -> tuple[Coalescer, asyncio.Event, asyncio.Future[Verdicts]]:
     """Return a lingering coalescer: mail 0.0 is under way until the event is set, and another has just returned."""
     coalescer = make_coalescer(client, transformer, max_batches_in_flight=2, linger_seconds=seconds)
     release = asyncio.Event()
@@ -313,7 +313,7 @@ async def test_the_queue_is_bounded_in_bytes(client: TransformerClient, transfor
 async def test_deadlines_hold_in_the_queue_and_under_way(
     client: TransformerClient, transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("replicas.replica.AVOID_SECONDS", (0.05, 0.05))
+    monkeypatch.setattr("inference.policy.AVOID_SECONDS", (0.05, 0.05))
     coalescer = make_coalescer(client, transformer, deadline_seconds=0.5)
     transformer.gate.clear()
     answers = [submit(coalescer, 0.5) for _ in range(6)]
@@ -341,7 +341,7 @@ async def test_one_hostile_mail_fails_alone(coalescer: Coalescer, transformer: F
     transformer.gate.set()
     outcomes = await asyncio.gather(first, *answers, return_exceptions=True)
     assert [outcome.status for outcome in outcomes if isinstance(outcome, Problem)] == [502]
-    assert [o.probabilities[0] for o in outcomes if isinstance(o, Answer)] == [0.0, 0.1, 0.2, 0.4]
+    assert [o.probabilities[0] for o in outcomes if isinstance(o, Verdicts)] == [0.0, 0.1, 0.2, 0.4]
 
 
 async def test_a_down_transformer_fails_the_batch_once(coalescer: Coalescer, transformer: FakeTransformer) -> None:

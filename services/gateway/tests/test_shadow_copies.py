@@ -13,9 +13,9 @@ from gateway.experiments import shadow
 from gateway.experiments.comparison import Comparison
 from gateway.experiments.shadow import Shadow, ShadowLimits
 from gateway.experiments.shares import in_share
-from gateway.predictions.mails import Answer, Mail
+from gateway.predictions.mails import Mail, Verdicts
 from gateway.predictions.transformer_client import TransformerClient
-from replicas import Replicas
+from inference import Replicas
 
 VERSIONS = ("6", "7")
 """Model versions of production's answers and of the fake transformer's."""
@@ -41,7 +41,7 @@ class Shadowing:
         mails = [Mail(str(candidate), request_id) for _, candidate in said]
         ours = [production for production, _ in said]
         labels = ["spam" if p >= 0.5 else "ham" for p in ours]
-        self.shadow.offer(mails, [1] * len(mails), [Answer(ours, labels, VERSIONS[0], SHA256, 0.02, batch_mails)])
+        self.shadow.offer(mails, [1] * len(mails), [Verdicts(ours, labels, VERSIONS[0], SHA256, 0.02, batch_mails)])
 
     @property
     def table(self) -> dict[tuple[str, str], int]:
@@ -174,7 +174,7 @@ async def test_pieces_of_a_request_keep_their_positions(make: Make, transformer:
     transformer.fault = keep
     shadowing = make(batch_mails=2)
     mails = [Mail("0.5", "r")] * 5
-    answers = [Answer([0.5] * n, ["spam"] * n, "6") for n in (2, 2, 1)]
+    answers = [Verdicts([0.5] * n, ["spam"] * n, "6") for n in (2, 2, 1)]
     shadowing.shadow.offer(mails, [1] * 5, answers)
     await until(lambda: len(positions) == 3)
     assert positions == [[0, 1], [2, 3], [4]]
@@ -338,8 +338,8 @@ def test_the_pairs_of_versions_are_bounded() -> None:
     comparison = Comparison()
     answer = verdicts(["0.9"])
     for n in range(20):
-        ours = Answer([0.9], ["spam"], f"v{n}")
-        comparison.add(ours, Answer([0.1], ["ham"], answer["model_version"]))
+        ours = Verdicts([0.9], ["spam"], f"v{n}")
+        comparison.add(ours, Verdicts([0.1], ["ham"], answer["model_version"]))
     assert len(comparison.pairs) == 9
     assert sum(pair.predictions["spam", "ham"] for pair in comparison.pairs.values()) == 20
     assert comparison.pairs["other", "other"].predictions["spam", "ham"] == 12

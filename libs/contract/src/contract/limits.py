@@ -10,11 +10,6 @@ ANSWER_BYTES = 65_536
 """Bytes of an answer at most, besides those for each mail."""
 ANSWER_BYTES_PER_MAIL = 256
 """Bytes that an answer may have for each mail; the hops' own answers have 40 to 45."""
-CONNECT_SECONDS = 1.0
-"""Seconds to make one connection.
-
-An address that no pod has any more does not refuse, and another replica may take the request.
-"""
 MAX_DEADLINE_MS = 3_600_000
 """Largest value of the header `X-Deadline-Ms`."""
 

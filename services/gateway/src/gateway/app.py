@@ -25,7 +25,7 @@ from gateway.predictions.environment import Environment
 from gateway.predictions.predict import Predictions
 from gateway.predictions.queue import QueueLimits
 from gateway.predictions.readiness import KEPT_SECONDS, Readiness
-from gateway.predictions.transformer_client import TransformerClient, open_session
+from gateway.predictions.transformer_client import TransformerClient
 from gateway.problems import Problem
 from gateway.routing.admission import Gate
 from gateway.routing.api import Api
@@ -43,7 +43,7 @@ from gateway.routing.openapi import (
 from gateway.routing.predict_path import PredictPath
 from gateway.routing.side_path import Answer, SidePath
 from gateway.settings import Settings
-from replicas import Replicas
+from inference import Replicas, open_session
 from runtime import stdout
 from runtime.tracing import Tracer
 

@@ -15,10 +15,10 @@ from inferencelog import Rows, ShadowRows
 from kserving import InvalidInput, Unavailable, flag, strings, tensor
 from runtime.tracing import part
 from transformer.deadline import read_deadline
-from transformer.infer import QUANTILES_SHAPE, Scores
+from transformer.feature_columns import QUANTILES_SHAPE, Scores
 from transformer.inference_log import InferenceLog, NoInferenceLog
 from transformer.predictor_client import PredictorClient
-from transformer.shadow import Shadow, read_shadow_inputs, shadow_rows
+from transformer.shadow import ProductionAnswers, read_shadow_inputs, shadow_rows
 
 INLINE_CHARACTERS = 256_000
 """Characters of all mails together above which they are parsed in a thread, so that probes are answered meanwhile."""
@@ -37,7 +37,7 @@ class Batch:
     """Whether the answer shows the features."""
     began: float
     """Time on the same clock when reading of the request began."""
-    shadow: Shadow | None
+    shadow: ProductionAnswers | None
     """Another environment's answers, if these mails are only sent to be compared."""
     scores: Scores | None = None
 

@@ -18,8 +18,7 @@ import orjson
 
 import features
 from contract.tensors import FEATURE_SCHEMA_VERSION
-from kserving import Unavailable
-from replicas import Replica, read_bounded
+from inference import ErrorAnswer, Replica, Unusable, read_bounded
 
 log = logging.getLogger("transformer")
 
@@ -34,7 +33,7 @@ NAMED = 5
 """Columns that a message names."""
 
 
-class OtherSchema(Unavailable):
+class OtherSchema(Unusable):
     """The model was trained on other features than this transformer makes."""
 
 
@@ -88,7 +87,7 @@ class Score(Protocol):
     """Sends one short mail to a replica."""
 
     async def __call__(self, session: aiohttp.ClientSession, replica: Replica) -> None:
-        """Raise OtherSchema if the answer names another schema, and Unavailable for other failures."""
+        """Raise OtherSchema if the answer names another schema, and the errors of `InferenceClient.send` otherwise."""
 
 
 class SchemaCheck:
@@ -124,7 +123,7 @@ class SchemaCheck:
                 await self._ask(session, replica)
         except OtherSchema as error:
             fault = str(error)
-        except (Unavailable, aiohttp.ClientError, TimeoutError, ValueError):
+        except (ErrorAnswer, Unusable, aiohttp.ClientError, TimeoutError, ValueError):
             return fault
         else:
             fault = ""

@@ -20,14 +20,14 @@ from contract.limits import LONGEST_VERSION, SHA256
 from contract.tensors import POSITION, PRODUCTION_BATCH_MAILS, PRODUCTION_PROBABILITY, PRODUCTION_SECONDS, SHADOW_INPUTS
 from inferencelog import Answer, Prediction, ShadowRows
 from kserving import InvalidInput, integers, numbers, strings, tensor
-from transformer.infer import Scores
+from transformer.feature_columns import Scores
 
 READERS: dict[str, Callable[[InferInput], Sequence[Any]]] = {"BYTES": strings, "INT32": integers, "FP64": numbers}
 LARGEST = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Shadow:
+class ProductionAnswers:
     """Production's answers for n mails."""
 
     positions: list[int]
@@ -35,7 +35,7 @@ class Shadow:
     production: list[Answer]
 
 
-def read_shadow_inputs(request: InferRequest, n: int) -> Shadow | None:
+def read_shadow_inputs(request: InferRequest, n: int) -> ProductionAnswers | None:
     """Return production's answers for the n mails of a request, or None if the request is not a shadow's.
 
     Raises:
@@ -50,11 +50,11 @@ def read_shadow_inputs(request: InferRequest, n: int) -> Shadow | None:
     positions = [_within(POSITION, each, 0, LARGEST) for each in columns.pop(POSITION)]
     told = any(each.name == PRODUCTION_BATCH_MAILS for each in request.inputs)
     batch_mails = _column(request, PRODUCTION_BATCH_MAILS, "INT32", n) if told else [0] * n
-    return Shadow(positions, [_answer(*row) for row in zip(*columns.values(), batch_mails, strict=True)])
+    return ProductionAnswers(positions, [_answer(*row) for row in zip(*columns.values(), batch_mails, strict=True)])
 
 
 def shadow_rows(
-    shadow: Shadow,
+    shadow: ProductionAnswers,
     request_ids: list[str],
     values: list[tuple[float, ...]],
     scores: Scores,

@@ -12,7 +12,7 @@ from gateway.predictions.environment import Ask, Environment, Predicted
 from gateway.predictions.mails import Mail
 from gateway.predictions.transformer_client import TransformerClient
 from gateway.settings import Settings
-from replicas import Replicas
+from inference import Replicas
 
 
 class Experiment:

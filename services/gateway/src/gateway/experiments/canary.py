@@ -13,7 +13,7 @@ from time import monotonic
 from gateway import metrics, problems
 from gateway.experiments.shares import in_share
 from gateway.predictions.environment import Ask, Environment
-from gateway.predictions.mails import Answer
+from gateway.predictions.mails import Verdicts
 from gateway.settings import Settings
 
 log = logging.getLogger("gateway")
@@ -122,7 +122,7 @@ class Canary:
         """Return whether the candidate answers requests with this key."""
         return self._share > 0 and in_share(key, self._share, b"canary")
 
-    async def ask(self, baseline: Environment, ask: Ask) -> tuple[Environment, list[Answer]]:
+    async def ask(self, baseline: Environment, ask: Ask) -> tuple[Environment, list[Verdicts]]:
         """Ask the candidate, and the baseline if the candidate fails.
 
         Returns:
@@ -145,7 +145,7 @@ class Canary:
         self._note("answered", monotonic() - began)
         return self._candidate, answers
 
-    async def _instead(self, baseline: Environment, ask: Ask, began: float) -> list[Answer]:
+    async def _instead(self, baseline: Environment, ask: Ask, began: float) -> list[Verdicts]:
         try:
             async with asyncio.timeout(began + self._deadline_seconds - monotonic()):
                 return await ask(baseline)

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from contract.tensors import PREDICTIONS
 from gateway import metrics
-from gateway.predictions.mails import Answer, Mail
+from gateway.predictions.mails import Mail, Verdicts
 
 MAX_PAIRS = 8
 """Version pairs that one process counts separately; later ones are counted under `OTHER`."""
@@ -59,7 +59,7 @@ class Pair:
         self.seconds = {side: Distribution(metrics.SECONDS) for side in SIDES}
         """Seconds from the departure of a mail's batch to its answer, counted for each mail."""
 
-    def add(self, production: Answer, candidate: Answer) -> None:
+    def add(self, production: Verdicts, candidate: Verdicts) -> None:
         """Count the mails that these two answers are for."""
         self.seconds["production"].add(production.seconds, len(production.predictions))
         self.seconds["candidate"].add(candidate.seconds, len(candidate.predictions))
@@ -76,7 +76,7 @@ class Comparison(Collector):
         # Present from the start, so that panels and alerts find the series before there is anything to compare.
         self.pairs: dict[Versions, Pair] = {(OTHER, OTHER): Pair()}
 
-    def add(self, production: Answer, candidate: Answer) -> None:
+    def add(self, production: Verdicts, candidate: Verdicts) -> None:
         """Count the mails that these two answers are for."""
         self._pair((production.model_version, candidate.model_version)).add(production, candidate)
 
@@ -120,12 +120,12 @@ def registered() -> Comparison:
     return _EXPOSED
 
 
-def parts(answer: Answer, sizes: Iterable[int]) -> Iterator[Answer]:
+def parts(answer: Verdicts, sizes: Iterable[int]) -> Iterator[Verdicts]:
     """Cut an answer into those for its first n mails, the next m, and so on."""
     start = 0
     for n in sizes:
         end = start + n
-        yield Answer(
+        yield Verdicts(
             answer.probabilities[start:end],
             answer.predictions[start:end],
             answer.model_version,
@@ -148,7 +148,7 @@ class Piece:
     mails: Sequence[Mail]
     sizes: Sequence[int]
     """Bytes of each mail."""
-    answer: Answer
+    answer: Verdicts
     first: int
     """Position of the first mail within the request."""
     size: int

@@ -23,7 +23,7 @@ from typing import Protocol
 from gateway import metrics, problems
 from gateway.experiments.comparison import Comparison, Piece, parts
 from gateway.experiments.shares import in_share
-from gateway.predictions.mails import Answer, Mail
+from gateway.predictions.mails import Mail, Verdicts
 from gateway.predictions.transformer_client import BatchRefused, TransformerClient
 from gateway.settings import MIB, Settings
 
@@ -111,7 +111,7 @@ class Shadow:
         self._counts = dict.fromkeys(metrics.SHADOW_OUTCOMES, 0)
         metrics.SHADOW_QUEUED_MAILS.set_function(lambda: self._mails)
 
-    def offer(self, mails: Sequence[Mail], sizes: Sequence[int], answers: Sequence[Answer]) -> None:
+    def offer(self, mails: Sequence[Mail], sizes: Sequence[int], answers: Sequence[Verdicts]) -> None:
         """Queue the mails of an answered request, if it is in the share and there is room.
 
         Args:
@@ -128,7 +128,7 @@ class Shadow:
         if self._running is None and self._queue:
             self._gather()
 
-    def _add_each(self, mails: Sequence[Mail], sizes: Sequence[int], answers: Sequence[Answer]) -> None:
+    def _add_each(self, mails: Sequence[Mail], sizes: Sequence[int], answers: Sequence[Verdicts]) -> None:
         start = 0
         for answer in answers:
             end = start + len(answer.predictions)
@@ -154,7 +154,7 @@ class Shadow:
         self._mails = self._size = 0
         log.info("shadow ended", extra={f"{outcome}_mails": mails for outcome, mails in self._counts.items()})
 
-    def _add(self, mails: Sequence[Mail], sizes: Sequence[int], answer: Answer, first: int) -> None:
+    def _add(self, mails: Sequence[Mail], sizes: Sequence[int], answer: Verdicts, first: int) -> None:
         size = sizes[0] if len(sizes) == 1 else sum(sizes)
         if self._mails + len(mails) > self._limits.mails or self._size + size > self._limits.size:
             self._count("dropped", len(mails))

@@ -16,7 +16,7 @@ from time import monotonic
 
 from gateway import metrics, problems
 from gateway.predictions import traces
-from gateway.predictions.mails import Answer, Mail
+from gateway.predictions.mails import Mail, Verdicts
 from gateway.predictions.queue import Job, Queue, QueueLimits
 from gateway.predictions.transformer_client import BatchRefused, TransformerClient
 from runtime.pauses import Pauses
@@ -48,7 +48,7 @@ class Coalescer:
 
     def submit(
         self, mails: Sequence[Mail], sizes: Sequence[int], span: Span | None = None
-    ) -> list[asyncio.Future[Answer]]:
+    ) -> list[asyncio.Future[Verdicts]]:
         """Queue the mails of one request.
 
         Args:
@@ -99,7 +99,7 @@ class Coalescer:
             if not future.done():
                 future.set_exception(problems.overloaded(self._environment))
 
-    def doubt(self, futures: Sequence[asyncio.Future[Answer]]) -> None:
+    def doubt(self, futures: Sequence[asyncio.Future[Verdicts]]) -> None:
         """Serve these jobs last: their clients have closed their side of the connection.
 
         Such a client has either gone, or has sent its last request and waits for the answer. Both look the same until
@@ -115,7 +115,9 @@ class Coalescer:
     def _in_flight(self) -> int:
         return len(self._running) - self._answering
 
-    def _enqueue(self, mails: Sequence[Mail], size: int, is_single: bool, span: Span | None) -> asyncio.Future[Answer]:
+    def _enqueue(
+        self, mails: Sequence[Mail], size: int, is_single: bool, span: Span | None
+    ) -> asyncio.Future[Verdicts]:
         loop = asyncio.get_running_loop()
         job = Job(mails, size, loop.create_future(), monotonic(), span)
         self._queue.add(job, is_single)
@@ -207,7 +209,7 @@ class Coalescer:
             self._upstream_seconds.observe(seconds)
             await self._deliver(batch, answer, seconds)
 
-    async def _infer(self, batch: list[Job], mails: Sequence[Mail], left: float) -> Answer:
+    async def _infer(self, batch: list[Job], mails: Sequence[Mail], left: float) -> Verdicts:
         batch_id = self._batch_id(batch)
         for job in batch:
             job.batch_id = batch_id
@@ -227,7 +229,7 @@ class Coalescer:
         first = batch[0].mails[0].request_id
         return first if len(batch) == 1 else f"batch-{next(self._batch_numbers)}-{first}"
 
-    async def _deliver(self, batch: list[Job], answer: Answer, seconds: float) -> None:
+    async def _deliver(self, batch: list[Job], answer: Verdicts, seconds: float) -> None:
         """Answer the requests of a batch. If this takes more than a turn, another batch may start meanwhile."""
         start, mails = 0, sum(len(job.mails) for job in batch)
         at_once = ANSWERED_AT_ONCE if len(batch) > self._limits.batch_mails else len(batch)
@@ -241,17 +243,17 @@ class Coalescer:
                 end = start + len(job.mails)
                 probabilities, predictions = answer.probabilities[start:end], answer.predictions[start:end]
                 version, sha256, threshold = answer.model_version, answer.model_sha256, answer.threshold
-                own = Answer(probabilities, predictions, version, sha256, seconds, mails, threshold)
+                own = Verdicts(probabilities, predictions, version, sha256, seconds, mails, threshold)
                 self._settle(job, own)
                 start = end
         finally:
             self._answering -= 1
 
-    def _settle(self, job: Job, outcome: Answer | problems.Problem) -> None:
+    def _settle(self, job: Job, outcome: Verdicts | problems.Problem) -> None:
         """Give a job its one outcome. Later outcomes are ignored, such as an answer after the deadline."""
         if not self._queue.release(job) or job.future.done():
             return
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, Verdicts):
             job.future.set_result(outcome)
         else:
             # The request's log line shows this id, under which the hops behind log what happened.

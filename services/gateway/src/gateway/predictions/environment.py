@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from contract.tensors import PREDICTIONS
 from gateway import metrics
 from gateway.predictions.coalescer import Coalescer
-from gateway.predictions.mails import Answer
+from gateway.predictions.mails import Verdicts
 from gateway.predictions.queue import QueueLimits
 from gateway.predictions.transformer_client import TransformerClient
 
@@ -23,7 +23,7 @@ class Environment:
         self._predictions = {each: metrics.PREDICTIONS.labels(self.name, each) for each in PREDICTIONS}
         self._spam_probability = metrics.SPAM_PROBABILITY.labels(self.name)
 
-    def count(self, answers: Iterable[Answer]) -> None:
+    def count(self, answers: Iterable[Verdicts]) -> None:
         """Count answered mails by verdict and spam probability."""
         for answer in answers:
             for prediction, probability in zip(answer.predictions, answer.probabilities, strict=True):
@@ -31,7 +31,7 @@ class Environment:
                 self._spam_probability.observe(probability)
 
 
-Ask = Callable[[Environment], Awaitable[list[Answer]]]
+Ask = Callable[[Environment], Awaitable[list[Verdicts]]]
 """Asks an environment to answer a request; raises as `Coalescer.submit` and its futures."""
 
 
@@ -42,7 +42,7 @@ class Predicted:
 
     environment: Environment
     """The environment that answered."""
-    answers: list[Answer]
+    answers: list[Verdicts]
     """One for each piece of the request, in order."""
     by_canary: bool = False
     """Whether a canary had the request, even if it failed and the environment that was asked for answered."""

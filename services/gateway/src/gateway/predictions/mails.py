@@ -15,8 +15,8 @@ class Mail:
 
 
 @dataclass(slots=True)
-class Answer:
-    """Verdicts on n mails, in their order."""
+class Verdicts:
+    """Answer to n mails: a verdict on each, in their order."""
 
     probabilities: list[float]
     predictions: list[str]
@@ -39,7 +39,7 @@ class Answered(Protocol):
         """Return the mails, one or more."""
 
     @property
-    def answer(self) -> Answer:
+    def answer(self) -> Verdicts:
         """Return the answer to all of them."""
 
     @property
@@ -48,8 +48,8 @@ class Answered(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
-    """Features of one mail: k named numbers."""
+class Explanation:
+    """Named numbers from which a mail's verdict was made."""
 
     names: list[str]
     descriptions: list[str]

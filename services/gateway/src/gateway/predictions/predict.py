@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.predictions.environment import Ask, Environment, Predicted
-from gateway.predictions.mails import Answer, Mail
+from gateway.predictions.mails import Mail, Verdicts
 from runtime.tracing import Span
 
-Futures = Sequence[asyncio.Future[Answer]]
+Futures = Sequence[asyncio.Future[Verdicts]]
 
 
 # Not frozen: that would cost a microsecond for each request.
@@ -58,7 +58,7 @@ class Predictions:
             Problem: There is no room, or no answer.
         """
 
-        async def ask(asked: Environment) -> list[Answer]:
+        async def ask(asked: Environment) -> list[Verdicts]:
             pieces = asked.coalescer.submit(mails, sizes, context.span)
             if context.awaits is not None:
                 context.awaits(pieces, asked.coalescer.doubt)
@@ -77,10 +77,10 @@ class Predictions:
         return predicted
 
 
-async def _all(pieces: list[asyncio.Future[Answer]]) -> list[Answer]:
+async def _all(pieces: list[asyncio.Future[Verdicts]]) -> list[Verdicts]:
     """Return the answers of all pieces. Wait for all of them, then raise the first failure."""
     outcomes = await asyncio.gather(*pieces, return_exceptions=True)
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome
-    return [outcome for outcome in outcomes if isinstance(outcome, Answer)]
+    return [outcome for outcome in outcomes if isinstance(outcome, Verdicts)]

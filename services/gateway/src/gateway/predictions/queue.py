@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gateway.predictions.mails import Answer, Mail
+from gateway.predictions.mails import Mail, Verdicts
 from gateway.settings import Settings
 from runtime.tracing import Span
 
@@ -69,7 +69,7 @@ class Job:
         self,
         mails: Sequence[Mail],
         size: int,
-        future: asyncio.Future[Answer],
+        future: asyncio.Future[Verdicts],
         arrived: float,
         span: Span | None = None,
     ) -> None:
@@ -98,8 +98,8 @@ class Queue:
         self._bulk: deque[Job] = deque()
         self._late: deque[Job] = deque()
         """Jobs whose clients may have gone; they are sent when no others wait."""
-        self._waiting: dict[asyncio.Future[Answer], Job] = {}
-        self._doubted: dict[asyncio.Future[Answer], Job] = {}
+        self._waiting: dict[asyncio.Future[Verdicts], Job] = {}
+        self._doubted: dict[asyncio.Future[Verdicts], Job] = {}
         """Waiting jobs, in any lane, whose clients may have gone."""
         self._bulk_is_next = False
         self._by_arrival: deque[Job] = deque()
@@ -186,11 +186,11 @@ class Queue:
             self._by_arrival.popleft()
         return True
 
-    def doubt(self, futures: Sequence[asyncio.Future[Answer]]) -> None:
+    def doubt(self, futures: Sequence[asyncio.Future[Verdicts]]) -> None:
         """Serve these jobs last, as far as they still wait: their clients may have gone."""
         self._doubted |= {future: self._waiting[future] for future in futures if future in self._waiting}
 
-    def doubted(self) -> list[asyncio.Future[Answer]]:
+    def doubted(self) -> list[asyncio.Future[Verdicts]]:
         """Return the futures of waiting jobs whose clients may have gone, and doubt them no longer."""
         if not self._doubted:
             return []

@@ -12,7 +12,7 @@ from functools import partial
 
 from gateway import metrics
 from gateway.predictions.transformer_client import TransformerClient
-from replicas import Kept
+from inference import KeptResult
 from runtime.periodic import every
 
 log = logging.getLogger("gateway")
@@ -27,7 +27,7 @@ class Readiness:
 
     def __init__(self, clients: Mapping[str, TransformerClient], kept_seconds: float = KEPT_SECONDS) -> None:
         self._clients = clients
-        self._kept = Kept(self._look, kept_seconds)
+        self._kept = KeptResult(self._look, kept_seconds)
 
     async def check(self) -> dict[str, bool]:
         """Return which environments are ready.

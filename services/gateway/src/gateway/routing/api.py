@@ -20,7 +20,7 @@ from gateway.http.large_body import Mails
 from gateway.http.turns import Turns
 from gateway.predictions import traces
 from gateway.predictions.environment import Environment
-from gateway.predictions.mails import Answer, Mail
+from gateway.predictions.mails import Mail, Verdicts
 from gateway.predictions.predict import Context, Predictions
 from gateway.routing import openapi
 from gateway.settings import Settings
@@ -154,7 +154,7 @@ class Api:
 
     async def _answer(
         self, request: Request, environment: Environment, key: str | None, mails: list[Mail], sizes: list[int]
-    ) -> tuple[Environment, list[Answer]]:
+    ) -> tuple[Environment, list[Verdicts]]:
         """Return the environment that answered and its answers; an experiment may have chosen another environment."""
         # With this, the server can cancel what the client no longer waits for.
         awaits = request.scope.get("extensions", {}).get(AWAITS)
@@ -223,7 +223,7 @@ class Api:
         return documented | ({"security": SECURITY} if self._access else {})
 
 
-def origin(environment: Environment, answer: Answer, request_id: str) -> dict[str, float | str | None]:
+def origin(environment: Environment, answer: Verdicts, request_id: str) -> dict[str, float | str | None]:
     """Return the fields that say which environment, model and request an answer belongs to."""
     return {
         "threshold": answer.threshold,
@@ -233,7 +233,7 @@ def origin(environment: Environment, answer: Answer, request_id: str) -> dict[st
     }
 
 
-def as_json(content: dict[str, Any], answer: Answer) -> Response:
+def as_json(content: dict[str, Any], answer: Verdicts) -> Response:
     """Return the response for an answer, with its model's digest as a header."""
     headers = {"X-Model-SHA256": answer.model_sha256} if answer.model_sha256 else None
     return Response(orjson.dumps(content), headers=headers, media_type="application/json")

@@ -18,7 +18,7 @@ from contract.tensors import GROUPS, QUANTILES
 from gateway import problems
 from gateway.http.bodies import PredictRequest
 from gateway.predictions.environment import Environment
-from gateway.predictions.mails import Answer, Features, Mail
+from gateway.predictions.mails import Explanation, Mail, Verdicts
 from gateway.predictions.traces import SPAN
 from gateway.predictions.transformer_client import BatchRefused
 from gateway.routing.api import PREFIX, Api, PredictResponse, as_json, origin
@@ -96,7 +96,7 @@ class Explain:
         found = {**verdict, **origin(environment, answer, request_id), "features": _described(features)}
         return as_json(found, answer)
 
-    async def _ask(self, environment: Environment, mail: Mail, span: Span | None) -> tuple[Answer, Features]:
+    async def _ask(self, environment: Environment, mail: Mail, span: Span | None) -> tuple[Verdicts, Explanation]:
         with self._room(environment.name):
             try:
                 return await environment.transformer.explain(mail, self._settings.deadline_seconds, span)
@@ -117,7 +117,7 @@ class Explain:
             raise problems.overloaded(environment)
 
 
-def _described(features: Features) -> list[dict[str, object]]:
+def _described(features: Explanation) -> list[dict[str, object]]:
     """Return the numbers as JSON objects shaped like `Feature`, in the transformer's order."""
     rows = zip(features.names, features.descriptions, features.values, strict=True)
     return [

@@ -12,7 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from gateway.access.token_bucket import TokenBucket
-from replicas import Kept
+from inference import KeptResult
 
 TEXTS_PER_SECOND = 2.0
 TEXTS_AT_ONCE = 10
@@ -25,7 +25,7 @@ class MetricsPage:
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self._registry = registry
         self._bucket = TokenBucket(TEXTS_PER_SECOND, TEXTS_AT_ONCE)
-        self._new = Kept(self._make, 0)
+        self._new = KeptResult(self._make, 0)
         self._text: bytes | None = None
 
     async def __call__(self) -> Response:

@@ -27,9 +27,9 @@ async def addresses(host: str) -> list[str]:
 
 def replace() -> None:
     """Replace the resolver of requests and that of the SDK's readiness check."""
-    # The predictor sends no requests and has no `replicas`.
+    # The predictor sends no requests and has no `inference`.
     with contextlib.suppress(ImportError):
-        from replicas import Replicas
+        from inference import Replicas
 
         Replicas.__init__.__defaults__ = (addresses, REFRESH_SECONDS)
     try:

@@ -9,16 +9,14 @@ from collections.abc import Awaitable, Callable
 import pytest
 from names import ADDRESSES, Names, SkippingLoop
 
-from replicas import Failures, Replica, Replicas, Unreachable
-from replicas.budget import RESERVE, RETRY_SHARE
-
-NO_RETRY = Failures((), ())
+from inference import BrokenAnswer, Replica, Replicas, Unreachable
+from inference.policy import RETRY_RESERVE, RETRY_SHARE
 
 
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replicas.replicas.monotonic", now)
-    monkeypatch.setattr("replicas.replica.monotonic", now)
+    for module in ("addresses", "replica", "replicas"):
+        monkeypatch.setattr(f"inference.{module}.monotonic", now)
 
 
 def now() -> float:
@@ -28,7 +26,7 @@ def now() -> float:
 async def test_a_name_server_that_hangs_holds_nobody_up_for_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("replicas.replicas.WAIT_SECONDS", 0.02)
+    monkeypatch.setattr("inference.policy.WAIT_SECONDS", 0.02)
     names = Names(ADDRESSES)
     replicas = Replicas("http://spam.test:1", names, 0.01)
     await replicas.pick()
@@ -42,7 +40,7 @@ async def test_a_name_server_that_hangs_holds_nobody_up_for_long(
 
 
 async def test_one_that_keeps_failing_is_avoided_ever_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replicas.replica.AVOID_SECONDS", (0.02, 0.08))
+    monkeypatch.setattr("inference.policy.AVOID_SECONDS", (0.02, 0.08))
     replica = Replica("http://x", "x")
     for seconds in (0.02, 0.04, 0.08, 0.08):
         with pytest.raises(OSError, match="down"), replica:
@@ -57,7 +55,7 @@ async def test_one_that_keeps_failing_is_avoided_ever_longer(monkeypatch: pytest
 
 
 async def test_when_connections_hang_one_request_at_a_time_finds_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replicas.replica.AVOID_SECONDS", (0.05, 30.0))
+    monkeypatch.setattr("inference.policy.AVOID_SECONDS", (0.05, 30.0))
     replicas = Replicas("http://127.0.0.1:1")
     replica = await replicas.pick()
     with pytest.raises(TimeoutError), replica:
@@ -73,7 +71,7 @@ async def test_when_connections_hang_one_request_at_a_time_finds_out(monkeypatch
 async def test_a_name_server_that_hangs_is_waited_for_by_one_request_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("replicas.replicas.WAIT_SECONDS", 0.3)
+    monkeypatch.setattr("inference.policy.WAIT_SECONDS", 0.3)
     names = Names(ADDRESSES)
     replicas = Replicas("http://spam.test:1", names, 0.5)
     await replicas.pick()
@@ -89,13 +87,13 @@ async def test_a_name_server_that_hangs_is_waited_for_by_one_request_alone(
 
 
 async def test_a_name_server_that_hangs_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replicas.replicas.RESOLVE_SECONDS", 0.05)
+    monkeypatch.setattr("inference.policy.RESOLVE_SECONDS", 0.05)
     names = Names(ADDRESSES)
     names.hangs = asyncio.Event()
-    replicas = Replicas("http://spam.test:1", names)
+    replicas = Replicas("http://spam.test:1", names, 0.01)
     await replicas.pick()
     names.hangs.set()
-    monkeypatch.setattr(replicas, "_resolved_at", -1e9)
+    await asyncio.sleep(0.03)
     assert (await replicas.pick()).url != "http://spam.test:1"
     assert len(names.asked) == 2
 
@@ -104,7 +102,7 @@ async def test_a_name_that_is_not_resolved_in_time_is_said_so() -> None:
     names = Names(ADDRESSES)
     names.hangs = asyncio.Event()
     with pytest.raises(Unreachable, match=r"spam\.test:1 could not be resolved in time"):
-        await Replicas("http://spam.test:1", names).ask(hang, 0.05, NO_RETRY)
+        await Replicas("http://spam.test:1", names).ask(hang, 0.05)
     names.hangs.set()
 
 
@@ -127,7 +125,7 @@ async def test_a_hang_is_left_for_another_within_the_deadline() -> None:
         return await hang(replica, seconds) if replica is bad else "answer"
 
     for _ in range(20):
-        assert await replicas.ask(send, 0.4, NO_RETRY) == "answer"
+        assert await replicas.ask(send, 0.4) == "answer"
     to_bad = [seconds for replica, seconds in asked if replica is bad]
     assert len(to_bad) == 1 and to_bad[0] == pytest.approx(0.2), "granted half, and not asked again"
     assert bad.hangs
@@ -169,7 +167,7 @@ def stopped_once(asked: list[Replica]) -> Callable[[Replica, float], Awaitable[s
 async def test_a_process_that_stood_still_does_not_take_its_own_pause_for_a_hang() -> None:
     replicas = of_two()
     asked: list[Replica] = []
-    assert await replicas.ask(stopped_once(asked), 10, NO_RETRY) == "answer"
+    assert await replicas.ask(stopped_once(asked), 10) == "answer"
     assert len(asked) == 2 and not any(replica.hangs for replica in asked)
     assert all(replica.may_be_asked(now()) for replica in asked)
 
@@ -178,7 +176,7 @@ async def test_a_process_that_stood_still_beyond_the_deadline_gives_up_and_knows
     replicas = Replicas("http://127.0.0.1:1")
     asked: list[Replica] = []
     with pytest.raises(TimeoutError):
-        await replicas.ask(stopped_once(asked), 4, NO_RETRY)
+        await replicas.ask(stopped_once(asked), 4)
     assert len(asked) == 1 and await replicas.pick() is asked[0]
 
 
@@ -188,19 +186,19 @@ async def test_one_that_answers_others_does_not_hang() -> None:
     async def at_once(_: Replica, __: float) -> str:
         return "answer"
 
-    slow = asyncio.create_task(replicas.ask(hang, 0.1, NO_RETRY))
+    slow = asyncio.create_task(replicas.ask(hang, 0.1))
     await asyncio.sleep(0.01)
-    await replicas.ask(at_once, 0.1, NO_RETRY)
+    await replicas.ask(at_once, 0.1)
     with pytest.raises(TimeoutError):
         await slow
-    assert await replicas.ask(at_once, 0.1, NO_RETRY) == "answer"
+    assert await replicas.ask(at_once, 0.1) == "answer"
 
 
 async def test_a_recovered_one_is_taken_back_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replicas.replica.AVOID_SECONDS", (0.05, 0.05))
+    monkeypatch.setattr("inference.policy.AVOID_SECONDS", (0.05, 0.05))
     replicas = Replicas("http://127.0.0.1:1")
     with pytest.raises(TimeoutError):
-        await replicas.ask(hang, 0.05, NO_RETRY)
+        await replicas.ask(hang, 0.05)
     await asyncio.sleep(0.06)
     under_way = 0
     seen: list[int] = []
@@ -213,8 +211,8 @@ async def test_a_recovered_one_is_taken_back_by_and_by(monkeypatch: pytest.Monke
         under_way -= 1
         return "answer"
 
-    assert await replicas.ask(send, 5, NO_RETRY) == "answer"
-    answers = await asyncio.gather(*(replicas.ask(send, 5, NO_RETRY) for _ in range(40)))
+    assert await replicas.ask(send, 5) == "answer"
+    answers = await asyncio.gather(*(replicas.ask(send, 5) for _ in range(40)))
     assert answers == ["answer"] * 40
     assert max(seen[:3]) == 2, "first one, then two"
     assert max(seen[:7]) <= 4 and max(seen) > 4, "then twice as many each round"
@@ -229,7 +227,7 @@ async def one_of_two_hung() -> tuple[Replicas, Replica]:
 
 
 async def test_one_that_hung_is_taken_back_beside_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replicas.replica.AVOID_SECONDS", (0.05, 0.05))
+    monkeypatch.setattr("inference.policy.AVOID_SECONDS", (0.05, 0.05))
     replicas, hung = await one_of_two_hung()
     await asyncio.sleep(0.06)
     copies = 0
@@ -240,14 +238,14 @@ async def test_one_that_hung_is_taken_back_beside_another(monkeypatch: pytest.Mo
         await asyncio.sleep(0.01)
         return replica
 
-    asked = await asyncio.gather(*(replicas.ask(send, 5, NO_RETRY) for _ in range(10)))
+    asked = await asyncio.gather(*(replicas.ask(send, 5) for _ in range(10)))
     assert hung not in asked and copies == 1, "a copy of one request found out"
     assert not hung.hangs
-    assert hung in await asyncio.gather(*(replicas.ask(send, 5, NO_RETRY) for _ in range(10)))
+    assert hung in await asyncio.gather(*(replicas.ask(send, 5) for _ in range(10)))
 
 
 async def test_nobody_waits_to_find_out_whether_one_still_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replicas.replica.AVOID_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr("inference.policy.AVOID_SECONDS", (0.01, 0.01))
     replicas, hung = await one_of_two_hung()
     copies = 0
 
@@ -259,7 +257,7 @@ async def test_nobody_waits_to_find_out_whether_one_still_hangs(monkeypatch: pyt
     for _ in range(20):
         await asyncio.sleep(0.01)
         async with asyncio.timeout(0.05):
-            assert await replicas.ask(send, 0.1, NO_RETRY) == "answer"
+            assert await replicas.ask(send, 0.1) == "answer"
     assert copies > 1, "it is asked again and again"
     assert hung.hangs
 
@@ -267,7 +265,7 @@ async def test_nobody_waits_to_find_out_whether_one_still_hangs(monkeypatch: pyt
 async def test_a_name_server_that_hangs_under_load_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("replicas.replicas.WAIT_SECONDS", 0.4)
+    monkeypatch.setattr("inference.policy.WAIT_SECONDS", 0.4)
     names = Names(ADDRESSES)
     replicas = Replicas("http://spam.test:1", names, 0.5)
     await replicas.pick()
@@ -289,9 +287,9 @@ async def test_retries_are_bounded() -> None:
     async def send(_: Replica, __: float) -> str:
         nonlocal asked
         asked += 1
-        raise ConnectionResetError
+        raise BrokenAnswer(500, b"")
 
     for _ in range(200):
-        with pytest.raises(ConnectionResetError):
-            await replicas.ask(send, 5, Failures((), (ConnectionResetError,)))
-    assert 200 < asked <= 200 * (1 + RETRY_SHARE) + RESERVE
+        with pytest.raises(BrokenAnswer):
+            await replicas.ask(send, 5)
+    assert 200 < asked <= 200 * (1 + RETRY_SHARE) + RETRY_RESERVE

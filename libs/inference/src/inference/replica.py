@@ -7,30 +7,8 @@ from collections.abc import Callable
 from time import monotonic
 from types import TracebackType
 
-AVOID_SECONDS = (1.0, 30.0)
-"""Seconds that a failed replica is used only if there is no other: the first and the longest time.
-
-The time doubles after each further failure.
-"""
-PROBE_SECONDS = 5.0
-"""Longest time in seconds without any request to a hanging replica.
-
-Then one request probes it. While another replica answers, that is a copy whose answer is discarded. With no other, it
-is a client's own request, and the rest are refused instead of waiting in vain.
-"""
-FULL_SPEED = 32
-"""Requests under way up to which a recovered replica is limited.
-
-Each answer allows one more, so the limit doubles each round.
-"""
-
-
-class TooShort(TimeoutError):
-    """No answer, within too short a time to judge the replica."""
-
-
-class Slow(TimeoutError):
-    """No answer to this request, but to others meanwhile: the replica does not hang."""
+from inference import policy
+from inference.errors import BrokenAnswer, ErrorAnswer, Slow, TooShort
 
 
 class Replica:
@@ -75,7 +53,7 @@ class Replica:
         A failure makes the next requests avoid this replica; a `TimeoutError` marks it as hanging.
         """
         self._under_way -= 1
-        if kind is None:
+        if kind is None or (issubclass(kind, ErrorAnswer) and not issubclass(kind, BrokenAnswer)):
             self._answered()
         elif not issubclass(kind, TooShort | asyncio.CancelledError):
             self._failed(issubclass(kind, TimeoutError) and not issubclass(kind, Slow))
@@ -103,13 +81,13 @@ class Replica:
         self._failures = 0
         self._avoid_until = 0.0
         self._answered_at = monotonic()
-        self._limit = self._limit + 1 if self._limit < FULL_SPEED else math.inf
+        self._limit = self._limit + 1 if self._limit < policy.FULL_SPEED else math.inf
 
     def _failed(self, hangs: bool) -> None:
         now = monotonic()
-        first, longest = AVOID_SECONDS
+        first, longest = policy.AVOID_SECONDS
         avoid_seconds = min(first * 2.0 ** min(self._failures, 20), longest)
         self.hangs = hangs or self.hangs
         self._avoid_until = now + avoid_seconds
-        self._probe_at = now + min(avoid_seconds, PROBE_SECONDS)
+        self._probe_at = now + min(avoid_seconds, policy.PROBE_SECONDS)
         self._failures += 1

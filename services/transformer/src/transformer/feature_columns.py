@@ -10,12 +10,14 @@ import orjson
 
 import features
 from contract import tensors
-from contract.limits import LONGEST_VERSION, SHA256, is_probability
+from contract.limits import is_probability
 from features import Features
+from inference.answers import model_sha256, model_version, read_answer, threshold
 from kserving import Unavailable
 from transformer.schema_check import check_schema
 
 REASON_CHARACTERS = 400
+"""Characters of an error's message that are passed on."""
 QUANTILES_SHAPE = [len(features.NAMES), len(tensors.GROUPS), len(tensors.QUANTILES)]
 """Shape of the quantiles 5, 25, 50, 75 and 95 % of each named number, over all, ham and spam of the training mail."""
 
@@ -61,29 +63,24 @@ def read_response(body: bytes, n: int, request_id: str) -> Scores:
     """Return the scores in the one output of shape [n, 2], whatever its name; its last column is spam.
 
     Raises:
-        Unavailable: The body is not an answer to this request of n mails (502).
+        ValueError, LookupError, TypeError, AttributeError: The body is not an answer to this request of n mails.
+        OtherSchema: The model was trained on other features.
     """
-    try:
-        answer = orjson.loads(body)
-        if "error" in answer:
-            raise ValueError(f"it is an error with status 200: {answer['error']}")
-        if answer.get("id") not in (None, "", request_id):
-            raise ValueError("it answers another request")
-        (output,) = [found for found in answer["outputs"] if found.get("name") != tensors.FEATURE_QUANTILES]
-        quantiles = _quantiles(answer["outputs"])
-        spam = [_probability(p) for p in _last_column(output["data"])]
-        parameters = answer.get("parameters") or {}
-        threshold = _threshold(parameters)
-        version = _text("model_version", answer.get("model_version") or "unknown")
-        sha256 = parameters.get(tensors.MODEL_SHA256, "")
-        if sha256 and not SHA256.fullmatch(sha256):
-            raise ValueError("model_sha256 is no SHA-256")
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise nonsense(f"{type(error).__name__}: {error}") from None
+    answer = read_answer(body, request_id)
+    (output,) = [found for found in answer["outputs"] if found.get("name") != tensors.FEATURE_QUANTILES]
+    spam = [_probability(p) for p in _last_column(output["data"])]
+    parameters = answer.get("parameters") or {}
+    scores = Scores(
+        spam,
+        model_version(answer.get("model_version") or "unknown"),
+        model_sha256(parameters),
+        threshold(parameters),
+        _quantiles(answer["outputs"]),
+    )
     if output.get("shape") != [n, 2] or len(spam) != n:
-        raise nonsense(f"{len(spam)} scores of shape {output.get('shape')} for {n} mails")
+        raise ValueError(f"{len(spam)} scores of shape {output.get('shape')} for {n} mails")
     check_schema(parameters)
-    return Scores(spam, version, sha256, threshold, quantiles)
+    return scores
 
 
 def _quantiles(outputs: list[dict[str, Any]]) -> list[float] | None:
@@ -103,22 +100,6 @@ def _probability(value: object) -> float:
     if not is_probability(value):
         raise ValueError(f"a score is no probability: {str(value)[:50]!r}")
     return float(value)  # type: ignore[arg-type]
-
-
-def _text(name: str, value: object) -> str:
-    """Return a valid text, which appears in answers, log lines and the inference log."""
-    if not isinstance(value, str) or not len(value) <= LONGEST_VERSION or not value.isprintable():
-        raise ValueError(f"{name} is no text of up to {LONGEST_VERSION} printable characters")
-    return value
-
-
-def _threshold(parameters: dict[str, Any]) -> float | None:
-    threshold = parameters.get(tensors.THRESHOLD)
-    if threshold is None:
-        return None
-    if not is_probability(threshold):
-        raise ValueError(f"threshold {str(threshold)[:50]} is not between 0 and 1")
-    return float(threshold)
 
 
 def error_answer(status: int, body: bytes) -> Unavailable:

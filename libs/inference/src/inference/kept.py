@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Kept(Generic[T]):
+class KeptResult(Generic[T]):
     """Runs one call at a time and keeps its result for a while, however many callers there are.
 
     Args:

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 from names import ADDRESSES, Names
 
-from replicas import Replicas, Unreachable, read_bounded
+from inference import Replicas, Unreachable
 
 
 class Servers:
@@ -143,7 +143,7 @@ async def test_after_a_pause_the_first_request_goes_to_those_that_are_there_now(
 async def test_a_failed_one_is_avoided_for_a_while(
     servers: Servers, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("replicas.replica.AVOID_SECONDS", (600.0, 600.0))
+    monkeypatch.setattr("inference.policy.AVOID_SECONDS", (600.0, 600.0))
     replicas = named(servers, Names(ADDRESSES))
     await servers.stop("127.0.0.1")
     failures = 0
@@ -234,16 +234,6 @@ async def test_a_name_without_addresses_is_no_news(servers: Servers, session: ai
     names.addresses = []
     await load(session, replicas, 30)
     assert len(replicas) == 3
-
-
-async def test_answers_are_read_up_to_their_limit() -> None:
-    async def chunks() -> AsyncIterator[bytes]:
-        for _ in range(3):
-            yield b"abcd"
-
-    assert await read_bounded(chunks(), 12) == b"abcdabcdabcd"
-    with pytest.raises(ValueError, match="longer than 11 bytes"):
-        await read_bounded(chunks(), 11)
 
 
 async def test_a_probe_takes_no_place_of_a_request_and_waits_for_none() -> None:

@@ -1,15 +1,12 @@
 """Retry budget: a share of the requests, so that an upstream in trouble does not get ever more of them."""
 
-RETRY_SHARE = 0.2
-"""Retries earned by each request, over time."""
-RESERVE = 20.0
-"""Retries that may be made at once, so that the requests of a killed replica can move to another."""
+from inference.policy import RETRY_RESERVE, RETRY_SHARE
 
 
 class RetryBudget:
-    """Token bucket of retries. Each request adds `RETRY_SHARE` of a token, up to `RESERVE`; each retry takes one."""
+    """Token bucket of retries. Each request adds a share of a token, up to the reserve; each retry takes one."""
 
-    def __init__(self, share: float = RETRY_SHARE, reserve: float = RESERVE) -> None:
+    def __init__(self, share: float = RETRY_SHARE, reserve: float = RETRY_RESERVE) -> None:
         self._share = share
         self._reserve = reserve
         self._tokens = reserve

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from replicas import Kept
+from inference import KeptResult
 
 
 class Look:
@@ -13,7 +13,7 @@ class Look:
         self.may_end = asyncio.Event()
         self.error: Exception | None = None
         self.time = 0.0
-        self.kept = Kept(self, 1.0, lambda: self.time)
+        self.kept = KeptResult(self, 1.0, lambda: self.time)
 
     async def __call__(self) -> int:
         self.begun += 1

@@ -9,10 +9,9 @@ from typing import Any
 import orjson
 
 from contract import tensors
-from contract.limits import LONGEST_VERSION, SHA256, is_probability
-from gateway.predictions.mails import Answer, Answered, Features, Mail
-
-REASON_CHARACTERS = 500
+from contract.limits import is_probability
+from gateway.predictions.mails import Answered, Explanation, Mail, Verdicts
+from inference.answers import REASON_CHARACTERS, error_text, model_sha256, model_version, read_answer, threshold
 
 
 def infer_request(mails: Sequence[Mail], batch_id: str, explain: bool = False) -> bytes:
@@ -53,28 +52,26 @@ def shadow_request(pieces: Sequence[Answered], batch_id: str) -> bytes:
     return orjson.dumps({"id": batch_id, "inputs": inputs})
 
 
-def read_response(body: bytes, n: int, batch_id: str) -> Answer:
+def read_response(body: bytes, n: int, batch_id: str) -> Verdicts:
     """Return the answer in the transformer's outputs `spam_probability` and `prediction`.
 
     Raises:
         ValueError, LookupError, TypeError, AttributeError: The body is not an answer to this batch of n mails.
     """
-    answer: dict[str, Any] = orjson.loads(body)
-    if "error" in answer:
-        raise ValueError(f"it is an error with status 200: {str(answer['error'])[:REASON_CHARACTERS]}")
-    if answer.get("id") not in (None, batch_id):
-        raise ValueError("it answers another batch")
+    answer = read_answer(body, batch_id)
     probabilities, predictions = _column(answer, tensors.SPAM_PROBABILITY, n), _column(answer, tensors.PREDICTION, n)
     if not all(map(is_probability, probabilities)):
         raise ValueError("a probability is not between 0 and 1")
     if not all(prediction in tensors.PREDICTIONS for prediction in predictions):
         raise ValueError("a prediction is neither spam nor ham")
     parameters = answer.get("parameters") or {}
-    sha256 = parameters.get(tensors.MODEL_SHA256, "")
-    if sha256 and not SHA256.fullmatch(sha256):
-        raise ValueError("model_sha256 is no SHA-256")
-    version, threshold = _version(answer["model_version"]), _threshold(parameters.get(tensors.THRESHOLD))
-    return Answer(probabilities, predictions, version, sha256, threshold=threshold)
+    return Verdicts(
+        probabilities,
+        predictions,
+        model_version(answer["model_version"]),
+        model_sha256(parameters),
+        threshold=threshold(parameters),
+    )
 
 
 def _column(answer: dict[str, Any], name: str, n: int) -> list[Any]:
@@ -84,20 +81,7 @@ def _column(answer: dict[str, Any], name: str, n: int) -> list[Any]:
     return data
 
 
-def _version(version: object) -> str:
-    """Return a valid model version, which appears in answers and log lines."""
-    if not isinstance(version, str) or not 0 < len(version) <= LONGEST_VERSION or not version.isprintable():
-        raise ValueError(f"model_version is no text of 1 to {LONGEST_VERSION} printable characters")
-    return version
-
-
-def _threshold(threshold: Any) -> float | None:
-    if threshold is not None and not is_probability(threshold):
-        raise ValueError("threshold is not a number between 0 and 1")
-    return None if threshold is None else float(threshold)
-
-
-def read_features(body: bytes) -> Features:
+def read_features(body: bytes) -> Explanation:
     """Return the features that the transformer adds to its answer for `explain`, of one mail.
 
     Raises:
@@ -112,34 +96,23 @@ def read_features(body: bytes) -> Features:
         raise ValueError(f"{len(names)} names and {len(descriptions)} descriptions of {len(values)} features")
     if quantiles is not None and len(quantiles) != len(names) * len(tensors.GROUPS) * len(tensors.QUANTILES):
         raise ValueError(f"{len(quantiles)} quantiles of {len(names)} features")
-    return Features(names, descriptions, values, quantiles)
+    return Explanation(names, descriptions, values, quantiles)
 
 
-def read_explained(body: bytes, n: int, batch_id: str) -> tuple[Answer, Features]:
+def read_explained(body: bytes, n: int, batch_id: str) -> tuple[Verdicts, Explanation]:
     """Return the answer to one mail and its features; raises as `read_response` and `read_features`."""
     return read_response(body, n, batch_id), read_features(body)
 
 
 def error_reason(status: int, body: bytes) -> str:
     """Return the transformer's own message if it names a hop, else one that says which hop failed."""
-    try:
-        reason = str(orjson.loads(body)["error"])[:REASON_CHARACTERS]
-    except (ValueError, LookupError, TypeError):
+    reason = error_text(body)
+    if reason is None:
         reason = body[:200].decode("utf-8", "replace") or "no reason given"
     named = reason.startswith(("the predictor", "the transformer"))
     return reason if named else f"the transformer answered {status}: {reason}"
 
 
-def unready_reason(body: bytes) -> str:
-    """Return the protocol's `error` as one printable line, or "" if there is none."""
-    try:
-        said = orjson.loads(body)["error"]
-    except (ValueError, LookupError, TypeError):
-        return ""
-    text = said if isinstance(said, str) else ""
-    return "".join(each if each.isprintable() else "?" for each in text[:REASON_CHARACTERS])
-
-
-def nonsense(error: Exception) -> str:
+def nonsense(why: str) -> str:
     """Return the reason why an answer with status 200 cannot be used."""
-    return f"the transformer's answer makes no sense ({type(error).__name__}: {error})"[:REASON_CHARACTERS]
+    return f"the transformer's answer makes no sense ({why})"[:REASON_CHARACTERS]
