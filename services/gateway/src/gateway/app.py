@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI
 from prometheus_fastapi_instrumentator import Instrumentator
+from prometheus_fastapi_instrumentator.metrics import Info
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
@@ -17,8 +18,9 @@ from starlette.types import Lifespan, Receive, Scope, Send
 from gateway.access.callers import SECURITY_SCHEMES, Access
 from gateway.experiments.assignment import Experiment
 from gateway.http.access_log import AccessLog
+from gateway.http.exchange import exchange_of
 from gateway.http.turns import Turns
-from gateway.metrics import observe_request
+from gateway.metrics import seconds_of
 from gateway.page import page_routes
 from gateway.page.docs import docs_routes
 from gateway.predictions.environment import Environment
@@ -182,11 +184,12 @@ def _add_error_handlers(app: FastAPI, turns: Turns) -> None:
     @app.exception_handler(Problem)
     async def problem(request: Request, error: Problem) -> Response:
         await turns.refused(error)
-        return error.response(request)
+        return exchange_of(request.scope).response(error)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
-        response = Problem(HTTPStatus(error.status_code), "http", str(error.detail)).response(request)
+        problem = Problem(HTTPStatus(error.status_code), "http", str(error.detail))
+        response = exchange_of(request.scope).response(problem)
         response.headers.update(error.headers or {})
         return response
 
@@ -199,4 +202,10 @@ def _instrument(app: FastAPI) -> None:
     instrumentator = Instrumentator(
         should_group_status_codes=False, excluded_handlers=["/metrics", "/health", "/ready"]
     )
-    instrumentator.add(observe_request).instrument(app)
+
+    def observe(info: Info) -> None:
+        environment = exchange_of(info.request.scope).environment or ""
+        seconds = seconds_of(environment, info.modified_handler, info.method, info.modified_status)
+        seconds.observe(info.modified_duration)
+
+    instrumentator.add(observe).instrument(app)

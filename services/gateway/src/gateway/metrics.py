@@ -3,7 +3,6 @@
 from functools import cache
 
 from prometheus_client import Counter, Gauge, Histogram
-from prometheus_fastapi_instrumentator.metrics import Info
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -107,16 +106,10 @@ def _begin() -> None:
 _begin()
 
 
-def observe_request(info: Info) -> None:
-    """Count a request and its duration; the instrumentator calls this for each one.
+@cache
+def seconds_of(environment: str, handler: str, method: str, status: str) -> Histogram:
+    """Return the `HTTP_SECONDS` series of these labels, looked up only once.
 
     The environment is empty for a request that was refused before it had one, and for the framework's own pages.
     """
-    environment = info.request.scope["state"].get("environment", "")
-    seconds_of(environment, info.modified_handler, info.method, info.modified_status).observe(info.modified_duration)
-
-
-@cache
-def seconds_of(environment: str, handler: str, method: str, status: str) -> Histogram:
-    """Return the `HTTP_SECONDS` series of these labels, looked up only once."""
     return HTTP_SECONDS.labels(environment, handler, method, status)

@@ -17,11 +17,10 @@ from starlette.requests import Request
 from gateway import metrics, problems
 from gateway.access.api_keys import ApiKey, ApiKeysError, digest_of, read_keys
 from gateway.access.token_bucket import TokenBucket
+from gateway.http.exchange import exchange_of
 
 log = logging.getLogger("gateway")
 
-NO_CANARY = "gateway.no-canary"
-"""Scope key of a request that only the environment it names may answer."""
 WATCH_SECONDS = 1.0
 COUNTED_KEYS = 1_000
 """Keys whose counters exist before their first request; more would bloat the metrics."""
@@ -103,9 +102,8 @@ class Access:
         except problems.Problem:
             _count(NO_KEY, "unauthorized").inc()
             raise
-        request.scope["state"]["key"] = found.key.name
-        if not found.key.canary:
-            request.scope[NO_CANARY] = True
+        exchange = exchange_of(request.scope)
+        exchange.key, exchange.may_go_to_canary = found.key.name, found.key.canary
         return found
 
     def charge(self, request: Request, mails: int) -> None:
@@ -115,7 +113,7 @@ class Access:
             Problem: 429 if concurrent requests have put the key into debt.
         """
         # The key may have been removed meanwhile; an admitted request is answered all the same.
-        if caller := self._named.get(request.scope["state"]["key"]):
+        if caller := self._named.get(exchange_of(request.scope).key or ""):
             caller.charge(mails)
 
     def refresh(self) -> None:

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from gateway import metrics, problems
 from gateway.http import body_hints, large_body
+from gateway.http.exchange import exchange_of
 from gateway.http.large_body import Mails
 from gateway.http.turns import Turns
 from gateway.settings import Settings
@@ -123,7 +124,8 @@ async def read_body(request: Request, settings: Settings, arriving: Arriving, tu
     chunks = bytearray()
     try:
         while message["type"] == "http.request":
-            if BODY_LATE in request.scope["state"]:
+            if BODY_LATE in request.scope.get("state", ()):
+                exchange_of(request.scope).body_late = True
                 raise problems.too_slow("the body", settings.max_body_seconds)
             arriving.add(len(message.get("body", b"")))
             chunks += message.get("body", b"")

@@ -15,7 +15,7 @@ from itertools import count
 from time import monotonic
 
 from gateway import metrics, problems
-from gateway.predictions import traces
+from gateway.predictions import batch_spans
 from gateway.predictions.mails import Answer, Mail
 from gateway.predictions.pauses import Pauses
 from gateway.predictions.queue import Job, Queue, QueueLimits
@@ -173,7 +173,7 @@ class Coalescer:
         now = monotonic()
         for job in batch:
             self._queue_wait.observe(now - job.arrived)
-        traces.waited(_sampled(batch), now)
+        batch_spans.waited(_sampled(batch), now)
         self._pauses.watch()
         try:
             await self._send(batch)
@@ -212,7 +212,7 @@ class Coalescer:
         for job in batch:
             job.batch_id = batch_id
         spans = [span for span, _ in _sampled(batch)]
-        with traces.batch(spans, self._environment, batch_id, len(mails)) as span:
+        with batch_spans.batch(spans, self._environment, batch_id, len(mails)) as span:
             return await self._client.infer(mails, batch_id, left, span)
 
     async def _isolate(self, batch: list[Job], refused: BatchRefused) -> None:
@@ -266,7 +266,7 @@ class Coalescer:
             reason = "the transformer did not answer"
             if waited:
                 reason = "the transformer, busy with the mails before, was not free"
-                traces.waited(_sampled([job]), monotonic())
+                batch_spans.waited(_sampled([job]), monotonic())
             self._settle(job, problems.upstream_slow(self._environment, deadline, reason))
         self._expiry = None
         if (oldest := self._queue.oldest) is not None:

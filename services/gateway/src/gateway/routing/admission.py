@@ -17,7 +17,8 @@ from prometheus_client import Histogram
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import problems
-from gateway.http.access_log import QUIET, REQUEST_ID, new_request_id
+from gateway.http.access_log import REQUEST_ID, new_request_id
+from gateway.http.exchange import Exchange, exchange_of
 from gateway.metrics import seconds_of
 from gateway.predictions.environment import Environment
 from gateway.routing.api import BATCH_PREDICT_PATH, PREDICT_PATH
@@ -61,13 +62,13 @@ class Refusals:
 
     async def answer(self, scope: Scope, send: Send, keep: bool) -> None:
         """Refuse one request; without `keep` its connection ends."""
-        started = perf_counter()
+        started, exchange = perf_counter(), exchange_of(scope)
         if started < self._next_line and not self._line_is_due:
             self._unlogged += 1
-            scope["state"][QUIET] = True
+            exchange.quiet = True
         else:
-            self._note(scope["state"], started)
-        await self._in_order(send, self._body_of(scope["state"]["request_id"]), keep)
+            self._note(exchange, started)
+        await self._in_order(send, self._body_of(exchange.request_id), keep)
         self._count(scope["path"], started)
 
     def _body_of(self, request_id: str) -> bytes:
@@ -88,13 +89,13 @@ class Refusals:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def _note(self, state: dict[str, object], now: float) -> None:
+    def _note(self, exchange: Exchange, now: float) -> None:
         """Note in this request's log line how many refusals before it have none."""
         self._next_line, self._line_is_due = now + LINE_SECONDS, False
-        state["environment"] = self._environment.name
-        state["problem"] = self._kind
+        exchange.environment = self._environment.name
+        exchange.problem = self._kind
         if self._unlogged:
-            state["refused_before"], self._unlogged = self._unlogged, 0
+            exchange.refused_before, self._unlogged = self._unlogged, 0
 
 
 class Gate:

@@ -17,9 +17,9 @@ from starlette.responses import Response
 from contract.tensors import GROUPS, QUANTILES
 from gateway import problems
 from gateway.http.bodies import PredictRequest
+from gateway.http.exchange import exchange_of
 from gateway.predictions.environment import Environment
 from gateway.predictions.mails import Answer, Features, Mail
-from gateway.predictions.traces import SPAN
 from gateway.predictions.transformer_client import BatchRefused
 from gateway.routing.api import PREFIX, Api, PredictResponse, as_json, origin
 from gateway.settings import Settings
@@ -88,12 +88,12 @@ class Explain:
         environment, _ = self._api.admit(request)
         self._check_room(environment.name)
         (content,) = (await self._api.mails(request, environment, PredictRequest)).contents
-        request_id = request.scope["state"]["request_id"]
-        answer, features = await self._ask(environment, Mail(content, request_id), request.scope.get(SPAN))
+        exchange = exchange_of(request.scope)
+        answer, features = await self._ask(environment, Mail(content, exchange.request_id), exchange.span)
         prediction, probability = answer.predictions[0], answer.probabilities[0]
         environment.count([answer])
         verdict = {"prediction": prediction, "spam_probability": probability}
-        found = {**verdict, **origin(environment, answer, request_id), "features": _described(features)}
+        found = {**verdict, **origin(environment, answer, exchange.request_id), "features": _described(features)}
         return as_json(found, answer)
 
     async def _ask(self, environment: Environment, mail: Mail, span: Span | None) -> tuple[Answer, Features]:

@@ -8,13 +8,12 @@ It counts the request with the instrumentation that counts every other one.
 from http import HTTPStatus
 from time import perf_counter
 
-from prometheus_fastapi_instrumentator.metrics import Info
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.http.exchange import exchange_of
 from gateway.http.turns import Turns
-from gateway.metrics import observe_request
+from gateway.metrics import seconds_of
 from gateway.problems import Problem
 from gateway.routing.api import PREDICT_PATH, Api
 
@@ -38,26 +37,17 @@ class PredictPath:
             response = await self._api.predict(request)
         except Problem as problem:
             await self._turns.refused(problem)
-            response = problem.response(request)
+            response = exchange_of(scope).response(problem)
         except ClientDisconnect:
             return
         except Exception:
             # The access log answers it, like every bug; the framework counts it as a 500 too.
-            _count(request, None, perf_counter() - started)
+            _count(scope, HTTPStatus.INTERNAL_SERVER_ERROR, perf_counter() - started)
             raise
         await response(scope, receive, send)
-        _count(request, response, perf_counter() - started)
+        _count(scope, response.status_code, perf_counter() - started)
 
 
-def _count(request: Request, response: Response | None, seconds: float) -> None:
-    status = HTTPStatus.INTERNAL_SERVER_ERROR.value if response is None else response.status_code
-    observe_request(
-        Info(
-            request=request,
-            response=response,
-            method="POST",
-            modified_handler=PREDICT_PATH,
-            modified_status=str(status),
-            modified_duration=seconds,
-        )
-    )
+def _count(scope: Scope, status: int, seconds: float) -> None:
+    environment = exchange_of(scope).environment or ""
+    seconds_of(environment, PREDICT_PATH, "POST", str(status)).observe(seconds)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from time import perf_counter
 
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.http.exchange import exchange_of
 from gateway.http.turns import Turns
 from gateway.metrics import NO_HANDLER, seconds_of
 from gateway.problems import Problem
@@ -161,7 +161,7 @@ class SidePath:
 
 
 def _problem(scope: Scope, status: HTTPStatus, headers: dict[str, str] | None = None) -> Response:
-    return Problem(status, "http", status.phrase, headers).response(Request(scope))
+    return exchange_of(scope).response(Problem(status, "http", status.phrase, headers))
 
 
 def _address(scope: Scope) -> str:
