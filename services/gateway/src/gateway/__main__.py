@@ -5,6 +5,7 @@ import logging
 import sys
 
 import uvicorn
+from prometheus_client import REGISTRY
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
@@ -15,6 +16,7 @@ from gateway.app import create_app
 from gateway.http.connection import connections
 from gateway.http.limits import ConnectionLimits
 from gateway.http.server import Server
+from gateway.metrics import Metrics
 from gateway.settings import Settings
 from runtime import configure_logging, end_at_sigterm
 
@@ -35,7 +37,7 @@ def main() -> None:
     configure_logging()
     try:
         settings, traced = Settings(), tracing.Settings()
-        app = create_app(settings, tracing.start(traced, "gateway"))
+        app = create_app(settings, Metrics(REGISTRY), tracing.start(traced, "gateway"))
     except (ValidationError, SettingsError, ApiKeysError) as error:
         logging.getLogger("gateway").error("settings refused", extra={"reason": _reason(error)})
         sys.exit(2)
@@ -50,7 +52,7 @@ def main() -> None:
         port=settings.port,
         loop="uvloop",
         ws="none",
-        http=connections(ConnectionLimits.of(settings, KEEP_ALIVE_SECONDS), app.gate.at_once),
+        http=connections(ConnectionLimits.of(settings, KEEP_ALIVE_SECONDS), app.gate.at_once, app.metrics.connections),
         access_log=False,
         backlog=BACKLOG,
         log_config=None,
@@ -60,7 +62,7 @@ def main() -> None:
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
     end_at_sigterm()
-    Server(config, settings.drain_seconds).run()
+    Server(config, settings.drain_seconds, app.metrics.connections).run()
 
 
 def _reason(error: ValidationError | SettingsError | ApiKeysError) -> str:

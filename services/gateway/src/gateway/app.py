@@ -17,10 +17,11 @@ from starlette.types import Lifespan, Receive, Scope, Send
 
 from gateway.access.callers import SECURITY_SCHEMES, Access
 from gateway.experiments.assignment import Experiment
+from gateway.experiments.comparison import Comparison
 from gateway.http.access_log import AccessLog
 from gateway.http.exchange import exchange_of
 from gateway.http.turns import Turns
-from gateway.metrics import seconds_of
+from gateway.metrics import Metrics, RequestMetrics
 from gateway.page import page_routes
 from gateway.page.docs import docs_routes
 from gateway.predictions.environment import Environment
@@ -71,6 +72,7 @@ class GatewayApp(FastAPI):
         settings: Settings,
         environments: dict[str, Environment],
         access: Access | None,
+        metrics: Metrics,
         answers: dict[str, Answer],
         lifespan: Lifespan[FastAPI],
         tracer: Tracer | None = None,
@@ -81,15 +83,17 @@ class GatewayApp(FastAPI):
             title="Spam detector", version="1", lifespan=lifespan, redirect_slashes=False, docs_url=None, redoc_url=None
         )
         self._access = access
-        api = Api(settings, environments, Predictions(experiment), access)
+        self.metrics = metrics
+        api = Api(settings, environments, Predictions(experiment), metrics.environments, access)
         self.include_router(api.router())
         self.include_router(Explain(settings, api).router())
         self.router.routes.extend([*page_routes(settings), *docs_routes()])
         turns = Turns(SIDE_REQUESTS_IN_A_TURN, SIDE_PAUSE_SECONDS)
         # Every request passes the access log, then the gate, before its body is read.
-        side_path = SidePath(PredictPath(super().__call__, api, turns), self.router.routes, answers, turns)
-        self.gate = Gate(side_path, environments, settings)
-        self._outermost = AccessLog(self.gate, stdout(), turns, tracer)
+        predict_path = PredictPath(super().__call__, api, turns, metrics.requests)
+        side_path = SidePath(predict_path, self.router.routes, answers, turns, metrics.requests)
+        self.gate = Gate(side_path, environments, settings, metrics.requests)
+        self._outermost = AccessLog(self.gate, stdout(), turns, metrics.requests, tracer)
         _add_error_handlers(self, turns)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,25 +111,35 @@ class GatewayApp(FastAPI):
         return self.openapi_schema
 
 
-def create_app(settings: Settings, tracer: Tracer | None = None) -> GatewayApp:
+def create_app(settings: Settings, metrics: Metrics | None = None, tracer: Tracer | None = None) -> GatewayApp:
     """Return the gateway for these settings.
+
+    Args:
+        settings: The settings.
+        metrics: Metrics to count in; by default some of its own.
+        tracer: Tracer of sampled requests, if any are traced.
 
     Raises:
         ApiKeysError: The configured file of API keys cannot be used.
     """
+    metrics = metrics or Metrics()
+    comparison = Comparison()
+    metrics.registry.register(comparison)
     file = settings.api_keys_file
-    access = None if file is None else Access(file, list(settings.environments))
+    access = None if file is None else Access(file, list(settings.environments), metrics.keys)
     clients: dict[str, TransformerClient] = {}
     environments: dict[str, Environment] = {}
-    readiness = Readiness(clients, KEPT_SECONDS)
-    experiment = Experiment(settings) if settings.experiments else None
+    readiness = Readiness(clients, metrics.environments, KEPT_SECONDS)
+    experiment = Experiment(settings, metrics, comparison) if settings.experiments else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with open_session() as session:
             for name, url in settings.environments.items():
-                clients[name] = TransformerClient(name, Replicas(str(url)), settings.model_name, session)
-                environments[name] = Environment(clients[name], QueueLimits.of(settings))
+                replicas = Replicas(str(url))
+                client = TransformerClient(name, replicas, settings.model_name, session, metrics.environments)
+                clients[name] = client
+                environments[name] = Environment(client, QueueLimits.of(settings), metrics.environments)
             tried = experiment.opened(environments, session) if experiment else nullcontext()
             async with readiness.watched(), access.watched() if access else nullcontext(), tried:
                 yield
@@ -134,16 +148,15 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> GatewayApp:
             await asyncio.to_thread(tracer.close, TRACES_SECONDS)
 
     answers: dict[str, Answer] = {}
-    app = GatewayApp(settings, environments, access, answers, lifespan, tracer, experiment)
-    answers |= _add_probes(app, readiness)
-    _instrument(app)
+    app = GatewayApp(settings, environments, access, metrics, answers, lifespan, tracer, experiment)
+    answers |= _add_probes(app, readiness, MetricsPage(metrics.registry))
+    _instrument(app, metrics.requests)
     return app
 
 
-def _add_probes(app: FastAPI, readiness: Readiness) -> dict[str, Answer]:
+def _add_probes(app: FastAPI, readiness: Readiness, page: MetricsPage) -> dict[str, Answer]:
     """Add the probe routes, documented for OpenAPI, and return how to answer each without FastAPI."""
     shared: dict[str, Any] = {"tags": ["probes"], "openapi_extra": {"parameters": [described_request_id()]}}
-    page = MetricsPage()
 
     @app.get("/health", operation_id="health", responses=problem_responses(PROBE_STATUSES), **shared)
     async def health() -> Alive:
@@ -198,14 +211,14 @@ def _add_error_handlers(app: FastAPI, turns: Turns) -> None:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-def _instrument(app: FastAPI) -> None:
+def _instrument(app: FastAPI, metrics: RequestMetrics) -> None:
     instrumentator = Instrumentator(
         should_group_status_codes=False, excluded_handlers=["/metrics", "/health", "/ready"]
     )
 
     def observe(info: Info) -> None:
         environment = exchange_of(info.request.scope).environment or ""
-        seconds = seconds_of(environment, info.modified_handler, info.method, info.modified_status)
+        seconds = metrics.seconds_of(environment, info.modified_handler, info.method, info.modified_status)
         seconds.observe(info.modified_duration)
 
     instrumentator.add(observe).instrument(app)

@@ -12,13 +12,12 @@ from urllib.parse import quote, unquote_to_bytes
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import metrics
 from gateway.http import request_spans
 from gateway.http.exchange import Exchange, exchange_of
 from gateway.http.heads import repeated
 from gateway.http.sampled_lines import SampledLines
 from gateway.http.turns import Turns
-from gateway.metrics import NO_HANDLER
+from gateway.metrics import NO_HANDLER, RequestMetrics
 from gateway.problems import OVERLOADED, Problem, repeated_header
 from runtime import Lines, masked
 from tracing import Tracer
@@ -39,10 +38,13 @@ def new_request_id() -> str:
 class AccessLog:
     """ASGI middleware that sets and returns the request id, logs the request, and traces it if it is sampled."""
 
-    def __init__(self, app: ASGIApp, lines: Lines, turns: Turns, tracer: Tracer | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, lines: Lines, turns: Turns, metrics: RequestMetrics, tracer: Tracer | None = None
+    ) -> None:
         self._app = app
         self._lines = lines
         self._turns = turns
+        self._metrics = metrics
         self._sampled = SampledLines()
         self._tracer = tracer
 
@@ -85,7 +87,7 @@ class AccessLog:
         started = perf_counter()
         await self._turns.refused(refusal)
         await exchange_of(scope).response(refusal)(scope, receive, send)
-        seconds = metrics.seconds_of("", NO_HANDLER, scope["method"], str(refusal.status.value))
+        seconds = self._metrics.seconds_of("", NO_HANDLER, scope["method"], str(refusal.status.value))
         seconds.observe(perf_counter() - started)
 
     def _is_left_out(self, scope: Scope, exchange: Exchange, status: int) -> bool:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import Annotated, Any, TypeVar
 
+from prometheus_client import Counter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from gateway import metrics, problems
+from gateway import problems
 from gateway.http import body_hints, large_body
 from gateway.http.exchange import exchange_of
 from gateway.http.large_body import Mails
@@ -82,9 +83,10 @@ class Arriving:
     A body that arrives in one piece, as most do, never waits and is not counted.
     """
 
-    def __init__(self, environment: str, limit: int) -> None:
+    def __init__(self, environment: str, limit: int, refused: Counter) -> None:
         self._environment = environment
         self._limit = limit
+        self._refused = refused
         self._size = 0
 
     def add(self, size: int) -> None:
@@ -94,7 +96,7 @@ class Arriving:
             Problem: 503 if there is no room.
         """
         if self._size + size > self._limit:
-            metrics.REFUSED_MAILS.labels(self._environment).inc()
+            self._refused.inc()
             raise problems.overloaded(self._environment)
         self._size += size
 

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from itertools import count
 from time import monotonic
 
-from gateway import metrics, problems
+from gateway import problems
+from gateway.metrics import EnvironmentMetrics
 from gateway.predictions import batch_spans
 from gateway.predictions.mails import Answer, Mail
 from gateway.predictions.pauses import Pauses
@@ -32,7 +33,7 @@ Whatever arrives meanwhile, for other environments too, waits for that turn to e
 class Coalescer:
     """Dispatch of one environment's queue: sends batches, and gives each request its outcome."""
 
-    def __init__(self, client: TransformerClient, limits: QueueLimits) -> None:
+    def __init__(self, client: TransformerClient, limits: QueueLimits, metrics: EnvironmentMetrics) -> None:
         self._environment = client.environment
         self._client = client
         self._limits = limits
@@ -44,7 +45,7 @@ class Coalescer:
         self._answering = 0
         self._batch_numbers = count(1)
         self._pauses = Pauses()
-        self._observe()
+        self._observe(metrics)
 
     def submit(
         self, mails: Sequence[Mail], sizes: Sequence[int], span: Span | None = None
@@ -273,22 +274,22 @@ class Coalescer:
             left = oldest + deadline - monotonic()
             self._expiry = asyncio.get_running_loop().call_later(max(left, 0), self._expire)
 
-    def _observe(self) -> None:
+    def _observe(self, metrics: EnvironmentMetrics) -> None:
         """Create the environment's metrics; gauges read the counts when they are scraped.
 
         Counters exist from the start: Prometheus sees no increase in a series that begins with its first event.
         """
         name = self._environment
-        self._batch_mails = metrics.BATCH_MAILS.labels(name)
-        self._refused_mails = metrics.REFUSED_MAILS.labels(name)
-        self._expired_mails = metrics.EXPIRED_MAILS.labels(name)
-        self._queue_wait = metrics.QUEUE_WAIT.labels(name)
-        self._upstream_seconds = metrics.UPSTREAM_SECONDS.labels(name)
-        metrics.QUEUED_MAILS.labels(name).set_function(lambda: self._queue.waiting_mails)
-        metrics.MAILS_IN_FLIGHT.labels(name).set_function(
+        self._batch_mails = metrics.batch_mails.labels(name)
+        self._refused_mails = metrics.refused_mails.labels(name)
+        self._expired_mails = metrics.expired_mails.labels(name)
+        self._queue_wait = metrics.queue_wait.labels(name)
+        self._upstream_seconds = metrics.upstream_seconds.labels(name)
+        metrics.queued_mails.labels(name).set_function(lambda: self._queue.waiting_mails)
+        metrics.mails_in_flight.labels(name).set_function(
             lambda: self._queue.outstanding_mails - self._queue.waiting_mails
         )
-        metrics.BATCHES_IN_FLIGHT.labels(name).set_function(lambda: self._in_flight)
+        metrics.batches_in_flight.labels(name).set_function(lambda: self._in_flight)
 
 
 def _sampled(batch: list[Job]) -> list[tuple[Span, float]]:

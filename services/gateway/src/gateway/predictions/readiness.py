@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 
-from gateway import metrics
+from gateway.metrics import EnvironmentMetrics
 from gateway.predictions.transformer_client import TransformerClient
 from replicas import Kept
 
@@ -23,8 +23,14 @@ KEPT_SECONDS = 1.0
 class Readiness:
     """The readiness of all environments; each check also sets a metric."""
 
-    def __init__(self, clients: Mapping[str, TransformerClient], kept_seconds: float = KEPT_SECONDS) -> None:
+    def __init__(
+        self,
+        clients: Mapping[str, TransformerClient],
+        metrics: EnvironmentMetrics,
+        kept_seconds: float = KEPT_SECONDS,
+    ) -> None:
         self._clients = clients
+        self._metrics = metrics
         self._kept = Kept(self._look, kept_seconds)
 
     async def check(self) -> dict[str, bool]:
@@ -42,7 +48,7 @@ class Readiness:
         states = await asyncio.gather(*(client.is_ready() for client in self._clients.values()))
         found = dict(zip(self._clients, states, strict=True))
         for name, ready in found.items():
-            metrics.ENVIRONMENT_READY.labels(name).set(ready)
+            self._metrics.ready.labels(name).set(ready)
         return found
 
     @asynccontextmanager

@@ -11,7 +11,8 @@ import aiohttp
 
 from contract.headers import DEADLINE, REQUEST_ID
 from contract.limits import ANSWER_BYTES, ANSWER_BYTES_PER_MAIL, CONNECT_SECONDS
-from gateway import metrics, problems
+from gateway import problems
+from gateway.metrics import EnvironmentMetrics
 from gateway.predictions.infer import (
     error_reason,
     infer_request,
@@ -97,7 +98,7 @@ def open_session() -> aiohttp.ClientSession:
 class TransformerClient:
     """Client of one environment's transformer; the session belongs to the application.
 
-    Without `counted`, failures and retries stay out of the environment's metrics: they are the shadow's.
+    Without `metrics`, failures and retries are not counted: they are the shadow's.
     """
 
     unready_reason = ""
@@ -109,17 +110,20 @@ class TransformerClient:
         replicas: Replicas,
         model_name: str,
         session: aiohttp.ClientSession,
-        counted: bool = True,
+        metrics: EnvironmentMetrics | None = None,
     ) -> None:
         self.environment = environment
         self._replicas = replicas
         self._infer_path = f"/v2/models/{model_name}/infer"
         self._ready_path = f"/v2/models/{model_name}/ready"
         self._session = session
-        self._counted = counted
-        self._retries = metrics.UPSTREAM_RETRIES.labels(environment)
-        for kind in ERROR_KINDS:
-            metrics.UPSTREAM_ERRORS.labels(environment, kind)
+        self._metrics = metrics
+        if metrics is not None:
+            # The counters exist from the start: Prometheus sees no increase in a series that begins with its first
+            # event.
+            metrics.upstream_retries.labels(environment)
+            for kind in ERROR_KINDS:
+                metrics.upstream_errors.labels(environment, kind)
 
     @property
     def replicas(self) -> int:
@@ -159,8 +163,8 @@ class TransformerClient:
             return await self._post(replica, call, seconds)
 
         def retried() -> None:
-            if self._counted:
-                self._retries.inc()
+            if self._metrics is not None:
+                self._metrics.upstream_retries.labels(self.environment).inc()
             if call.span is not None:
                 call.span.event("retry")
 
@@ -256,6 +260,6 @@ class TransformerClient:
         return BatchRefused(problem)
 
     def _failed(self, kind: str, problem: Problem) -> Problem:
-        if self._counted:
-            metrics.UPSTREAM_ERRORS.labels(self.environment, kind).inc()
+        if self._metrics is not None:
+            self._metrics.upstream_errors.labels(self.environment, kind).inc()
         return problem

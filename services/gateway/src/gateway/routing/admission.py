@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway import problems
 from gateway.http.access_log import REQUEST_ID, new_request_id
 from gateway.http.exchange import Exchange, exchange_of
-from gateway.metrics import seconds_of
+from gateway.metrics import RequestMetrics
 from gateway.predictions.environment import Environment
 from gateway.routing.api import BATCH_PREDICT_PATH, PREDICT_PATH
 from gateway.settings import Settings
@@ -33,7 +33,7 @@ LINE_SECONDS = 0.1
 class Refusals:
     """The refusals of one environment: a prepared answer and a count."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, metrics: RequestMetrics) -> None:
         problem = problems.overloaded(environment.name)
         headers = {"content-type": problems.MEDIA_TYPE} | problem.headers()
         self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
@@ -41,6 +41,7 @@ class Refusals:
         # The request id is the object's last member, and the only one that differs.
         self._body = problem.body("").removesuffix(b'""}')
         self._environment = environment
+        self._metrics = metrics
         self._kind = problem.kind
         self._seconds: dict[str, Histogram] = {}
         self._next_line = 0.0
@@ -78,7 +79,7 @@ class Refusals:
         self._environment.coalescer.count_refused()
         seconds = self._seconds.get(path)
         if seconds is None:
-            seconds = self._seconds[path] = seconds_of(self._environment.name, path, "POST", "503")
+            seconds = self._seconds[path] = self._metrics.seconds_of(self._environment.name, path, "POST", "503")
         seconds.observe(perf_counter() - started)
 
     async def _in_order(self, send: Send, body: bytes, keep: bool) -> None:
@@ -101,9 +102,12 @@ class Refusals:
 class Gate:
     """ASGI middleware that refuses mail without room in its environment and passes everything else on."""
 
-    def __init__(self, app: ASGIApp, environments: Mapping[str, Environment], settings: Settings) -> None:
+    def __init__(
+        self, app: ASGIApp, environments: Mapping[str, Environment], settings: Settings, metrics: RequestMetrics
+    ) -> None:
         self._app = app
         self._environments = environments
+        self._metrics = metrics
         self._default = settings.default_environment.encode()
         self._max_body_bytes = settings.max_body_bytes
         self._refusals: dict[str, Refusals] = {}
@@ -155,7 +159,7 @@ class Gate:
 
     def _refusals_of(self, environment: Environment) -> Refusals:
         name = environment.name
-        return self._refusals.get(name) or self._refusals.setdefault(name, Refusals(environment))
+        return self._refusals.get(name) or self._refusals.setdefault(name, Refusals(environment, self._metrics))
 
     def _is_bounded(self, headers: Mapping[bytes, bytes]) -> bool:
         """Return whether the body comes without 100 Continue and is short enough to read for the connection's sake."""

@@ -19,6 +19,7 @@ from gateway.http.connection import AWAITS
 from gateway.http.exchange import exchange_of
 from gateway.http.large_body import Mails
 from gateway.http.turns import Turns
+from gateway.metrics import EnvironmentMetrics
 from gateway.predictions.environment import Environment
 from gateway.predictions.mails import Answer, Mail
 from gateway.predictions.predict import Context, Predictions
@@ -88,6 +89,7 @@ class Api:
         settings: Settings,
         environments: dict[str, Environment],
         predictions: Predictions,
+        metrics: EnvironmentMetrics,
         access: Access | None = None,
     ) -> None:
         self._settings = settings
@@ -96,7 +98,9 @@ class Api:
         self._environments = environments
         self._known = list(settings.environments)
         self._pieces = Turns(1, PIECE_PAUSE_SECONDS)
-        self._arriving = {name: Arriving(name, settings.max_arriving_bytes) for name in self._known}
+        refused = metrics.refused_mails
+        limit = settings.max_arriving_bytes
+        self._arriving = {name: Arriving(name, limit, refused.labels(name)) for name in self._known}
 
     def router(self) -> APIRouter:
         """Return the routes, documented for OpenAPI.

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.http.exchange import exchange_of
 from gateway.http.turns import Turns
-from gateway.metrics import seconds_of
+from gateway.metrics import RequestMetrics
 from gateway.problems import Problem
 from gateway.routing.api import PREDICT_PATH, Api
 
@@ -21,10 +21,11 @@ from gateway.routing.api import PREDICT_PATH, Api
 class PredictPath:
     """ASGI middleware that answers predict requests and passes all others on."""
 
-    def __init__(self, app: ASGIApp, api: Api, turns: Turns) -> None:
+    def __init__(self, app: ASGIApp, api: Api, turns: Turns, metrics: RequestMetrics) -> None:
         self._app = app
         self._api = api
         self._turns = turns
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -42,12 +43,11 @@ class PredictPath:
             return
         except Exception:
             # The access log answers it, like every bug; the framework counts it as a 500 too.
-            _count(scope, HTTPStatus.INTERNAL_SERVER_ERROR, perf_counter() - started)
+            self._count(scope, HTTPStatus.INTERNAL_SERVER_ERROR, perf_counter() - started)
             raise
         await response(scope, receive, send)
-        _count(scope, response.status_code, perf_counter() - started)
+        self._count(scope, response.status_code, perf_counter() - started)
 
-
-def _count(scope: Scope, status: int, seconds: float) -> None:
-    environment = exchange_of(scope).environment or ""
-    seconds_of(environment, PREDICT_PATH, "POST", str(status)).observe(seconds)
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        environment = exchange_of(scope).environment or ""
+        self._metrics.seconds_of(environment, PREDICT_PATH, "POST", str(status)).observe(seconds)
