@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestServer
 
 from gateway.metrics import EnvironmentMetrics, Metrics
 from gateway.predictions.coalescer import Coalescer
+from gateway.predictions.environment import Environment
 from gateway.predictions.mails import Mail
 from gateway.predictions.queue import QueueLimits
 from gateway.predictions.transformer_client import TransformerClient
@@ -129,7 +130,8 @@ def make_coalescer(
     defaults = {"max_batch_mails": 4, "max_batches_in_flight": 1, "max_queued_mails": 20, "deadline_seconds": 5}
     defaults |= {"max_bulk_mails": 4}
     settings = Settings(environments={"staging": transformer.url}, **(defaults | limits))  # type: ignore[arg-type]
-    return Coalescer(client, replace(QueueLimits.of(settings), linger_seconds=linger_seconds), EnvironmentMetrics())
+    limits = replace(QueueLimits.of(settings), linger_seconds=linger_seconds)
+    return Environment(client, limits, EnvironmentMetrics()).coalescer
 
 
 def sample(metrics: Metrics, name: str, **labels: str) -> float:

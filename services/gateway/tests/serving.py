@@ -59,7 +59,7 @@ async def serving(
     app: ASGIApp, limits: ConnectionLimits, lifespan: str = "on", counts: ConnectionMetrics | None = None
 ) -> AsyncIterator[int]:
     """Serve an application on a port of its own; its connections count in `counts`, or in the gateway's metrics."""
-    at_once = app.gate.at_once if isinstance(app, GatewayApp) else None
+    at_once = app.early_refusals.at_once if isinstance(app, GatewayApp) else None
     if counts is None and isinstance(app, GatewayApp):
         counts = app.metrics.connections
     config = uvicorn.Config(

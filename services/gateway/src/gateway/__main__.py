@@ -52,7 +52,9 @@ def main() -> None:
         port=settings.port,
         loop="uvloop",
         ws="none",
-        http=connections(ConnectionLimits.of(settings, KEEP_ALIVE_SECONDS), app.gate.at_once, app.metrics.connections),
+        http=connections(
+            ConnectionLimits.of(settings, KEEP_ALIVE_SECONDS), app.early_refusals.at_once, app.metrics.connections
+        ),
         access_log=False,
         backlog=BACKLOG,
         log_config=None,

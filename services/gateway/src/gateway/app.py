@@ -30,8 +30,8 @@ from gateway.predictions.queue import QueueLimits
 from gateway.predictions.readiness import KEPT_SECONDS, Readiness
 from gateway.predictions.transformer_client import TransformerClient, open_session
 from gateway.problems import Problem
-from gateway.routing.admission import Gate
 from gateway.routing.api import Api
+from gateway.routing.early_refusals import EarlyRefusals
 from gateway.routing.explain import Explain
 from gateway.routing.metrics_page import MetricsPage
 from gateway.routing.openapi import (
@@ -84,16 +84,16 @@ class GatewayApp(FastAPI):
         )
         self._access = access
         self.metrics = metrics
-        api = Api(settings, environments, Predictions(experiment), metrics.environments, access)
+        api = Api(settings, environments, Predictions(experiment), access)
         self.include_router(api.router())
         self.include_router(Explain(settings, api).router())
         self.router.routes.extend([*page_routes(settings), *docs_routes()])
         turns = Turns(SIDE_REQUESTS_IN_A_TURN, SIDE_PAUSE_SECONDS)
-        # Every request passes the access log, then the gate, before its body is read.
+        # Every request passes the access log, then the early refusals, before its body is read.
         predict_path = PredictPath(super().__call__, api, turns, metrics.requests)
         side_path = SidePath(predict_path, self.router.routes, answers, turns, metrics.requests)
-        self.gate = Gate(side_path, environments, settings, metrics.requests)
-        self._outermost = AccessLog(self.gate, stdout(), turns, metrics.requests, tracer)
+        self.early_refusals = EarlyRefusals(side_path, environments, settings, metrics.requests)
+        self._outermost = AccessLog(self.early_refusals, stdout(), turns, metrics.requests, tracer)
         _add_error_handlers(self, turns)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,13 +10,14 @@ gateway busy with refusals then has fewer batches to handle.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from time import monotonic
 
 from gateway import problems
 from gateway.metrics import EnvironmentMetrics
 from gateway.predictions import batch_spans
+from gateway.predictions.admission import Admission
 from gateway.predictions.mails import Answer, Mail
 from gateway.predictions.pauses import Pauses
 from gateway.predictions.queue import Job, Queue, QueueLimits
@@ -33,11 +34,21 @@ Whatever arrives meanwhile, for other environments too, waits for that turn to e
 class Coalescer:
     """Dispatch of one environment's queue: sends batches, and gives each request its outcome."""
 
-    def __init__(self, client: TransformerClient, limits: QueueLimits, metrics: EnvironmentMetrics) -> None:
+    def __init__(
+        self,
+        client: TransformerClient,
+        queue: Queue,
+        admission: Admission,
+        limits: QueueLimits,
+        slots: Callable[[], int],
+        metrics: EnvironmentMetrics,
+    ) -> None:
         self._environment = client.environment
+        self.admission = admission
+        self._slots = slots
         self._client = client
         self._limits = limits
-        self._queue = Queue(limits)
+        self._queue = queue
         self._expiry: asyncio.TimerHandle | None = None
         self._due: asyncio.Task[None] | asyncio.TimerHandle | None = None
         self._lingers = False
@@ -64,41 +75,14 @@ class Coalescer:
         Raises:
             Problem: 503 if there is no room.
         """
-        if not self._queue.has_room(len(mails), sum(sizes), self._slots):
-            self.count_refused(len(mails))
-            raise problems.overloaded(self._environment)
+        self.admission.admit(len(mails), sum(sizes))
         is_single = len(mails) == 1
         return [self._enqueue(piece, size, is_single, span) for piece, size in self._queue.pieces(mails, sizes)]
 
     @property
-    def full(self) -> bool:
-        """Return whether there is no room for a single mail, or it would wait too long."""
-        return self._queue.is_full(self._slots)
-
-    @property
     def busy(self) -> bool:
         """Return whether mail waits for a batch, or would wait because all slots are taken."""
-        return self._queue.waiting_mails > 0 or self._in_flight >= self._slots
-
-    def expect(self) -> None:
-        """Reserve room for a mail whose head has arrived, until the turn of the event loop that may queue it.
-
-        In a flood, hundreds of heads arrive in one turn. If each saw the same free room, most would be refused only
-        after they were read and parsed, at many times the cost.
-        """
-        if not self._queue.expected_mails:
-            asyncio.get_running_loop().call_soon(self._expect_none)
-        self._queue.expected_mails += 1
-
-    def _expect_none(self) -> None:
-        self._queue.expected_mails = 0
-
-    def count_refused(self, mails: int = 1) -> None:
-        """Count mails refused for lack of room, and drop waiting mails whose clients may have gone."""
-        self._refused_mails.inc(mails)
-        for future in self._queue.doubted():
-            if not future.done():
-                future.set_exception(problems.overloaded(self._environment))
+        return self._queue.waiting_mails > 0 or self._in_flight >= self._slots()
 
     def doubt(self, futures: Sequence[asyncio.Future[Answer]]) -> None:
         """Serve these jobs last: their clients have closed their side of the connection.
@@ -107,10 +91,6 @@ class Coalescer:
         the answer is written.
         """
         self._queue.doubt(futures)
-
-    @property
-    def _slots(self) -> int:
-        return self._limits.batches_in_flight * self._client.replicas
 
     @property
     def _in_flight(self) -> int:
@@ -149,12 +129,12 @@ class Coalescer:
     async def _pump(self) -> None:
         """Take a batch if a slot is free and await its end. A separate task would cost it a turn of the event loop."""
         self._due = None
-        if self._in_flight >= self._slots or not (batch := self._queue.take(self._slots)):
+        if self._in_flight >= self._slots() or not (batch := self._queue.take(self._slots())):
             return
         task = asyncio.current_task()
         assert task
         self._running.add(task)
-        if self._queue.waiting_mails and self._in_flight < self._slots:
+        if self._queue.waiting_mails and self._in_flight < self._slots():
             self._pump_soon()
         try:
             await self._run(batch)
@@ -281,7 +261,6 @@ class Coalescer:
         """
         name = self._environment
         self._batch_mails = metrics.batch_mails.labels(name)
-        self._refused_mails = metrics.refused_mails.labels(name)
         self._expired_mails = metrics.expired_mails.labels(name)
         self._queue_wait = metrics.queue_wait.labels(name)
         self._upstream_seconds = metrics.upstream_seconds.labels(name)

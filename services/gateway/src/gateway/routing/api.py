@@ -13,13 +13,12 @@ from starlette.responses import Response
 
 from gateway import problems
 from gateway.access.callers import SECURITY, Access
-from gateway.http.bodies import Arriving, BatchPredictRequest, PredictRequest, read_body, read_mails
+from gateway.http.bodies import BatchPredictRequest, PredictRequest, read_body, read_mails
 from gateway.http.canary_key import canary_key
 from gateway.http.connection import AWAITS
 from gateway.http.exchange import exchange_of
 from gateway.http.large_body import Mails
 from gateway.http.turns import Turns
-from gateway.metrics import EnvironmentMetrics
 from gateway.predictions.environment import Environment
 from gateway.predictions.mails import Answer, Mail
 from gateway.predictions.predict import Context, Predictions
@@ -89,7 +88,6 @@ class Api:
         settings: Settings,
         environments: dict[str, Environment],
         predictions: Predictions,
-        metrics: EnvironmentMetrics,
         access: Access | None = None,
     ) -> None:
         self._settings = settings
@@ -98,9 +96,6 @@ class Api:
         self._environments = environments
         self._known = list(settings.environments)
         self._pieces = Turns(1, PIECE_PAUSE_SECONDS)
-        refused = metrics.refused_mails
-        limit = settings.max_arriving_bytes
-        self._arriving = {name: Arriving(name, limit, refused.labels(name)) for name in self._known}
 
     def router(self) -> APIRouter:
         """Return the routes, documented for OpenAPI.
@@ -203,7 +198,7 @@ class Api:
         Raises:
             Problem: As `read_body` and `read_mails`, or 429 if concurrent requests have put the key into debt.
         """
-        body = await read_body(request, self._settings, self._arriving[environment.name], self._pieces)
+        body = await read_body(request, self._settings, environment.admission, self._pieces)
         paid = max(1, math.ceil(len(body) / BYTES_OF_A_MAIL))
         if self._access and paid > 1:
             self._access.charge(request, paid - 1)

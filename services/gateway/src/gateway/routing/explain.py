@@ -4,9 +4,6 @@ The endpoint is for people, not for load. Each request goes upstream alone, only
 and no predict request passes through here.
 """
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http import HTTPStatus
 
 from fastapi import APIRouter
@@ -15,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from contract.tensors import GROUPS, QUANTILES
-from gateway import problems
 from gateway.http.bodies import PredictRequest
 from gateway.http.exchange import exchange_of
 from gateway.predictions.environment import Environment
@@ -65,7 +61,6 @@ class Explain:
     def __init__(self, settings: Settings, api: Api) -> None:
         self._settings = settings
         self._api = api
-        self._under_way: Counter[str] = Counter()
 
     def router(self) -> APIRouter:
         """Return the route, documented for OpenAPI."""
@@ -86,7 +81,7 @@ class Explain:
         The mail is answered, counted and recorded for drift detection as by predict.
         """
         environment, _ = self._api.admit(request)
-        self._check_room(environment.name)
+        environment.admission.admit_explain()
         (content,) = (await self._api.mails(request, environment, PredictRequest)).contents
         exchange = exchange_of(request.scope)
         answer, features = await self._ask(environment, Mail(content, exchange.request_id), exchange.span)
@@ -97,24 +92,11 @@ class Explain:
         return as_json(found, answer)
 
     async def _ask(self, environment: Environment, mail: Mail, span: Span | None) -> tuple[Answer, Features]:
-        with self._room(environment.name):
+        with environment.admission.explaining():
             try:
                 return await environment.transformer.explain(mail, self._settings.deadline_seconds, span)
             except BatchRefused as refused:
                 raise refused.problem from None
-
-    @contextmanager
-    def _room(self, environment: str) -> Iterator[None]:
-        self._check_room(environment)
-        self._under_way[environment] += 1
-        try:
-            yield
-        finally:
-            self._under_way[environment] -= 1
-
-    def _check_room(self, environment: str) -> None:
-        if self._under_way[environment] >= self._settings.max_explains:
-            raise problems.overloaded(environment)
 
 
 def _described(features: Features) -> list[dict[str, object]]:

@@ -18,7 +18,7 @@ from gateway.http.exchange import exchange_of
 from gateway.http.turns import Turns
 from gateway.metrics import NO_HANDLER, RequestMetrics
 from gateway.problems import Problem
-from gateway.routing.admission import GUARDED
+from gateway.routing.early_refusals import GUARDED
 
 UNCOUNTED = frozenset({"/health", "/ready", "/metrics"})
 """Paths left out of the metrics, where they would be most of the requests."""
