@@ -84,17 +84,17 @@ class GatewayApp(FastAPI):
         )
         self._access = access
         self.metrics = metrics
-        api = Api(settings, environments, Predictions(experiment), access)
+        turns = Turns(SIDE_REQUESTS_IN_A_TURN, SIDE_PAUSE_SECONDS)
+        api = Api(settings, environments, Predictions(experiment), turns, access)
         self.include_router(api.router())
         self.include_router(Explain(settings, api).router())
         self.router.routes.extend([*page_routes(settings), *docs_routes()])
-        turns = Turns(SIDE_REQUESTS_IN_A_TURN, SIDE_PAUSE_SECONDS)
         # Every request passes the access log, then the early refusals, before its body is read.
-        predict_path = PredictPath(super().__call__, api, turns, metrics.requests)
+        predict_path = PredictPath(super().__call__, api, metrics.requests)
         side_path = SidePath(predict_path, self.router.routes, answers, turns, metrics.requests)
         self.early_refusals = EarlyRefusals(side_path, environments, settings, metrics.requests)
         self._outermost = AccessLog(self.early_refusals, stdout(), turns, metrics.requests, tracer)
-        _add_error_handlers(self, turns)
+        _add_error_handlers(self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request: access log first, then the fast path for predict requests, then the framework."""
@@ -193,12 +193,7 @@ def _add_probes(app: FastAPI, readiness: Readiness, page: MetricsPage) -> dict[s
     return {"/health": alive, "/metrics": metrics, "/ready": ready}
 
 
-def _add_error_handlers(app: FastAPI, turns: Turns) -> None:
-    @app.exception_handler(Problem)
-    async def problem(request: Request, error: Problem) -> Response:
-        await turns.refused(error)
-        return exchange_of(request.scope).response(error)
-
+def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
         problem = Problem(HTTPStatus(error.status_code), "http", str(error.detail))

@@ -23,6 +23,7 @@ from gateway.predictions.environment import Environment
 from gateway.predictions.mails import Answer, Mail
 from gateway.predictions.predict import Context, Predictions
 from gateway.routing import openapi
+from gateway.routing.endpoints import Endpoints, endpoint
 from gateway.settings import Settings
 
 PREFIX = "/api/v1"
@@ -80,7 +81,7 @@ class BatchPredictResponse(BaseModel):
     request_id: str
 
 
-class Api:
+class Api(Endpoints):
     """The predict and batch-predict endpoints, with or without API keys."""
 
     def __init__(
@@ -88,8 +89,10 @@ class Api:
         settings: Settings,
         environments: dict[str, Environment],
         predictions: Predictions,
+        turns: Turns,
         access: Access | None = None,
     ) -> None:
+        super().__init__(turns)
         self._settings = settings
         self._predictions = predictions
         self._access = access
@@ -118,6 +121,7 @@ class Api:
             )
         return router
 
+    @endpoint
     async def predict(self, request: Request) -> Response:
         """Say whether one mail is spam."""
         environment, key = self.admit(request)
@@ -131,6 +135,7 @@ class Api:
         verdict = {"prediction": prediction, "spam_probability": probability}
         return as_json({**verdict, **origin(answered, answer, exchange.request_id)}, answer)
 
+    @endpoint
     async def batch_predict(self, request: Request) -> Response:
         """Say of each of several mails whether it is spam."""
         environment, key = self.admit(request)

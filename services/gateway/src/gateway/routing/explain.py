@@ -18,6 +18,7 @@ from gateway.predictions.environment import Environment
 from gateway.predictions.mails import Answer, Features, Mail
 from gateway.predictions.transformer_client import BatchRefused
 from gateway.routing.api import PREFIX, Api, PredictResponse, as_json, origin
+from gateway.routing.endpoints import Endpoints, endpoint
 from gateway.settings import Settings
 from tracing import Span
 
@@ -55,10 +56,11 @@ class ExplainResponse(PredictResponse):
     features: list[Feature]
 
 
-class Explain:
+class Explain(Endpoints):
     """The explain endpoint over the API's environments."""
 
     def __init__(self, settings: Settings, api: Api) -> None:
+        super().__init__(api.turns)
         self._settings = settings
         self._api = api
 
@@ -75,6 +77,7 @@ class Explain:
         )
         return router
 
+    @endpoint
     async def explain(self, request: Request) -> Response:
         """Say whether one mail is spam, which numbers were computed from it, and what they are in other mail.
 

@@ -1,8 +1,8 @@
 """Fast path for predict requests, in front of the framework.
 
 FastAPI's routing, dependencies and exit stacks, and the instrumentator's look at each request, cost more than all other
-work of a predict request here. So this module answers `POST /api/v1/predict` with the handler that FastAPI documents.
-It counts the request with the instrumentation that counts every other one.
+work of a predict request here. So this module answers `POST /api/v1/predict` with the endpoint that FastAPI documents,
+and counts the request where the instrumentator counts every other one.
 """
 
 from http import HTTPStatus
@@ -12,19 +12,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.http.exchange import exchange_of
-from gateway.http.turns import Turns
 from gateway.metrics import RequestMetrics
-from gateway.problems import Problem
 from gateway.routing.api import PREDICT_PATH, Api
 
 
 class PredictPath:
     """ASGI middleware that answers predict requests and passes all others on."""
 
-    def __init__(self, app: ASGIApp, api: Api, turns: Turns, metrics: RequestMetrics) -> None:
+    def __init__(self, app: ASGIApp, api: Api, metrics: RequestMetrics) -> None:
         self._app = app
         self._api = api
-        self._turns = turns
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,14 +33,11 @@ class PredictPath:
         request = Request(scope, receive)
         try:
             response = await self._api.predict(request)
-        except Problem as problem:
-            await self._turns.refused(problem)
-            response = exchange_of(scope).response(problem)
         except ClientDisconnect:
             return
         except Exception:
             # The access log answers it, like every bug; the framework counts it as a 500 too.
-            self._count(scope, HTTPStatus.INTERNAL_SERVER_ERROR, perf_counter() - started)
+            self._count(scope, HTTPStatus.INTERNAL_SERVER_ERROR.value, perf_counter() - started)
             raise
         await response(scope, receive, send)
         self._count(scope, response.status_code, perf_counter() - started)
