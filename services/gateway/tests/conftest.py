@@ -12,7 +12,9 @@ import uvloop
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from gateway.metrics import EnvironmentMetrics, Metrics
 from gateway.predictions.coalescer import Coalescer
+from gateway.predictions.environment import Environment
 from gateway.predictions.mails import Mail
 from gateway.predictions.queue import QueueLimits
 from gateway.predictions.transformer_client import TransformerClient
@@ -106,9 +108,15 @@ async def transformer() -> AsyncIterator[FakeTransformer]:
 
 
 @pytest.fixture
-async def client(transformer: FakeTransformer) -> AsyncIterator[TransformerClient]:
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+async def client(transformer: FakeTransformer, metrics: Metrics) -> AsyncIterator[TransformerClient]:
+    replicas = Replicas(transformer.url)
     async with aiohttp.ClientSession() as session:
-        yield TransformerClient("staging", Replicas(transformer.url), "spam-detector", session)
+        yield TransformerClient("staging", replicas, "spam-detector", session, metrics.environments)
 
 
 @pytest.fixture
@@ -122,7 +130,13 @@ def make_coalescer(
     defaults = {"max_batch_mails": 4, "max_batches_in_flight": 1, "max_queued_mails": 20, "deadline_seconds": 5}
     defaults |= {"max_bulk_mails": 4}
     settings = Settings(environments={"staging": transformer.url}, **(defaults | limits))  # type: ignore[arg-type]
-    return Coalescer(client, replace(QueueLimits.of(settings), linger_seconds=linger_seconds))
+    limits = replace(QueueLimits.of(settings), linger_seconds=linger_seconds)
+    return Environment(client, limits, EnvironmentMetrics()).coalescer
+
+
+def sample(metrics: Metrics, name: str, **labels: str) -> float:
+    """Return the value of a series, or 0 if there is none."""
+    return metrics.registry.get_sample_value(name, labels) or 0.0
 
 
 def mail(p: float) -> Mail:

@@ -13,6 +13,7 @@ from gateway.app import GatewayApp
 from gateway.http.connection import connections
 from gateway.http.limits import ConnectionLimits
 from gateway.http.server import Server
+from gateway.metrics import ConnectionMetrics
 
 
 class Client:
@@ -54,17 +55,22 @@ async def client_of(port: int) -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, limits: ConnectionLimits, lifespan: str = "on") -> AsyncIterator[int]:
-    """Serve an application on a port of its own."""
+async def serving(
+    app: ASGIApp, limits: ConnectionLimits, lifespan: str = "on", counts: ConnectionMetrics | None = None
+) -> AsyncIterator[int]:
+    """Serve an application on a port of its own; its connections count in `counts`, or in the gateway's metrics."""
+    at_once = app.early_refusals.at_once if isinstance(app, GatewayApp) else None
+    if counts is None and isinstance(app, GatewayApp):
+        counts = app.metrics.connections
     config = uvicorn.Config(
         app,
         port=0,
-        http=connections(limits, app.gate.at_once if isinstance(app, GatewayApp) else None),
+        http=connections(limits, at_once, counts),
         lifespan=lifespan,  # type: ignore[arg-type]
         log_config=None,
         access_log=False,
     )
-    server = Server(config, drain_seconds=0)
+    server = Server(config, 0, counts)
     running = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.001)

@@ -15,13 +15,13 @@ import orjson
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from conftest import THRESHOLD, FakeTransformer, verdicts
+from conftest import THRESHOLD, FakeTransformer, sample, verdicts
 from pydantic import ValidationError
 
-from gateway import metrics
 from gateway.access.api_keys import digest_of, new_key
 from gateway.app import create_app
 from gateway.experiments.canary import Bounds, Window
+from gateway.metrics import Metrics
 from gateway.settings import Settings
 
 PRODUCTION = {"X-Environment": "production"}
@@ -40,8 +40,19 @@ async def serving(fake: FakeTransformer) -> AsyncIterator[str]:
 class Gateway:
     """Gateway and the fake environments behind it."""
 
-    def __init__(self, http: httpx.AsyncClient, staging: FakeTransformer, production: FakeTransformer) -> None:
-        self.http, self.staging, self.production = http, staging, production
+    def __init__(
+        self, http: httpx.AsyncClient, staging: FakeTransformer, production: FakeTransformer, metrics: Metrics
+    ) -> None:
+        self.http, self.staging, self.production, self.metrics = http, staging, production, metrics
+
+    def canary(self, outcome: str) -> float:
+        """Return how many requests of the canary had this outcome."""
+        return sample(self.metrics, "gateway_canary_requests_total", outcome=outcome)
+
+    def stopped(self, reason: str) -> tuple[float, float]:
+        """Return whether the canary has stopped for this reason, and its share."""
+        stopped = sample(self.metrics, "gateway_canary_stopped", reason=reason)
+        return stopped, sample(self.metrics, "gateway_canary_share")
 
     async def predict(self, mail: str = "0.9", **headers: str) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -72,7 +83,7 @@ async def open_gateway() -> AsyncIterator[Open]:
             await stack.enter_async_context(app.router.lifespan_context(app))
             transport = httpx.ASGITransport(app)
             http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://gw"))
-            return Gateway(http, staging, production)
+            return Gateway(http, staging, production, app.metrics)
 
         yield begin
 
@@ -86,16 +97,11 @@ async def fail(_: web.Request, __: list[str]) -> web.Response:
     return web.json_response({"error": "broken"}, status=500)
 
 
-def canary(outcome: str) -> float:
-    return float(metrics.CANARY_REQUESTS.labels(outcome)._value.get())
-
-
 CANARY: dict[str, Any] = {"canary_share": 1, "canary_max_error_rate": 0.1, "canary_max_latency_seconds": 10}
 
 
 async def test_production_is_answered_as_ever_and_staging_sees_its_mail(open_gateway: Open) -> None:
     gateway = await open_gateway(shadow_share=1)
-    before = metrics.SHADOW_MAILS.labels("compared")._value.get()
     single = (await gateway.predict("0.9")).json()
     assert (single["environment"], single["model_version"], single["spam_probability"]) == ("production", "6", 0.75)
     batch = (await gateway.batch("0.1", "0.9")).json()
@@ -103,7 +109,7 @@ async def test_production_is_answered_as_ever_and_staging_sees_its_mail(open_gat
     assert (single["threshold"], batch["threshold"]) == (0.7, 0.7)
     await gateway.staging.wait_for_batches(1)
     async with asyncio.timeout(5):
-        while metrics.SHADOW_MAILS.labels("compared")._value.get() < before + 3:
+        while sample(gateway.metrics, "gateway_shadow_mails_total", outcome="compared") < 3:
             await asyncio.sleep(0.005)
     assert sorted(mail for batch in gateway.staging.batches for mail in batch) == ["0.1", "0.9", "0.9"]
 
@@ -133,12 +139,11 @@ async def test_a_candidate_that_fails_or_hangs_is_not_seen(open_gateway: Open, h
 
 async def test_a_canary_answers_in_productions_place_and_says_so(open_gateway: Open) -> None:
     gateway = await open_gateway(**CANARY)
-    before = canary("answered")
     single = (await gateway.predict("0.9")).json()
     assert (single["environment"], single["model_version"], single["spam_probability"]) == ("staging", "7", 0.9)
     assert single["threshold"] == THRESHOLD, "the threshold is that of the model which answered"
     assert (await gateway.batch("0.1", "0.9")).json()["environment"] == "staging"
-    assert canary("answered") == before + 2
+    assert gateway.canary("answered") == 2
     assert gateway.production.batches == []
 
 
@@ -158,12 +163,11 @@ async def test_a_key_has_the_same_environment_each_time_whatever_the_request_id(
 async def test_what_the_candidate_does_not_answer_production_does(open_gateway: Open) -> None:
     gateway = await open_gateway(**CANARY)
     gateway.staging.fault = fail
-    before = canary("error")
     single = await gateway.predict("0.9")
     assert single.status_code == 200
     assert (single.json()["environment"], single.json()["model_version"]) == ("production", "6")
     assert (await gateway.batch("0.1", "0.9")).json()["environment"] == "production"
-    assert canary("error") == before + 2
+    assert gateway.canary("error") == 2
 
 
 async def test_a_candidate_that_hangs_leaves_production_time(open_gateway: Open) -> None:
@@ -186,9 +190,8 @@ async def test_the_deadline_holds_when_both_hang(open_gateway: Open) -> None:
 async def test_a_mail_that_production_refuses_too_is_not_the_candidates_fault(open_gateway: Open) -> None:
     gateway = await open_gateway(**CANARY, canary_minimum_requests=1)
     gateway.staging.fault = gateway.production.fault = fail
-    before = canary("unjudged")
     assert [(await gateway.predict()).status_code for _ in range(3)] == [502] * 3
-    assert canary("unjudged") == before + 3
+    assert gateway.canary("unjudged") == 3
     gateway.staging.fault = None
     assert (await gateway.predict()).json()["environment"] == "staging", "it goes on"
 
@@ -198,12 +201,11 @@ async def test_it_stops_by_itself_once_its_errors_are_too_many(open_gateway: Ope
     for _ in range(16):
         assert (await gateway.predict()).json()["environment"] == "staging"
     gateway.staging.fault = fail
-    stopped = metrics.CANARY_STOPPED.labels("errors")._value
     # Two errors in 18 requests exceed a tenth, but 18 and 19 are too few to judge. The 20th stops the canary.
     for n in range(4):
-        assert (stopped.get(), metrics.CANARY_SHARE._value.get()) == (0, 1), n
+        assert gateway.stopped("errors") == (0, 1), n
         assert (await gateway.predict()).status_code == 200
-    assert (stopped.get(), metrics.CANARY_SHARE._value.get()) == (1, 0)
+    assert gateway.stopped("errors") == (1, 0)
     gateway.staging.fault = None
     seen = len(gateway.staging.batches)
     assert [(await gateway.predict()).json()["environment"] for _ in range(5)] == ["production"] * 5
@@ -218,7 +220,7 @@ async def test_it_stops_by_itself_once_it_is_too_slow(open_gateway: Open) -> Non
     gateway.staging.fault = slow
     found = [(await gateway.predict()).json()["environment"] for _ in range(4)]
     assert found == ["staging"] * 3 + ["production"]
-    assert metrics.CANARY_STOPPED.labels("latency")._value.get() == 1
+    assert gateway.stopped("latency") == (1, 0)
 
 
 async def test_shadow_and_canary_together_compare_only_what_production_answers(open_gateway: Open) -> None:

@@ -17,6 +17,7 @@ from conftest import FakeTransformer
 
 from gateway.access.api_keys import ApiKeysError, digest_of, new_key, read_keys
 from gateway.access.callers import Access
+from gateway.metrics import KeyMetrics
 from runtime import stdout
 
 PREDICT, BATCH = "/api/v1/predict", "/api/v1/batch-predict"
@@ -300,7 +301,7 @@ async def test_without_a_file_keys_are_not_looked_at(transformer: FakeTransforme
 
 def test_an_environment_that_the_gateway_does_not_know_is_refused(keys: Path) -> None:
     with pytest.raises(ApiKeysError, match="key mill: environments: 'production' is not known; known: staging"):
-        Access(keys, ["staging"])
+        Access(keys, ["staging"], KeyMetrics())
 
 
 async def accepted(http: httpx.AsyncClient, key: str) -> bool:
@@ -319,7 +320,7 @@ async def test_a_changed_file_is_taken_while_running(http: httpx.AsyncClient, ke
 async def test_a_wrong_file_is_refused_once_and_the_keys_before_stay(
     keys: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    access = Access(keys, ["staging", "production"])
+    access = Access(keys, ["staging", "production"], KeyMetrics())
     put(keys, shop={**ENTRIES["shop"], "environments": ["prod"]})
     for _ in range(3):
         access.refresh()
@@ -344,7 +345,7 @@ def test_a_secret_that_is_swapped_as_the_kubelet_does_is_seen(tmp_path: Path) ->
         os.utime(tmp_path / version / "keys.json", (1, 1))
     (tmp_path / "..data").symlink_to("..v1")
     (tmp_path / "keys.json").symlink_to("..data/keys.json")
-    access = Access(tmp_path / "keys.json", ["staging", "production"])
+    access = Access(tmp_path / "keys.json", ["staging", "production"], KeyMetrics())
     (tmp_path / "..new").symlink_to("..v2")
     (tmp_path / "..new").rename(tmp_path / "..data")
     access.refresh()
@@ -360,7 +361,7 @@ async def test_a_changed_file_forgives_no_debt_unless_the_rate_is_another(
 ) -> None:
     slow = {**ENTRIES["shop"], "mails_per_second": 0.01, "burst": 1}
     put(keys, shop=slow)
-    access = Access(keys, ["staging", "production"])
+    access = Access(keys, ["staging", "production"], KeyMetrics())
     before = access._named["shop"].bucket
     put(keys, shop={**slow, "environments": ["production"]})
     access.refresh()
@@ -417,7 +418,7 @@ async def test_a_file_of_ten_thousand_keys_is_read_beside_the_event_loop(
         return read_keys(*arguments)
 
     many = {f"k{n}": {"sha256": digest_of(f"k{n}").hex(), "environments": ["staging"]} for n in range(10_000)}
-    access = Access(keys, ["staging", "production"])
+    access = Access(keys, ["staging", "production"], KeyMetrics())
     monkeypatch.setattr("gateway.access.callers.read_keys", slowly)
     async with access.watched(0.01):
         put(keys, **many)

@@ -57,9 +57,9 @@ async def test_mail_that_would_wait_too_long_is_refused_although_there_is_room(
     await transformer.wait_for_batches(11)
     with pytest.raises(Problem, match="no room"):
         jobs += [submit(coalescer, 0.5) for _ in range(15)]
-    assert coalescer.full
+    assert not coalescer.admission.has_room()
     await asyncio.gather(*jobs)
-    while coalescer.full:
+    while not coalescer.admission.has_room():
         await asyncio.sleep(0.01)
     await submit(coalescer, 0.5)
 
@@ -116,7 +116,7 @@ async def test_how_long_pieces_of_many_mails_wait_is_judged_by_their_number(
         await submit(coalescer, 0.5)
     mails = [Mail("0.5", f"r{n}") for n in range(200)]
     pieces = coalescer.submit(mails, [1] * len(mails))
-    assert not coalescer.full, "four batches wait, and not two hundred"
+    assert coalescer.admission.has_room(), "four batches wait, and not two hundred"
     await asyncio.gather(*pieces)
 
 
@@ -176,11 +176,11 @@ async def test_heads_of_one_turn_keep_room_for_their_mail(
 ) -> None:
     coalescer = make_coalescer(client, transformer, max_queued_mails=3)
     for _ in range(3):
-        assert not coalescer.full
-        coalescer.expect()
-    assert coalescer.full, "three are on their way"
+        assert coalescer.admission.has_room()
+        coalescer.admission.expect()
+    assert not coalescer.admission.has_room(), "three are on their way"
     await asyncio.sleep(0)
-    assert not coalescer.full, "none of them has come"
+    assert coalescer.admission.has_room(), "none of them has come"
 
 
 async def test_each_replica_has_its_batches_under_way(transformer: FakeTransformer) -> None:

@@ -12,8 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
-from conftest import FakeTransformer
-from prometheus_client import REGISTRY
+from conftest import FakeTransformer, sample
 from serving import client_of, head, post, serving
 
 from gateway.app import GatewayApp, create_app
@@ -233,17 +232,18 @@ async def test_mail_of_clients_that_may_have_gone_comes_last_and_gives_up_its_ro
     transformer: FakeTransformer,
 ) -> None:
     settings = {"max_queued_mails": 5, "max_batch_mails": 1, "max_batches_in_flight": 1}
-    async with serving(gateway(transformer, **settings), LIMITS) as port, AsyncExitStack() as stack:
+    app = gateway(transformer, **settings)
+    async with serving(app, LIMITS) as port, AsyncExitStack() as stack:
         transformer.gate.clear()
         clients = [await stack.enter_async_context(client_of(port)) for _ in range(6)]
         first, half, kept, *_ = clients
         first.send(post(PREDICT, {"email_content": "0.1"}))
         await transformer.wait_for_batches(1)
         half.send(post(PREDICT, {"email_content": "0.2"}))
-        await queued(1)
+        await queued(app, 1)
         half.writer.write_eof()
         kept.send(post(PREDICT, {"email_content": "0.3"}))
-        await queued(2)
+        await queued(app, 2)
         transformer.gate.set()
         assert [(await client.answer())[0] for client in (first, kept, half)] == [200, 200, 200]
         assert transformer.batches == [["0.1"], ["0.3"], ["0.2"]]
@@ -251,7 +251,7 @@ async def test_mail_of_clients_that_may_have_gone_comes_last_and_gives_up_its_ro
         clients = [await stack.enter_async_context(client_of(port)) for _ in range(5)]
         for n, client in enumerate(clients):
             client.send(post(PREDICT, {"email_content": f"0.{n}"}))
-            await (transformer.wait_for_batches(4) if n == 0 else queued(n))
+            await (transformer.wait_for_batches(4) if n == 0 else queued(app, n))
         for client in clients[1:3]:
             client.writer.write_eof()
         new = await stack.enter_async_context(client_of(port))
@@ -263,19 +263,19 @@ async def test_mail_of_clients_that_may_have_gone_comes_last_and_gives_up_its_ro
         assert transformer.batches[3:] == [["0.0"], ["0.3"], ["0.4"]]
 
 
-async def queued(mails: int) -> None:
+async def queued(app: GatewayApp, mails: int) -> None:
     async with asyncio.timeout(10):
-        while REGISTRY.get_sample_value("gateway_queued_mails", {"environment": "staging"}) != mails:
+        while sample(app.metrics, "gateway_queued_mails", environment="staging") != mails:
             await asyncio.sleep(0.001)
 
 
 # Memory
 
 
-async def waiting(size: int) -> None:
+async def waiting(app: GatewayApp, size: int) -> None:
     """Wait until at least this many bytes wait, over all connections."""
     async with asyncio.timeout(10):
-        while (REGISTRY.get_sample_value("gateway_waiting_bytes") or 0) < size:
+        while sample(app.metrics, "gateway_waiting_bytes") < size:
             await asyncio.sleep(0.001)
 
 
@@ -309,7 +309,8 @@ async def test_what_waits_has_a_limit_over_all_connections_and_gives_its_room_ba
     transformer: FakeTransformer,
 ) -> None:
     limits = replace(LIMITS, waiting_bytes=20_000)
-    async with serving(gateway(transformer), limits) as port, AsyncExitStack() as stack:
+    app = gateway(transformer)
+    async with serving(app, limits) as port, AsyncExitStack() as stack:
         for batches in (1, 3):
             transformer.gate.clear()
             clients = [await stack.enter_async_context(client_of(port)) for _ in range(2)]
@@ -317,7 +318,7 @@ async def test_what_waits_has_a_limit_over_all_connections_and_gives_its_room_ba
                 client.send(post(PREDICT, BODIES[PREDICT]))
                 await transformer.wait_for_batches(batches + n)
                 client.send(TINY * 400)
-                await waiting(12_400)
+                await waiting(app, 12_400)
             # A head counts as well.
             late = await stack.enter_async_context(client_of(port))
             late.send(b"GET /health HTTP/1.1\r\nX: " + b"a" * 15_000)

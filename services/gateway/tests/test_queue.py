@@ -39,28 +39,28 @@ def added(of: Queue, *jobs: Job) -> list[Job]:
 def test_room_is_given_back_once(make: Make) -> None:
     found = queue(max_queued_mails=2, max_queued_bytes=10)
     first, _ = added(found, make(size=4), make(size=4))
-    assert found.is_full(1)
+    assert not found.has_room(1)
     assert found.release(first)
     assert not found.release(first)
     assert (found.outstanding_mails, found.outstanding_bytes) == (1, 4)
-    assert found.has_room(1, 6, 1)
-    assert not found.has_room(1, 7, 1)
-    assert not found.has_room(2, 1, 1)
+    assert found.has_room(1, 1, 6)
+    assert not found.has_room(1, 1, 7)
+    assert not found.has_room(1, 2, 1)
 
 
 def test_room_is_reserved_for_heads_that_have_arrived() -> None:
     found = queue(max_queued_mails=2)
     found.expected_mails = 2
-    assert found.is_full(1)
+    assert not found.has_room(1)
 
 
-@pytest.mark.parametrize(("slow", "is_full"), [(RECENT_BATCHES // 2, False), (RECENT_BATCHES // 2 + 1, True)])
-def test_only_when_most_recent_batches_were_slow_is_mail_refused(make: Make, slow: int, is_full: bool) -> None:
+@pytest.mark.parametrize(("slow", "has_room"), [(RECENT_BATCHES // 2, True), (RECENT_BATCHES // 2 + 1, False)])
+def test_only_when_most_recent_batches_were_slow_is_mail_refused(make: Make, slow: int, has_room: bool) -> None:
     found = queue(max_batch_mails=1, max_queue_seconds=5)
     for n in range(RECENT_BATCHES):
         found.note_batch(5.0 if n < slow else 0.01)
     added(found, *(make() for _ in range(3)))
-    assert found.is_full(2) is is_full
+    assert found.has_room(2) is has_room
 
 
 def test_more_replicas_make_the_wait_shorter(make: Make) -> None:
@@ -68,8 +68,8 @@ def test_more_replicas_make_the_wait_shorter(make: Make) -> None:
     for _ in range(RECENT_BATCHES):
         found.note_batch(5.0)
     added(found, *(make() for _ in range(3)))
-    assert found.is_full(2)
-    assert not found.is_full(3)
+    assert not found.has_room(2)
+    assert found.has_room(3)
 
 
 def test_a_batch_takes_what_fits_in_order(make: Make) -> None:

@@ -4,17 +4,17 @@ from collections.abc import Callable
 import httpx
 import pytest
 from conftest import FakeTransformer, mail
-from prometheus_client import REGISTRY
 
 from gateway.app import create_app
+from gateway.metrics import EnvironmentMetrics, Metrics
 from gateway.predictions.readiness import Readiness
 from gateway.predictions.transformer_client import TransformerClient
 from gateway.problems import Problem
 from gateway.settings import Settings
 
 
-def gauge(environment: str) -> float | None:
-    return REGISTRY.get_sample_value("gateway_environment_ready", {"environment": environment})
+def gauge(metrics: Metrics, environment: str) -> float | None:
+    return metrics.registry.get_sample_value("gateway_environment_ready", {"environment": environment})
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -46,8 +46,8 @@ async def test_the_application_asks_by_itself_and_stops_when_it_ends(
     urls = {"asked-up": transformer.url, "asked-down": f"http://127.0.0.1:{unused_tcp_port}"}
     app = create_app(Settings(environments=urls, default_environment="asked-up"))  # type: ignore[arg-type]
     async with app.router.lifespan_context(app):
-        await until(lambda: gauge("asked-up") is not None)
-        assert (gauge("asked-up"), gauge("asked-down")) == (1, 0)
+        await until(lambda: gauge(app.metrics, "asked-up") is not None)
+        assert (gauge(app.metrics, "asked-up"), gauge(app.metrics, "asked-down")) == (1, 0)
         assert "readiness" in {task.get_name() for task in asyncio.all_tasks()}
     assert "readiness" not in {task.get_name() for task in asyncio.all_tasks()}
 
@@ -59,10 +59,10 @@ async def test_asking_for_readiness_is_seen_at_once(
     app = create_app(Settings(environments={"probed": transformer.url}, default_environment="probed"))  # type: ignore[dict-item]
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://gw") as client:
-        await until(lambda: gauge("probed") == 1)
+        await until(lambda: gauge(app.metrics, "probed") == 1)
         transformer.ready = False
         assert (await client.get("/ready")).status_code == 503
-        assert gauge("probed") == 0
+        assert gauge(app.metrics, "probed") == 0
 
 
 async def test_a_flood_of_questions_is_one_look_behind_the_gateway(transformer: FakeTransformer) -> None:
@@ -78,7 +78,7 @@ async def test_a_flood_of_questions_is_one_look_behind_the_gateway(transformer: 
 async def test_who_goes_away_does_not_take_the_look_from_the_others() -> None:
     client = Client()
     client.may_answer.clear()
-    readiness = Readiness({"asked": client})
+    readiness = Readiness({"asked": client}, EnvironmentMetrics())
     first, second = (asyncio.create_task(readiness.check()) for _ in range(2))
     await until(lambda: client.asked == 1)
     first.cancel()
@@ -101,14 +101,16 @@ async def test_mail_that_hangs_makes_no_environment_unready(
     await asyncio.wait([hanging])
 
 
-async def test_the_gauge_follows_without_traffic_even_after_a_bug(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_gauge_follows_without_traffic_even_after_a_bug(
+    metrics: Metrics, caplog: pytest.LogCaptureFixture
+) -> None:
     client = Client()
-    async with Readiness({"watched": client}, kept_seconds=0).watched(seconds=0.001):
-        await until(lambda: gauge("watched") == 1)
+    async with Readiness({"watched": client}, metrics.environments, kept_seconds=0).watched(seconds=0.001):
+        await until(lambda: gauge(metrics, "watched") == 1)
         client.answer = ValueError("bug")
         await until(lambda: "readiness not checked" in caplog.text)
         client.answer = False
-        await until(lambda: gauge("watched") == 0)
+        await until(lambda: gauge(metrics, "watched") == 0)
     asked = client.asked
     await asyncio.sleep(0.02)
     assert client.asked == asked

@@ -6,13 +6,13 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import web
-from conftest import SHA256, FakeTransformer, verdicts
+from conftest import SHA256, FakeTransformer, sample, verdicts
 
-from gateway import metrics
 from gateway.experiments import shadow
 from gateway.experiments.comparison import Comparison
 from gateway.experiments.shadow import Shadow, ShadowLimits
 from gateway.experiments.shares import in_share
+from gateway.metrics import Metrics, ShadowMetrics
 from gateway.predictions.mails import Mail, Verdicts
 from gateway.predictions.transformer_client import TransformerClient
 from inference import Replicas
@@ -61,17 +61,16 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def make(transformer: FakeTransformer) -> AsyncIterator[Make]:
+async def make(transformer: FakeTransformer, metrics: Metrics) -> AsyncIterator[Make]:
     made: list[Shadow] = []
     async with aiohttp.ClientSession() as session:
 
         def begin(share: float = 1.0, url: str = "", **limits: float) -> Shadowing:
-            client = TransformerClient(
-                "staging", Replicas(url or transformer.url), "spam-detector", session, counted=False
-            )
+            client = TransformerClient("staging", Replicas(url or transformer.url), "spam-detector", session)
             found: dict[str, float] = {"batch_mails": 4, "mails": 10, "size": 1000, "timeout_seconds": 5.0} | limits
             comparison, production = Comparison(), Busy()
-            made.append(Shadow(client, ShadowLimits(**found), share, [production], comparison))  # type: ignore[arg-type]
+            limited = ShadowLimits(**found)  # type: ignore[arg-type]
+            made.append(Shadow(client, limited, share, [production], comparison, metrics.shadow))
             return Shadowing(made[-1], comparison, production)
 
         yield begin
@@ -86,15 +85,15 @@ async def until(reached: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-def outcomes() -> dict[str, float]:
-    return {outcome: metrics.SHADOW_MAILS.labels(outcome)._value.get() for outcome in ("compared", "dropped", "failed")}
-
-
 @pytest.fixture
-def counted() -> Callable[[], dict[str, float]]:
-    """Return the outcomes of mails counted since the test began, without zeros."""
-    before = outcomes()
-    return lambda: {name: n - before[name] for name, n in outcomes().items() if n != before[name]}
+def counted(metrics: Metrics) -> Callable[[], dict[str, float]]:
+    """Return how many mails had which outcome, without zeros."""
+
+    def found() -> dict[str, float]:
+        counts = {each: sample(metrics, "gateway_shadow_mails_total", outcome=each) for each in ShadowMetrics.OUTCOMES}
+        return {outcome: mails for outcome, mails in counts.items() if mails}
+
+    return found
 
 
 Counted = Callable[[], dict[str, float]]
@@ -251,13 +250,12 @@ async def test_bytes_are_bounded(make: Make, transformer: FakeTransformer, count
 
 
 async def test_a_candidate_that_fails_for_a_while_loses_nothing(
-    make: Make, transformer: FakeTransformer, counted: Counted
+    make: Make, transformer: FakeTransformer, counted: Counted, metrics: Metrics
 ) -> None:
     async def down(_: web.Request, __: list[str]) -> web.Response:
         return web.json_response({"error": "not ready"}, status=503)
 
     transformer.fault = down
-    before = metrics.UPSTREAM_ERRORS.labels("staging", "not-ready")._value.get()
     shadowing = make()
     for n in range(6):
         shadowing.offer((n / 10, 0.9))
@@ -266,7 +264,8 @@ async def test_a_candidate_that_fails_for_a_while_loses_nothing(
     transformer.fault = None
     await until(lambda: counted() == {"compared": 6})
     assert shadowing.table == {("ham", "spam"): 5, ("spam", "spam"): 1}
-    assert metrics.UPSTREAM_ERRORS.labels("staging", "not-ready")._value.get() == before, "no error of staging's"
+    errors = sample(metrics, "gateway_upstream_errors_total", environment="staging", kind="not-ready")
+    assert errors == 0, "no error of staging's"
 
 
 async def test_what_cannot_be_compared_for_long_has_failed(

@@ -2,13 +2,11 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
-from conftest import FakeTransformer
-from prometheus_client import REGISTRY
+from conftest import FakeTransformer, sample
 from serving import Client, client_of, head, post, serving
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
@@ -16,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.app import GatewayApp, create_app
 from gateway.http.framing import HEAD_BYTES
 from gateway.http.limits import ConnectionLimits
+from gateway.metrics import Metrics
 from gateway.settings import Settings
 
 PREDICT = "/api/v1/predict"
@@ -41,15 +40,20 @@ def gateway(transformer: FakeTransformer, **settings: object) -> GatewayApp:
     return create_app(Settings(environments={"staging": transformer.url}, **settings))  # type: ignore[arg-type]
 
 
+class Ended:
+    """Counts of the connections that a server has ended, by reason."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self.counts = metrics.connections
+
+    def __call__(self, reason: str) -> float:
+        return sample(self._metrics, "gateway_connections_ended_total", reason=reason)
+
+
 @pytest.fixture
-def ended() -> Callable[[str], float]:
-    """Return how many connections the gateway has ended for a reason since the test began."""
-
-    def count(reason: str) -> float:
-        return REGISTRY.get_sample_value("gateway_connections_ended_total", {"reason": reason}) or 0.0
-
-    before = {reason: count(reason) for reason in ("head", "body", "idle", "write", "room")}
-    return lambda reason: count(reason) - before[reason]
+def ended(metrics: Metrics) -> Ended:
+    return Ended(metrics)
 
 
 async def trickle(client: Client, byte: bytes) -> None:
@@ -59,8 +63,8 @@ async def trickle(client: Client, byte: bytes) -> None:
         await asyncio.sleep(SHORT / 10)
 
 
-async def test_a_head_that_never_ends_is_408_however_it_trickles(ended: Callable[[str], float]) -> None:
-    async with serving(page, replace(LIMITS, head=SHORT), "off") as port, client_of(port) as client:
+async def test_a_head_that_never_ends_is_408_however_it_trickles(ended: Ended) -> None:
+    async with serving(page, replace(LIMITS, head=SHORT), "off", ended.counts) as port, client_of(port) as client:
         client.send(b"GET / HTTP/1.1\r\nX-Slow: ")
         task = asyncio.create_task(trickle(client, b"a"))
         status, headers, problem = await client.answer()
@@ -82,17 +86,15 @@ async def test_a_head_has_its_time_from_its_own_beginning() -> None:
         assert (await client.answer())[0] == 408
 
 
-async def test_a_connection_that_asks_nothing_is_closed_without_a_word(ended: Callable[[str], float]) -> None:
-    async with serving(page, replace(LIMITS, head=SHORT), "off") as port, client_of(port) as client:
+async def test_a_connection_that_asks_nothing_is_closed_without_a_word(ended: Ended) -> None:
+    async with serving(page, replace(LIMITS, head=SHORT), "off", ended.counts) as port, client_of(port) as client:
         assert await client.is_closed()
     assert ended("idle") == 1
 
 
 @pytest.mark.parametrize("byte", [b"", b"\r\n"])
-async def test_an_idle_connection_is_closed_whatever_it_sends_that_is_no_request(
-    byte: bytes, ended: Callable[[str], float]
-) -> None:
-    async with serving(page, replace(LIMITS, idle=SHORT), "off") as port, client_of(port) as client:
+async def test_an_idle_connection_is_closed_whatever_it_sends_that_is_no_request(byte: bytes, ended: Ended) -> None:
+    async with serving(page, replace(LIMITS, idle=SHORT), "off", ended.counts) as port, client_of(port) as client:
         client.send(GET)
         await client.answer()
         task = asyncio.create_task(trickle(client, byte))
@@ -101,8 +103,8 @@ async def test_an_idle_connection_is_closed_whatever_it_sends_that_is_no_request
     assert ended("idle") == 1
 
 
-async def test_a_head_without_end_is_431(ended: Callable[[str], float]) -> None:
-    async with serving(page, LIMITS, "off") as port, client_of(port) as client:
+async def test_a_head_without_end_is_431(ended: Ended) -> None:
+    async with serving(page, LIMITS, "off", ended.counts) as port, client_of(port) as client:
         client.send(b"GET / HTTP/1.1\r\n")
         await asyncio.sleep(0.1)
         # Just over the limit: what arrives after the answer would reset the connection.
@@ -116,7 +118,6 @@ async def test_a_head_without_end_is_431(ended: Callable[[str], float]) -> None:
 @pytest.mark.parametrize("path", [PREDICT, "/api/v1/batch-predict"])
 async def test_a_slow_body_is_408_and_counted(transformer: FakeTransformer, path: str) -> None:
     labels = {"environment": "staging", "handler": path, "method": "POST", "status": "408"}
-    before = REGISTRY.get_sample_value("http_request_duration_seconds_count", labels) or 0.0
     app = gateway(transformer, max_body_seconds=SHORT)
     async with serving(app, replace(LIMITS, body=SHORT)) as port, client_of(port) as client:
         client.send(head(path, "X-Request-ID: slow", length=1000))
@@ -126,14 +127,12 @@ async def test_a_slow_body_is_408_and_counted(transformer: FakeTransformer, path
         assert (problem["request_id"], problem["detail"][:8]) == ("slow", "the body")
         task.cancel()
         assert await client.is_closed()
-    assert REGISTRY.get_sample_value("http_request_duration_seconds_count", labels) == before + 1
+    assert sample(app.metrics, "http_request_duration_seconds_count", **labels) == 1
 
 
-async def test_a_body_of_a_request_refused_at_once_has_its_time_too(
-    transformer: FakeTransformer, ended: Callable[[str], float]
-) -> None:
+async def test_a_body_of_a_request_refused_at_once_has_its_time_too(transformer: FakeTransformer, ended: Ended) -> None:
     app = gateway(transformer, max_queued_mails=1)
-    async with serving(app, replace(LIMITS, body=SHORT)) as port, AsyncExitStack() as stack:
+    async with serving(app, replace(LIMITS, body=SHORT), counts=ended.counts) as port, AsyncExitStack() as stack:
         waiting, logged, refused = [await stack.enter_async_context(client_of(port)) for _ in range(3)]
         transformer.gate.clear()
         waiting.send(post(PREDICT, {"email_content": "0.5"}))
@@ -148,8 +147,8 @@ async def test_a_body_of_a_request_refused_at_once_has_its_time_too(
         transformer.gate.set()
 
 
-async def test_a_body_that_nobody_reads_has_its_time_too(ended: Callable[[str], float]) -> None:
-    async with serving(page, replace(LIMITS, body=SHORT), "off") as port, client_of(port) as client:
+async def test_a_body_that_nobody_reads_has_its_time_too(ended: Ended) -> None:
+    async with serving(page, replace(LIMITS, body=SHORT), "off", ended.counts) as port, client_of(port) as client:
         client.send(head("/", length=1000))
         assert (await client.answer())[0] == 200
         assert await client.is_closed()
@@ -166,8 +165,8 @@ async def test_a_slow_answer_is_no_slow_client(transformer: FakeTransformer) -> 
         assert (await client.answer())[0] == 200
 
 
-async def test_who_does_not_read_is_cut_off(ended: Callable[[str], float]) -> None:
-    async with serving(page, replace(LIMITS, write=SHORT), "off") as port:
+async def test_who_does_not_read_is_cut_off(ended: Ended) -> None:
+    async with serving(page, replace(LIMITS, write=SHORT), "off", ended.counts) as port:
         loop = asyncio.get_running_loop()
         with socket.socket() as unread:
             unread.setblocking(False)
@@ -185,8 +184,8 @@ async def test_who_reads_gets_it_all() -> None:
         assert len((await client.answer())[2]) == len(HUGE)
 
 
-async def test_the_connection_that_waited_longest_makes_room(ended: Callable[[str], float]) -> None:
-    async with serving(page, replace(LIMITS, connections=3), "off") as port, AsyncExitStack() as stack:
+async def test_the_connection_that_waited_longest_makes_room(ended: Ended) -> None:
+    async with serving(page, replace(LIMITS, connections=3), "off", ended.counts) as port, AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(client_of(port)) for _ in range(3)]
         for client in [*clients, clients[0]]:
             client.send(GET)
@@ -202,10 +201,10 @@ async def test_the_connection_that_waited_longest_makes_room(ended: Callable[[st
 
 
 async def test_who_never_asked_makes_room_before_who_is_only_idle(
-    ended: Callable[[str], float], monkeypatch: pytest.MonkeyPatch
+    ended: Ended, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.http.ending.GRACE_SECONDS", SHORT)
-    async with serving(page, replace(LIMITS, connections=2), "off") as port, AsyncExitStack() as stack:
+    async with serving(page, replace(LIMITS, connections=2), "off", ended.counts) as port, AsyncExitStack() as stack:
         known, stranger = [await stack.enter_async_context(client_of(port)) for _ in range(2)]
         known.send(GET)
         assert (await known.answer())[0] == 200
@@ -219,9 +218,9 @@ async def test_who_never_asked_makes_room_before_who_is_only_idle(
 
 
 async def test_of_a_crowd_that_asked_nothing_one_makes_room_before_who_is_only_idle(
-    ended: Callable[[str], float],
+    ended: Ended,
 ) -> None:
-    async with serving(page, replace(LIMITS, connections=6), "off") as port, AsyncExitStack() as stack:
+    async with serving(page, replace(LIMITS, connections=6), "off", ended.counts) as port, AsyncExitStack() as stack:
         known = [await stack.enter_async_context(client_of(port)) for _ in range(2)]
         for client in known:
             client.send(GET)

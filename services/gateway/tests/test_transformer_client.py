@@ -5,10 +5,10 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import web
-from conftest import FakeTransformer, mail, verdicts
+from conftest import FakeTransformer, mail, sample, verdicts
 
 from contract.headers import DEADLINE
-from gateway import metrics
+from gateway.metrics import Metrics
 from gateway.predictions.transformer_client import (
     ERROR_KINDS,
     BatchRefused,
@@ -105,10 +105,10 @@ async def test_a_slow_transformer_is_504(client: TransformerClient, transformer:
 
 
 async def test_failures_are_counted_by_the_kinds_that_counters_begin_with(
-    client: TransformerClient, transformer: FakeTransformer, unused_tcp_port: int
+    client: TransformerClient, metrics: Metrics, transformer: FakeTransformer, unused_tcp_port: int
 ) -> None:
     def errors() -> dict[str, float]:
-        (metric,) = metrics.UPSTREAM_ERRORS.collect()
+        (metric,) = metrics.environments.upstream_errors.collect()
         counted = [each for each in metric.samples if each.name.endswith("_total")]
         return {each.labels["kind"]: each.value for each in counted if each.labels["environment"] == "staging"}
 
@@ -120,7 +120,11 @@ async def test_failures_are_counted_by_the_kinds_that_counters_begin_with(
     transformer.gate.clear()
     await problem(client, timeout_seconds=0.05)
     async with aiohttp.ClientSession() as session:
-        await problem(TransformerClient("staging", Replicas(f"http://127.0.0.1:{unused_tcp_port}"), "x", session))
+        await problem(
+            TransformerClient(
+                "staging", Replicas(f"http://127.0.0.1:{unused_tcp_port}"), "x", session, metrics.environments
+            )
+        )
     grown = {kind for kind, value in errors().items() if value > before.get(kind, 0)}
     assert grown == set(ERROR_KINDS)
 
@@ -147,18 +151,17 @@ async def test_half_an_answer_is_503(client: TransformerClient, transformer: Fak
     assert (await problem(client)).status == 503
 
 
-async def test_a_failed_replica_is_left_for_another_one(transformer: FakeTransformer) -> None:
+async def test_a_failed_replica_is_left_for_another_one(transformer: FakeTransformer, metrics: Metrics) -> None:
     port = urlsplit(transformer.url).port
 
     async def resolve(_: str) -> list[str]:
         return ["127.0.0.1", "::1"]  # nothing listens on the second
 
     async with aiohttp.ClientSession() as session:
-        client = TransformerClient("staging", Replicas(f"http://spam.test:{port}", resolve), "spam-detector", session)
-        retries = metrics.UPSTREAM_RETRIES.labels("staging")._value
-        before = retries.get()
+        replicas = Replicas(f"http://spam.test:{port}", resolve)
+        client = TransformerClient("staging", replicas, "spam-detector", session, metrics.environments)
         answers = [await client.infer([mail(0.5)], "batch", 5) for _ in range(20)]
-        assert 1 <= retries.get() - before <= 3
+        assert 1 <= sample(metrics, "gateway_upstream_retries_total", environment="staging") <= 3
     assert [answer.probabilities for answer in answers] == [[0.5]] * 20
     assert client.replicas == 2
 

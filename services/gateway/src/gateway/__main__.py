@@ -3,6 +3,7 @@
 import sys
 
 import uvicorn
+from prometheus_client import REGISTRY
 
 from gateway.access import make_key
 from gateway.access.api_keys import ApiKeysError
@@ -10,6 +11,7 @@ from gateway.app import create_app
 from gateway.http.connection import connections
 from gateway.http.limits import ConnectionLimits
 from gateway.http.server import Server
+from gateway.metrics import Metrics
 from gateway.settings import Settings
 from runtime import (
     configure_logging,
@@ -37,7 +39,7 @@ def main() -> None:
     configure_logging()
     settings, traced = read_settings(Settings), read_settings(tracing.Settings)
     try:
-        app = create_app(settings, tracing.start(traced, "gateway"))
+        app = create_app(settings, Metrics(REGISTRY), tracing.start(traced, "gateway"))
     except ApiKeysError as error:
         refuse_settings(f"API_KEYS_FILE: {error}")
     spare_loaded_objects()
@@ -47,7 +49,9 @@ def main() -> None:
         port=settings.port,
         loop="uvloop",
         ws="none",
-        http=connections(ConnectionLimits.of(settings, KEEP_ALIVE_SECONDS), app.gate.at_once),
+        http=connections(
+            ConnectionLimits.of(settings, KEEP_ALIVE_SECONDS), app.early_refusals.at_once, app.metrics.connections
+        ),
         access_log=False,
         backlog=BACKLOG,
         log_config=None,
@@ -57,7 +61,7 @@ def main() -> None:
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
     end_at_sigterm()
-    Server(config, settings.drain_seconds).run()
+    Server(config, settings.drain_seconds, app.metrics.connections).run()
 
 
 if __name__ == "__main__":

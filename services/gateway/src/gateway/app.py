@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI
 from prometheus_fastapi_instrumentator import Instrumentator
+from prometheus_fastapi_instrumentator.metrics import Info
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
@@ -16,9 +17,11 @@ from starlette.types import Lifespan, Receive, Scope, Send
 
 from gateway.access.callers import SECURITY_SCHEMES, Access
 from gateway.experiments.assignment import Experiment
+from gateway.experiments.comparison import Comparison
 from gateway.http.access_log import AccessLog
+from gateway.http.exchange import exchange_of
 from gateway.http.turns import Turns
-from gateway.metrics import observe_request
+from gateway.metrics import Metrics, RequestMetrics
 from gateway.page import page_routes
 from gateway.page.docs import docs_routes
 from gateway.predictions.environment import Environment
@@ -27,8 +30,8 @@ from gateway.predictions.queue import QueueLimits
 from gateway.predictions.readiness import KEPT_SECONDS, Readiness
 from gateway.predictions.transformer_client import TransformerClient
 from gateway.problems import Problem
-from gateway.routing.admission import Gate
 from gateway.routing.api import Api
+from gateway.routing.early_refusals import EarlyRefusals
 from gateway.routing.explain import Explain
 from gateway.routing.metrics_page import MetricsPage
 from gateway.routing.openapi import (
@@ -69,6 +72,7 @@ class GatewayApp(FastAPI):
         settings: Settings,
         environments: dict[str, Environment],
         access: Access | None,
+        metrics: Metrics,
         answers: dict[str, Answer],
         lifespan: Lifespan[FastAPI],
         tracer: Tracer | None = None,
@@ -79,16 +83,18 @@ class GatewayApp(FastAPI):
             title="Spam detector", version="1", lifespan=lifespan, redirect_slashes=False, docs_url=None, redoc_url=None
         )
         self._access = access
-        api = Api(settings, environments, Predictions(experiment), access)
+        self.metrics = metrics
+        turns = Turns(SIDE_REQUESTS_IN_A_TURN, SIDE_PAUSE_SECONDS)
+        api = Api(settings, environments, Predictions(experiment), turns, access)
         self.include_router(api.router())
         self.include_router(Explain(settings, api).router())
         self.router.routes.extend([*page_routes(settings), *docs_routes()])
-        turns = Turns(SIDE_REQUESTS_IN_A_TURN, SIDE_PAUSE_SECONDS)
-        # Every request passes the access log, then the gate, before its body is read.
-        side_path = SidePath(PredictPath(super().__call__, api, turns), self.router.routes, answers, turns)
-        self.gate = Gate(side_path, environments, settings)
-        self._outermost = AccessLog(self.gate, stdout(), turns, tracer)
-        _add_error_handlers(self, turns)
+        # Every request passes the access log, then the early refusals, before its body is read.
+        predict_path = PredictPath(super().__call__, api, metrics.requests)
+        side_path = SidePath(predict_path, self.router.routes, answers, turns, metrics.requests)
+        self.early_refusals = EarlyRefusals(side_path, environments, settings, metrics.requests)
+        self._outermost = AccessLog(self.early_refusals, stdout(), turns, metrics.requests, tracer)
+        _add_error_handlers(self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request: access log first, then the fast path for predict requests, then the framework."""
@@ -105,25 +111,35 @@ class GatewayApp(FastAPI):
         return self.openapi_schema
 
 
-def create_app(settings: Settings, tracer: Tracer | None = None) -> GatewayApp:
+def create_app(settings: Settings, metrics: Metrics | None = None, tracer: Tracer | None = None) -> GatewayApp:
     """Return the gateway for these settings.
+
+    Args:
+        settings: The settings.
+        metrics: Metrics to count in; by default some of its own.
+        tracer: Tracer of sampled requests, if any are traced.
 
     Raises:
         ApiKeysError: The configured file of API keys cannot be used.
     """
+    metrics = metrics or Metrics()
+    comparison = Comparison()
+    metrics.registry.register(comparison)
     file = settings.api_keys_file
-    access = None if file is None else Access(file, list(settings.environments))
+    access = None if file is None else Access(file, list(settings.environments), metrics.keys)
     clients: dict[str, TransformerClient] = {}
     environments: dict[str, Environment] = {}
-    readiness = Readiness(clients, KEPT_SECONDS)
-    experiment = Experiment(settings) if settings.experiments else None
+    readiness = Readiness(clients, metrics.environments, KEPT_SECONDS)
+    experiment = Experiment(settings, metrics, comparison) if settings.experiments else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with open_session() as session:
             for name, url in settings.environments.items():
-                clients[name] = TransformerClient(name, Replicas(str(url)), settings.model_name, session)
-                environments[name] = Environment(clients[name], QueueLimits.of(settings))
+                replicas = Replicas(str(url))
+                client = TransformerClient(name, replicas, settings.model_name, session, metrics.environments)
+                clients[name] = client
+                environments[name] = Environment(client, QueueLimits.of(settings), metrics.environments)
             tried = experiment.opened(environments, session) if experiment else nullcontext()
             async with readiness.watched(), access.watched() if access else nullcontext(), tried:
                 yield
@@ -132,16 +148,15 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> GatewayApp:
             await asyncio.to_thread(tracer.close, TRACES_SECONDS)
 
     answers: dict[str, Answer] = {}
-    app = GatewayApp(settings, environments, access, answers, lifespan, tracer, experiment)
-    answers |= _add_probes(app, readiness)
-    _instrument(app)
+    app = GatewayApp(settings, environments, access, metrics, answers, lifespan, tracer, experiment)
+    answers |= _add_probes(app, readiness, MetricsPage(metrics.registry))
+    _instrument(app, metrics.requests)
     return app
 
 
-def _add_probes(app: FastAPI, readiness: Readiness) -> dict[str, Answer]:
+def _add_probes(app: FastAPI, readiness: Readiness, page: MetricsPage) -> dict[str, Answer]:
     """Add the probe routes, documented for OpenAPI, and return how to answer each without FastAPI."""
     shared: dict[str, Any] = {"tags": ["probes"], "openapi_extra": {"parameters": [described_request_id()]}}
-    page = MetricsPage()
 
     @app.get("/health", operation_id="health", responses=problem_responses(PROBE_STATUSES), **shared)
     async def health() -> Alive:
@@ -178,15 +193,11 @@ def _add_probes(app: FastAPI, readiness: Readiness) -> dict[str, Answer]:
     return {"/health": alive, "/metrics": metrics, "/ready": ready}
 
 
-def _add_error_handlers(app: FastAPI, turns: Turns) -> None:
-    @app.exception_handler(Problem)
-    async def problem(request: Request, error: Problem) -> Response:
-        await turns.refused(error)
-        return error.response(request)
-
+def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
-        response = Problem(HTTPStatus(error.status_code), "http", str(error.detail)).response(request)
+        problem = Problem(HTTPStatus(error.status_code), "http", str(error.detail))
+        response = exchange_of(request.scope).response(problem)
         response.headers.update(error.headers or {})
         return response
 
@@ -195,8 +206,14 @@ def _add_error_handlers(app: FastAPI, turns: Turns) -> None:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-def _instrument(app: FastAPI) -> None:
+def _instrument(app: FastAPI, metrics: RequestMetrics) -> None:
     instrumentator = Instrumentator(
         should_group_status_codes=False, excluded_handlers=["/metrics", "/health", "/ready"]
     )
-    instrumentator.add(observe_request).instrument(app)
+
+    def observe(info: Info) -> None:
+        environment = exchange_of(info.request.scope).environment or ""
+        seconds = metrics.seconds_of(environment, info.modified_handler, info.method, info.modified_status)
+        seconds.observe(info.modified_duration)
+
+    instrumentator.add(observe).instrument(app)

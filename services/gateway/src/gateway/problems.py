@@ -4,8 +4,6 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from starlette.requests import Request
-from starlette.responses import Response
 
 from runtime import masked
 
@@ -45,14 +43,6 @@ class Problem(Exception):
         self.members = members
         self.batch_id = ""
         """Id of the batch that failed; hops behind the gateway log it as their request id."""
-
-    def response(self, request: Request) -> Response:
-        """Return the response, and note the kind of problem for the access log."""
-        state = request.scope["state"]
-        state["problem"] = self.kind
-        if self.batch_id:
-            state["batch_id"] = self.batch_id
-        return Response(self.body(state["request_id"]), self.status.value, self.headers(), MEDIA_TYPE)
 
     def body(self, request_id: str) -> bytes:
         """Return the problem object as JSON."""

@@ -6,23 +6,22 @@ import logging
 import math
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import Counter
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from gateway import metrics, problems
+from gateway import problems
 from gateway.access.api_keys import ApiKey, ApiKeysError, digest_of, read_keys
 from gateway.access.token_bucket import TokenBucket
+from gateway.http.exchange import exchange_of
+from gateway.metrics import KeyMetrics
 from runtime.periodic import every
 
 log = logging.getLogger("gateway")
 
-NO_CANARY = "gateway.no-canary"
-"""Scope key of a request that only the environment it names may answer."""
 WATCH_SECONDS = 1.0
 COUNTED_KEYS = 1_000
 """Keys whose counters exist before their first request; more would bloat the metrics."""
@@ -41,7 +40,8 @@ SECURITY: list[dict[str, list[str]]] = [{name: []} for name in SECURITY_SCHEMES]
 class Caller:
     """The holder of an API key."""
 
-    def __init__(self, key: ApiKey, bucket: TokenBucket | None) -> None:
+    def __init__(self, key: ApiKey, bucket: TokenBucket | None, metrics: KeyMetrics) -> None:
+        self._metrics = metrics
         self.key = key
         self.bucket = bucket
         self.digest = key.digest
@@ -53,10 +53,10 @@ class Caller:
             Problem: 403 if the key may not use the environment, 429 if it is over its rate.
         """
         if environment not in self.key.environments:
-            _count(self.key.name, "forbidden").inc()
+            self._metrics.requests_of(self.key.name, "forbidden").inc()
             raise problems.forbidden_environment(self.key.name, environment, list(self.key.environments))
         self._spend(1, more=False)
-        _count(self.key.name, "taken").inc()
+        self._metrics.requests_of(self.key.name, "taken").inc()
 
     def charge(self, mails: int) -> None:
         """Charge the other mails of a request that `enter` has admitted.
@@ -68,7 +68,7 @@ class Caller:
 
     def _spend(self, mails: int, *, more: bool) -> None:
         if self.bucket and (seconds := self.bucket.take(mails, more=more)):
-            _count(self.key.name, "limited").inc()
+            self._metrics.requests_of(self.key.name, "limited").inc()
             raise problems.rate_limited(self.key.name, self.key.mails_per_second or 0, math.ceil(seconds))
 
 
@@ -79,14 +79,15 @@ class Access:
         ApiKeysError: The file cannot be used.
     """
 
-    def __init__(self, path: Path, environments: Sequence[str]) -> None:
+    def __init__(self, path: Path, environments: Sequence[str], metrics: KeyMetrics) -> None:
         self._path = path
         self._environments = environments
+        self._metrics = metrics
         self._named: dict[str, Caller] = {}
         self._found: dict[bytes, Caller] = {}
         self._version = _version(path)
         self._take(read_keys(path, environments))
-        _count(NO_KEY, "unauthorized")
+        self._metrics.requests_of(NO_KEY, "unauthorized")
 
     def caller(self, request: Request) -> Caller:
         """Return the caller of a request and note the key's name for its log line.
@@ -98,15 +99,15 @@ class Access:
         """
         try:
             digest = digest_of(_presented(request.headers))
-            found = self._found.get(digest, _NOBODY)
-            if not hmac.compare_digest(found.digest, digest):
+            found = self._found.get(digest)
+            known = found.digest if found else _NO_DIGEST
+            if not hmac.compare_digest(known, digest) or found is None:
                 raise problems.unauthorized("the API key is not known here", 'Bearer error="invalid_token"')
         except problems.Problem:
-            _count(NO_KEY, "unauthorized").inc()
+            self._metrics.requests_of(NO_KEY, "unauthorized").inc()
             raise
-        request.scope["state"]["key"] = found.key.name
-        if not found.key.canary:
-            request.scope[NO_CANARY] = True
+        exchange = exchange_of(request.scope)
+        exchange.key, exchange.may_go_to_canary = found.key.name, found.key.canary
         return found
 
     def charge(self, request: Request, mails: int) -> None:
@@ -116,7 +117,7 @@ class Access:
             Problem: 429 if concurrent requests have put the key into debt.
         """
         # The key may have been removed meanwhile; an admitted request is answered all the same.
-        if caller := self._named.get(request.scope["state"]["key"]):
+        if caller := self._named.get(exchange_of(request.scope).key or ""):
             caller.charge(mails)
 
     def refresh(self) -> None:
@@ -149,14 +150,14 @@ class Access:
         return every(seconds, refresh, "api keys", partial(log.exception, "API keys not looked at"))
 
     def _take(self, keys: list[ApiKey]) -> None:
-        callers = [Caller(key, self._bucket(key)) for key in keys]
+        callers = [Caller(key, self._bucket(key), self._metrics) for key in keys]
         named = {caller.key.name: caller for caller in callers}
         found = {caller.digest: caller for caller in callers}
         # Each dictionary is replaced in one step because requests read them meanwhile.
         self._named, self._found = named, found
         for key in keys[:COUNTED_KEYS]:
             for outcome in OUTCOMES:
-                _count(key.name, outcome)
+                self._metrics.requests_of(key.name, outcome)
 
     def _bucket(self, key: ApiKey) -> TokenBucket | None:
         """Return the key's bucket, or a new one if its rate has changed. Reloading the file cancels nobody's debt."""
@@ -166,7 +167,8 @@ class Access:
         return TokenBucket(*key.rate) if key.rate else None
 
 
-_NOBODY = Caller(ApiKey(name="nobody", sha256="0" * 64, environments=("none",)), None)
+_NO_DIGEST = bytes(32)
+"""Digest that no key has, compared where none is found."""
 
 
 def _presented(headers: Headers) -> str:
@@ -184,11 +186,6 @@ def _bearer(value: str) -> str:
     if scheme.lower() != "bearer":
         raise problems.unauthorized("Authorization has another scheme than Bearer")
     return key.strip()
-
-
-@cache
-def _count(key: str, outcome: str) -> Counter:
-    return metrics.KEY_REQUESTS.labels(key, outcome)
 
 
 def _version(path: Path) -> tuple[int, int, int] | None:

@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from gateway.experiments.canary import Bounds, Canary
-from gateway.experiments.comparison import registered
+from gateway.experiments.comparison import Comparison
 from gateway.experiments.shadow import Shadow, ShadowLimits
+from gateway.metrics import Metrics
 from gateway.predictions.environment import Ask, Environment, Predicted
 from gateway.predictions.mails import Mail
 from gateway.predictions.transformer_client import TransformerClient
@@ -18,8 +19,10 @@ from inference import Replicas
 class Experiment:
     """The candidate's shadow and canary beside the baseline; `opened` must be entered before use."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, comparison: Comparison) -> None:
         self._settings = settings
+        self._metrics = metrics
+        self._comparison = comparison
         self._baseline = settings.experiment_baseline
         self._shadow: Shadow | None = None
         self._canary: Canary | None = None
@@ -31,14 +34,21 @@ class Experiment:
         """Start the experiments. At the end, send the shadow's remaining mail for at most `SHADOW_DRAIN_SECONDS`."""
         settings, candidate = self._settings, self._settings.experiment_candidate
         if settings.canary_share:
-            bounds = Bounds.of(settings)
-            self._canary = Canary(settings.canary_share, bounds, environments[candidate], settings.deadline_seconds)
+            self._canary = Canary(
+                settings.canary_share,
+                Bounds.of(settings),
+                environments[candidate],
+                settings.deadline_seconds,
+                self._metrics.canary,
+            )
         if settings.shadow_share:
             url = str(settings.environments[candidate])
             # A client of its own: hanging or failing shadow requests must not delay the candidate's ordinary mail.
-            client = TransformerClient(candidate, Replicas(url), settings.model_name, session, counted=False)
+            client = TransformerClient(candidate, Replicas(url), settings.model_name, session)
             before = [environments[name].coalescer for name in (self._baseline, candidate)]
-            self._shadow = Shadow(client, ShadowLimits.of(settings), settings.shadow_share, before, registered())
+            limits = ShadowLimits.of(settings)
+            share, counts = settings.shadow_share, self._metrics.shadow
+            self._shadow = Shadow(client, limits, share, before, self._comparison, counts)
         try:
             yield
         finally:

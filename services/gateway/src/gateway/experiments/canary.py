@@ -10,8 +10,9 @@ from collections import deque
 from dataclasses import dataclass
 from time import monotonic
 
-from gateway import metrics, problems
+from gateway import problems
 from gateway.experiments.shares import in_share
+from gateway.metrics import CanaryMetrics
 from gateway.predictions.environment import Ask, Environment
 from gateway.predictions.mails import Verdicts
 from gateway.settings import Settings
@@ -107,16 +108,20 @@ class Canary:
         bounds: Limits that stop the canary.
         candidate: The environment under test.
         deadline_seconds: Deadline of a request, shared by the candidate and then production.
+        metrics: Metrics of the canary.
     """
 
-    def __init__(self, share: float, bounds: Bounds, candidate: Environment, deadline_seconds: float) -> None:
+    def __init__(
+        self, share: float, bounds: Bounds, candidate: Environment, deadline_seconds: float, metrics: CanaryMetrics
+    ) -> None:
         self._share = share
         self._candidate = candidate
         self._deadline_seconds = deadline_seconds
         self._window = Window(bounds)
-        metrics.CANARY_SHARE.set(share)
-        for bound in metrics.CANARY_BOUNDS:
-            metrics.CANARY_STOPPED.labels(bound).set(0)
+        self._metrics = metrics
+        metrics.share.set(share)
+        for bound in metrics.BOUNDS:
+            metrics.stopped.labels(bound).set(0)
 
     def takes(self, key: str) -> bool:
         """Return whether the candidate answers requests with this key."""
@@ -150,22 +155,22 @@ class Canary:
             async with asyncio.timeout(began + self._deadline_seconds - monotonic()):
                 return await ask(baseline)
         except TimeoutError:
-            metrics.CANARY_REQUESTS.labels("unjudged").inc()
+            self._metrics.requests.labels("unjudged").inc()
             reason = "neither the candidate nor this environment answered"
             raise problems.upstream_slow(baseline.name, self._deadline_seconds, reason) from None
         except problems.Problem:
             # The mail itself may be at fault, and its sender must not be able to stop a canary.
-            metrics.CANARY_REQUESTS.labels("unjudged").inc()
+            self._metrics.requests.labels("unjudged").inc()
             raise
 
     def _note(self, outcome: str, seconds: float) -> None:
-        metrics.CANARY_REQUESTS.labels(outcome).inc()
+        self._metrics.requests.labels(outcome).inc()
         self._window.add(monotonic(), seconds, outcome == "error")
         if self._share and (bound := self._window.left_bound()):
             self._stop(bound)
 
     def _stop(self, bound: str) -> None:
         self._share = 0.0
-        metrics.CANARY_SHARE.set(0)
-        metrics.CANARY_STOPPED.labels(bound).set(1)
+        self._metrics.share.set(0)
+        self._metrics.stopped.labels(bound).set(1)
         log.error("canary stopped", extra={"bound": bound, **self._window.said()})

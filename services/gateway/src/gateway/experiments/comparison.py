@@ -8,12 +8,11 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from contract.tensors import PREDICTIONS
-from gateway import metrics
+from gateway.metrics import SECONDS
 from gateway.predictions.mails import Mail, Verdicts
 
 MAX_PAIRS = 8
@@ -56,7 +55,7 @@ class Pair:
         """Mails by production's and the candidate's verdict."""
         self.differences = Distribution(DIFFERENCES)
         """The candidate's spam probability minus production's."""
-        self.seconds = {side: Distribution(metrics.SECONDS) for side in SIDES}
+        self.seconds = {side: Distribution(SECONDS) for side in SIDES}
         """Seconds from the departure of a mail's batch to its answer, counted for each mail."""
 
     def add(self, production: Verdicts, candidate: Verdicts) -> None:
@@ -70,7 +69,7 @@ class Pair:
 
 
 class Comparison(Collector):
-    """All version pairs that this process has seen, as metrics."""
+    """All version pairs that one gateway has seen, as metrics."""
 
     def __init__(self) -> None:
         # Present from the start, so that panels and alerts find the series before there is anything to compare.
@@ -115,11 +114,6 @@ class Comparison(Collector):
         yield from (table, differences, seconds)
 
 
-def registered() -> Comparison:
-    """Return this process's one comparison, whose metrics it exposes."""
-    return _EXPOSED
-
-
 def parts(answer: Verdicts, sizes: Iterable[int]) -> Iterator[Verdicts]:
     """Cut an answer into those for its first n mails, the next m, and so on."""
     start = 0
@@ -135,10 +129,6 @@ def parts(answer: Verdicts, sizes: Iterable[int]) -> Iterator[Verdicts]:
             answer.threshold,
         )
         start = end
-
-
-_EXPOSED = Comparison()
-REGISTRY.register(_EXPOSED)
 
 
 @dataclass(slots=True)

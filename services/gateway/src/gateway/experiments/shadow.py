@@ -20,9 +20,10 @@ from itertools import count
 from time import monotonic
 from typing import Protocol
 
-from gateway import metrics, problems
+from gateway import problems
 from gateway.experiments.comparison import Comparison, Piece, parts
 from gateway.experiments.shares import in_share
+from gateway.metrics import ShadowMetrics
 from gateway.predictions.mails import Mail, Verdicts
 from gateway.predictions.transformer_client import BatchRefused, TransformerClient
 from gateway.settings import MIB, Settings
@@ -83,6 +84,7 @@ class Shadow:
         share: Share of production's requests, 0 to 1.
         before: Queues whose mail goes first.
         comparison: Counts both answers.
+        metrics: Metrics of the shadow.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Shadow:
         share: float,
         before: Sequence[Busy],
         comparison: Comparison,
+        metrics: ShadowMetrics,
     ) -> None:
         self._client = client
         self._limits = limits
@@ -107,9 +110,9 @@ class Shadow:
         self._pause = RETRY_SECONDS[0]
         self._alike_due = self._next = monotonic()
         self._numbers = count(1)
-        self._counters = {outcome: metrics.SHADOW_MAILS.labels(outcome) for outcome in metrics.SHADOW_OUTCOMES}
-        self._counts = dict.fromkeys(metrics.SHADOW_OUTCOMES, 0)
-        metrics.SHADOW_QUEUED_MAILS.set_function(lambda: self._mails)
+        self._counters = {outcome: metrics.mails.labels(outcome) for outcome in metrics.OUTCOMES}
+        self._counts = dict.fromkeys(metrics.OUTCOMES, 0)
+        metrics.queued_mails.set_function(lambda: self._mails)
 
     def offer(self, mails: Sequence[Mail], sizes: Sequence[int], answers: Sequence[Verdicts]) -> None:
         """Queue the mails of an answered request, if it is in the share and there is room.

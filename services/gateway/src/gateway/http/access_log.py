@@ -10,15 +10,14 @@ from time import perf_counter
 from urllib.parse import quote, unquote_to_bytes
 
 import orjson
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import metrics
+from gateway.http import request_spans
+from gateway.http.exchange import Exchange, exchange_of
 from gateway.http.heads import repeated
 from gateway.http.sampled_lines import SampledLines
 from gateway.http.turns import Turns
-from gateway.metrics import NO_HANDLER
-from gateway.predictions import traces
+from gateway.metrics import NO_HANDLER, RequestMetrics
 from gateway.problems import OVERLOADED, Problem, repeated_header
 from runtime import Lines, masked
 from runtime.tracing import Tracer
@@ -29,8 +28,6 @@ REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 LOGGED_CHARACTERS = 200
 """Characters of a path that a log line shows."""
 QUIET_PATHS = frozenset({"/health", "/ready", "/metrics"})
-QUIET = "quiet"
-"""Key in a request's state: another request's log line counts this one."""
 
 
 def new_request_id() -> str:
@@ -41,10 +38,13 @@ def new_request_id() -> str:
 class AccessLog:
     """ASGI middleware that sets and returns the request id, logs the request, and traces it if it is sampled."""
 
-    def __init__(self, app: ASGIApp, lines: Lines, turns: Turns, tracer: Tracer | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, lines: Lines, turns: Turns, metrics: RequestMetrics, tracer: Tracer | None = None
+    ) -> None:
         self._app = app
         self._lines = lines
         self._turns = turns
+        self._metrics = metrics
         self._sampled = SampledLines()
         self._tracer = tracer
 
@@ -56,16 +56,17 @@ class AccessLog:
         started = perf_counter()
         found = dict(scope["headers"])
         refusal = _refusal(scope, found)
-        state = scope.setdefault("state", {})
-        state["request_id"] = _given_id(scope, found) or new_request_id()
-        span = traces.begin(self._tracer, scope) if self._tracer is not None and not _is_quiet(scope) else None
+        exchange = Exchange(_given_id(scope, found) or new_request_id())
+        exchange.begin(scope)
+        if self._tracer is not None and not _is_quiet(scope):
+            request_spans.begin(self._tracer, scope, exchange)
         status = 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"].append((b"x-request-id", state["request_id"].encode()))
+                message["headers"].append((b"x-request-id", exchange.request_id.encode()))
             await send(message)
 
         try:
@@ -74,39 +75,40 @@ class AccessLog:
             else:
                 await self._app(scope, receive, send_with_id)
         except Exception:
-            log.exception("request failed", extra=state)
+            log.exception("request failed", extra=exchange.logged())
             if not status:
-                await _bug().response(Request(scope))(scope, receive, send_with_id)
-        if span is not None:
-            traces.end(span, scope, status)
-        if QUIET not in state:
-            self._log(scope, status, perf_counter() - started)
+                await exchange.response(_bug())(scope, receive, send_with_id)
+        if exchange.span is not None:
+            request_spans.end(exchange.span, scope, exchange, status)
+        if not exchange.quiet:
+            self._log(scope, exchange, status, perf_counter() - started)
 
     async def _refuse(self, refusal: Problem, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
         await self._turns.refused(refusal)
-        await refusal.response(Request(scope))(scope, receive, send)
-        seconds = metrics.seconds_of("", NO_HANDLER, scope["method"], str(refusal.status.value))
+        await exchange_of(scope).response(refusal)(scope, receive, send)
+        seconds = self._metrics.seconds_of("", NO_HANDLER, scope["method"], str(refusal.status.value))
         seconds.observe(perf_counter() - started)
 
-    def _is_left_out(self, scope: Scope, status: int) -> bool:
+    def _is_left_out(self, scope: Scope, exchange: Exchange, status: int) -> bool:
         """Return whether to skip this line.
 
         Refusals and pages are sampled; a logged line counts those skipped before it.
         """
-        state = scope["state"]
         is_page = status < HTTPStatus.BAD_REQUEST and scope["method"] == "GET"
         is_refusal = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
-        if not (is_page or is_refusal or state.get("problem") == OVERLOADED) or "refused_before" in state:
+        if not (is_page or is_refusal or exchange.problem == OVERLOADED) or exchange.refused_before is not None:
             return False
-        kind = scope["path"] if is_page else (state.get("problem"), state.get("environment"), state.get("key"))
+        kind = scope["path"] if is_page else (exchange.problem, exchange.environment, exchange.key)
         left_out = self._sampled.left_out((status, kind))
-        if left_out:
-            state["answered_before" if is_page else "refused_before"] = left_out
+        if left_out and is_page:
+            exchange.answered_before = left_out
+        elif left_out:
+            exchange.refused_before = left_out
         return left_out is None
 
-    def _log(self, scope: Scope, status: int, seconds: float) -> None:
-        if _is_quiet(scope) or self._is_left_out(scope, status):
+    def _log(self, scope: Scope, exchange: Exchange, status: int, seconds: float) -> None:
+        if _is_quiet(scope) or self._is_left_out(scope, exchange, status):
             return
         line = {
             "time": datetime.now(UTC),
@@ -118,7 +120,7 @@ class AccessLog:
             "path": _path(scope["raw_path"])[:LOGGED_CHARACTERS].decode("ascii", "backslashreplace"),
             "status": status,
             "duration_ms": round(seconds * 1000, 3),
-            **scope["state"],
+            **exchange.logged(),
         }
         self._lines.add(orjson.dumps(line, default=str))
 

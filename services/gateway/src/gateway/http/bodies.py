@@ -4,13 +4,14 @@ import json
 import re
 from collections.abc import Sequence
 from time import perf_counter
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from gateway import metrics, problems
+from gateway import problems
 from gateway.http import body_hints, large_body
+from gateway.http.exchange import exchange_of
 from gateway.http.large_body import Mails
 from gateway.http.turns import Turns
 from gateway.settings import Settings
@@ -75,34 +76,24 @@ BODY_LATE = "body_late"
 """Key in a request's state that the server sets when the body has taken too long."""
 
 
-class Arriving:
-    """Unfinished bodies of one environment. Their bytes wait in memory, so they are limited.
+class ArrivingRoom(Protocol):
+    """Room for the bytes of unfinished bodies, which wait in memory.
 
     A body that arrives in one piece, as most do, never waits and is not counted.
     """
 
-    def __init__(self, environment: str, limit: int) -> None:
-        self._environment = environment
-        self._limit = limit
-        self._size = 0
-
-    def add(self, size: int) -> None:
+    def arriving(self, size: int) -> None:
         """Count bytes that have arrived.
 
         Raises:
             Problem: 503 if there is no room.
         """
-        if self._size + size > self._limit:
-            metrics.REFUSED_MAILS.labels(self._environment).inc()
-            raise problems.overloaded(self._environment)
-        self._size += size
 
-    def remove(self, size: int) -> None:
+    def arrived(self, size: int) -> None:
         """Release bytes."""
-        self._size -= size
 
 
-async def read_body(request: Request, settings: Settings, arriving: Arriving, turns: Turns) -> bytes | bytearray:
+async def read_body(request: Request, settings: Settings, room: ArrivingRoom, turns: Turns) -> bytes | bytearray:
     """Return the request's body; a large one arrives in pieces, each of which waits for its turn.
 
     Raises:
@@ -123,9 +114,10 @@ async def read_body(request: Request, settings: Settings, arriving: Arriving, tu
     chunks = bytearray()
     try:
         while message["type"] == "http.request":
-            if BODY_LATE in request.scope["state"]:
+            if BODY_LATE in request.scope.get("state", ()):
+                exchange_of(request.scope).body_late = True
                 raise problems.too_slow("the body", settings.max_body_seconds)
-            arriving.add(len(message.get("body", b"")))
+            room.arriving(len(message.get("body", b"")))
             chunks += message.get("body", b"")
             _within(chunks, limit)
             if not message.get("more_body", False):
@@ -134,7 +126,7 @@ async def read_body(request: Request, settings: Settings, arriving: Arriving, tu
                 await turns.next(LARGE)
             message = await request.receive()
     finally:
-        arriving.remove(len(chunks))
+        room.arrived(len(chunks))
     raise ClientDisconnect
 
 

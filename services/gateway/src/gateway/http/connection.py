@@ -24,13 +24,14 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect
 
-from gateway import metrics, problems
+from gateway import problems
 from gateway.http.ending import UNDER_WAY, EndingProtocol, Stage
 from gateway.http.framing import RequestStream
 from gateway.http.heads import Head, RequestRefused
 from gateway.http.limits import ConnectionLimits, Room
 from gateway.http.paced_refusals import PacedRefusals
 from gateway.http.uvicorn_parts import ANSWERED, CycleTransport, Flow, HeadView
+from gateway.metrics import ConnectionMetrics
 from gateway.problems import Problem
 
 JITTER = 0.5
@@ -138,7 +139,7 @@ class Connection(EndingProtocol):
         if self._stage is Stage.HEAD:
             self._refuse(problems.too_much_waiting(self.room.limit), "room")
         elif self._stream.held and self.cycle is not None:
-            metrics.CONNECTIONS_ENDED.labels("room").inc()
+            self.metrics.ended.labels("room").inc()
             self._stream.end()
             self._count(self._stream.head_bytes)
             self.cycle.keep_alive = False
@@ -241,12 +242,21 @@ class Connection(EndingProtocol):
             self.idle[self] = None
 
 
-def connections(limits: ConnectionLimits, at_once: AtOnce | None = None) -> type[Connection]:
+def connections(
+    limits: ConnectionLimits, at_once: AtOnce | None = None, metrics: ConnectionMetrics | None = None
+) -> type[Connection]:
     """Return the connection class of one server; its shared state belongs to that class."""
+    metrics = metrics or ConnectionMetrics()
     for reason in REASONS:
-        metrics.CONNECTIONS_ENDED.labels(reason)
+        metrics.ended.labels(reason)
     own = {"limits": limits, "at_once": staticmethod(at_once) if at_once else None}
     room = Room(limits.waiting_bytes)
-    metrics.WAITING_BYTES.set_function(lambda: room.used)
-    shared = {"strangers": OrderedDict(), "idle": OrderedDict(), "refusals": PacedRefusals(), "room": room}
+    metrics.waiting_bytes.set_function(lambda: room.used)
+    shared = {
+        "strangers": OrderedDict(),
+        "idle": OrderedDict(),
+        "refusals": PacedRefusals(),
+        "room": room,
+        "metrics": metrics,
+    }
     return type("ServerConnection", (Connection,), own | shared)

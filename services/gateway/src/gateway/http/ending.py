@@ -7,12 +7,13 @@ from enum import Enum
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from gateway import metrics, problems
+from gateway import problems
 from gateway.http.access_log import new_request_id
 from gateway.http.bodies import BODY_LATE
 from gateway.http.framing import RequestStream
 from gateway.http.limits import ConnectionLimits, Room
 from gateway.http.paced_refusals import PacedRefusals
+from gateway.metrics import ConnectionMetrics
 from gateway.problems import Problem
 
 
@@ -48,6 +49,7 @@ class EndingProtocol(HttpToolsProtocol):
     """The server's connections without any request so far, oldest first."""
     idle: "OrderedDict[EndingProtocol, None]"
     """Connections whose requests are all answered, longest idle first."""
+    metrics: ConnectionMetrics
     refusals: PacedRefusals
     """Refusals that wait to be written, over all connections of the server."""
     _stream: RequestStream
@@ -137,7 +139,7 @@ class EndingProtocol(HttpToolsProtocol):
         """Answer in the application's place and close. If another answer has begun, only close: they would mix."""
         self.refusals.flush(self.transport)
         self._stream.end()
-        metrics.CONNECTIONS_ENDED.labels(reason).inc()
+        self.metrics.ended.labels(reason).inc()
         begun = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
         if not begun:
             self.transport.write(closing_answer(problem))
@@ -181,14 +183,14 @@ class EndingProtocol(HttpToolsProtocol):
 
     def _close(self, reason: str) -> None:
         self.refusals.flush(self.transport)
-        metrics.CONNECTIONS_ENDED.labels(reason).inc()
+        self.metrics.ended.labels(reason).inc()
         self._forget()
         self.transport.close()
 
     def _abort(self, reason: str) -> None:
         # Reset the connection: otherwise the kernel would keep the unread data for as long as the client likes.
         self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        metrics.CONNECTIONS_ENDED.labels(reason).inc()
+        self.metrics.ended.labels(reason).inc()
         self._forget()
         self.transport.abort()
 

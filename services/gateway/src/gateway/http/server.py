@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 
-from gateway import metrics
+from gateway.metrics import ConnectionMetrics
 from runtime.pauses import LATE_SECONDS
 
 log = logging.getLogger("gateway")
@@ -29,10 +29,10 @@ so a new client would wait seconds behind the flood's connections.
 class Server(uvicorn.Server):
     """uvicorn's server. After SIGTERM it serves for a while and closes connections, so clients move elsewhere."""
 
-    def __init__(self, config: uvicorn.Config, drain_seconds: float) -> None:
+    def __init__(self, config: uvicorn.Config, drain_seconds: float, metrics: ConnectionMetrics | None = None) -> None:
         super().__init__(config)
         self._drain_seconds = drain_seconds
-        metrics.CONNECTIONS.set_function(lambda: len(self.server_state.connections))
+        (metrics or ConnectionMetrics()).open.set_function(lambda: len(self.server_state.connections))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start as uvicorn does, then start sweeping connections."""

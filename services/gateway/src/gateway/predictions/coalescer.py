@@ -10,12 +10,14 @@ gateway busy with refusals then has fewer batches to handle.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from time import monotonic
 
-from gateway import metrics, problems
-from gateway.predictions import traces
+from gateway import problems
+from gateway.metrics import EnvironmentMetrics
+from gateway.predictions import batch_spans
+from gateway.predictions.admission import Admission
 from gateway.predictions.mails import Mail, Verdicts
 from gateway.predictions.queue import Job, Queue, QueueLimits
 from gateway.predictions.transformer_client import BatchRefused, TransformerClient
@@ -32,11 +34,21 @@ Whatever arrives meanwhile, for other environments too, waits for that turn to e
 class Coalescer:
     """Dispatch of one environment's queue: sends batches, and gives each request its outcome."""
 
-    def __init__(self, client: TransformerClient, limits: QueueLimits) -> None:
+    def __init__(
+        self,
+        client: TransformerClient,
+        queue: Queue,
+        admission: Admission,
+        limits: QueueLimits,
+        slots: Callable[[], int],
+        metrics: EnvironmentMetrics,
+    ) -> None:
         self._environment = client.environment
+        self.admission = admission
+        self._slots = slots
         self._client = client
         self._limits = limits
-        self._queue = Queue(limits)
+        self._queue = queue
         self._expiry: asyncio.TimerHandle | None = None
         self._due: asyncio.Task[None] | asyncio.TimerHandle | None = None
         self._lingers = False
@@ -44,7 +56,7 @@ class Coalescer:
         self._answering = 0
         self._batch_numbers = count(1)
         self._pauses = Pauses()
-        self._observe()
+        self._observe(metrics)
 
     def submit(
         self, mails: Sequence[Mail], sizes: Sequence[int], span: Span | None = None
@@ -63,41 +75,14 @@ class Coalescer:
         Raises:
             Problem: 503 if there is no room.
         """
-        if not self._queue.has_room(len(mails), sum(sizes), self._slots):
-            self.count_refused(len(mails))
-            raise problems.overloaded(self._environment)
+        self.admission.admit(len(mails), sum(sizes))
         is_single = len(mails) == 1
         return [self._enqueue(piece, size, is_single, span) for piece, size in self._queue.pieces(mails, sizes)]
 
     @property
-    def full(self) -> bool:
-        """Return whether there is no room for a single mail, or it would wait too long."""
-        return self._queue.is_full(self._slots)
-
-    @property
     def busy(self) -> bool:
         """Return whether mail waits for a batch, or would wait because all slots are taken."""
-        return self._queue.waiting_mails > 0 or self._in_flight >= self._slots
-
-    def expect(self) -> None:
-        """Reserve room for a mail whose head has arrived, until the turn of the event loop that may queue it.
-
-        In a flood, hundreds of heads arrive in one turn. If each saw the same free room, most would be refused only
-        after they were read and parsed, at many times the cost.
-        """
-        if not self._queue.expected_mails:
-            asyncio.get_running_loop().call_soon(self._expect_none)
-        self._queue.expected_mails += 1
-
-    def _expect_none(self) -> None:
-        self._queue.expected_mails = 0
-
-    def count_refused(self, mails: int = 1) -> None:
-        """Count mails refused for lack of room, and drop waiting mails whose clients may have gone."""
-        self._refused_mails.inc(mails)
-        for future in self._queue.doubted():
-            if not future.done():
-                future.set_exception(problems.overloaded(self._environment))
+        return self._queue.waiting_mails > 0 or self._in_flight >= self._slots()
 
     def doubt(self, futures: Sequence[asyncio.Future[Verdicts]]) -> None:
         """Serve these jobs last: their clients have closed their side of the connection.
@@ -106,10 +91,6 @@ class Coalescer:
         the answer is written.
         """
         self._queue.doubt(futures)
-
-    @property
-    def _slots(self) -> int:
-        return self._limits.batches_in_flight * self._client.replicas
 
     @property
     def _in_flight(self) -> int:
@@ -150,12 +131,12 @@ class Coalescer:
     async def _pump(self) -> None:
         """Take a batch if a slot is free and await its end. A separate task would cost it a turn of the event loop."""
         self._due = None
-        if self._in_flight >= self._slots or not (batch := self._queue.take(self._slots)):
+        if self._in_flight >= self._slots() or not (batch := self._queue.take(self._slots())):
             return
         task = asyncio.current_task()
         assert task
         self._running.add(task)
-        if self._queue.waiting_mails and self._in_flight < self._slots:
+        if self._queue.waiting_mails and self._in_flight < self._slots():
             self._pump_soon()
         try:
             await self._run(batch)
@@ -175,7 +156,7 @@ class Coalescer:
         now = monotonic()
         for job in batch:
             self._queue_wait.observe(now - job.arrived)
-        traces.waited(_sampled(batch), now)
+        batch_spans.waited(_sampled(batch), now)
         self._pauses.watch()
         try:
             await self._send(batch)
@@ -214,7 +195,7 @@ class Coalescer:
         for job in batch:
             job.batch_id = batch_id
         spans = [span for span, _ in _sampled(batch)]
-        with traces.batch(spans, self._environment, batch_id, len(mails)) as span:
+        with batch_spans.batch(spans, self._environment, batch_id, len(mails)) as span:
             return await self._client.infer(mails, batch_id, left, span)
 
     async def _isolate(self, batch: list[Job], refused: BatchRefused) -> None:
@@ -268,29 +249,28 @@ class Coalescer:
             reason = "the transformer did not answer"
             if waited:
                 reason = "the transformer, busy with the mails before, was not free"
-                traces.waited(_sampled([job]), monotonic())
+                batch_spans.waited(_sampled([job]), monotonic())
             self._settle(job, problems.upstream_slow(self._environment, deadline, reason))
         self._expiry = None
         if (oldest := self._queue.oldest) is not None:
             left = oldest + deadline - monotonic()
             self._expiry = asyncio.get_running_loop().call_later(max(left, 0), self._expire)
 
-    def _observe(self) -> None:
+    def _observe(self, metrics: EnvironmentMetrics) -> None:
         """Create the environment's metrics; gauges read the counts when they are scraped.
 
         Counters exist from the start: Prometheus sees no increase in a series that begins with its first event.
         """
         name = self._environment
-        self._batch_mails = metrics.BATCH_MAILS.labels(name)
-        self._refused_mails = metrics.REFUSED_MAILS.labels(name)
-        self._expired_mails = metrics.EXPIRED_MAILS.labels(name)
-        self._queue_wait = metrics.QUEUE_WAIT.labels(name)
-        self._upstream_seconds = metrics.UPSTREAM_SECONDS.labels(name)
-        metrics.QUEUED_MAILS.labels(name).set_function(lambda: self._queue.waiting_mails)
-        metrics.MAILS_IN_FLIGHT.labels(name).set_function(
+        self._batch_mails = metrics.batch_mails.labels(name)
+        self._expired_mails = metrics.expired_mails.labels(name)
+        self._queue_wait = metrics.queue_wait.labels(name)
+        self._upstream_seconds = metrics.upstream_seconds.labels(name)
+        metrics.queued_mails.labels(name).set_function(lambda: self._queue.waiting_mails)
+        metrics.mails_in_flight.labels(name).set_function(
             lambda: self._queue.outstanding_mails - self._queue.waiting_mails
         )
-        metrics.BATCHES_IN_FLIGHT.labels(name).set_function(lambda: self._in_flight)
+        metrics.batches_in_flight.labels(name).set_function(lambda: self._in_flight)
 
 
 def _sampled(batch: list[Job]) -> list[tuple[Span, float]]:

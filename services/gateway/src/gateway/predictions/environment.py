@@ -4,24 +4,31 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from contract.tensors import PREDICTIONS
-from gateway import metrics
+from gateway.metrics import EnvironmentMetrics
+from gateway.predictions.admission import Admission
 from gateway.predictions.coalescer import Coalescer
 from gateway.predictions.mails import Verdicts
-from gateway.predictions.queue import QueueLimits
+from gateway.predictions.queue import Queue, QueueLimits
 from gateway.predictions.transformer_client import TransformerClient
 
 
 class Environment:
-    """An environment's name, transformer and coalescer, and the counts of its answers."""
+    """An environment's name, transformer, admission and coalescer, and the counts of its answers."""
 
-    def __init__(self, transformer: TransformerClient, limits: QueueLimits) -> None:
+    def __init__(self, transformer: TransformerClient, limits: QueueLimits, metrics: EnvironmentMetrics) -> None:
         self.name = transformer.environment
         self.transformer = transformer
         """Client for requests that share no batch."""
-        self.coalescer = Coalescer(transformer, limits)
+
+        def slots() -> int:
+            return limits.batches_in_flight * transformer.replicas
+
+        queue = Queue(limits)
+        self.admission = Admission(self.name, queue, limits, slots, metrics)
+        self.coalescer = Coalescer(transformer, queue, self.admission, limits, slots, metrics)
         # The counters exist from the start: Prometheus sees no increase in a series that begins with its first event.
-        self._predictions = {each: metrics.PREDICTIONS.labels(self.name, each) for each in PREDICTIONS}
-        self._spam_probability = metrics.SPAM_PROBABILITY.labels(self.name)
+        self._predictions = {each: metrics.answers.predictions.labels(self.name, each) for each in PREDICTIONS}
+        self._spam_probability = metrics.answers.spam_probability.labels(self.name)
 
     def count(self, answers: Iterable[Verdicts]) -> None:
         """Count answered mails by verdict and spam probability."""

@@ -21,7 +21,7 @@ A few slow ones, such as those that waited for a hung replica, cause no refusals
 
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
-    """Sizes of batches and of the queue of one environment."""
+    """Sizes of batches and of the queue of one environment, and of what it takes besides."""
 
     batch_mails: int
     bulk_mails: int
@@ -32,6 +32,8 @@ class QueueLimits:
     deadline_seconds: float
     queue_seconds: float
     linger_seconds: float
+    arriving_bytes: int
+    explains: int
 
     @classmethod
     def of(cls, settings: Settings) -> "QueueLimits":
@@ -49,6 +51,8 @@ class QueueLimits:
             deadline_seconds=settings.deadline_seconds,
             queue_seconds=settings.max_queue_seconds,
             linger_seconds=settings.linger_seconds if settings.coalescing else 0,
+            arriving_bytes=settings.max_arriving_bytes,
+            explains=settings.max_explains,
         )
 
 
@@ -115,22 +119,15 @@ class Queue:
         self.expected_mails = 0
         """Number of mails whose heads have arrived, and for which room is reserved."""
 
-    def is_full(self, slots: int) -> bool:
-        """Return whether there is no room for a single mail, or it would wait too long."""
+    def has_room(self, slots: int, mails: int = 1, size: int = 0) -> bool:
+        """Return whether a request of so many mails and bytes fits, and would not wait too long."""
         limits = self._limits
         return (
-            self.outstanding_mails + self.expected_mails >= limits.outstanding_mails
-            or self.outstanding_bytes >= limits.outstanding_bytes
-            or self._waiting_batches(slots) * self._batch_seconds > limits.queue_seconds * slots
-        )
-
-    def has_room(self, mails: int, size: int, slots: int) -> bool:
-        """Return whether a request of so many mails and bytes fits."""
-        limits = self._limits
-        return (
-            not self.is_full(slots)
+            self.outstanding_mails + self.expected_mails < limits.outstanding_mails
             and self.outstanding_mails + mails <= limits.outstanding_mails
-            and self.outstanding_bytes + size <= limits.outstanding_bytes
+            # An empty mail needs room too.
+            and self.outstanding_bytes + (size or 1) <= limits.outstanding_bytes
+            and self._waiting_batches(slots) * self._batch_seconds <= limits.queue_seconds * slots
         )
 
     def pieces(self, mails: Sequence[Mail], sizes: Sequence[int]) -> list[tuple[Sequence[Mail], int]]:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
-from gateway import metrics
+from gateway.metrics import EnvironmentMetrics
 from gateway.predictions.transformer_client import TransformerClient
 from inference import KeptResult
 from runtime.periodic import every
@@ -25,8 +25,14 @@ KEPT_SECONDS = 1.0
 class Readiness:
     """The readiness of all environments; each check also sets a metric."""
 
-    def __init__(self, clients: Mapping[str, TransformerClient], kept_seconds: float = KEPT_SECONDS) -> None:
+    def __init__(
+        self,
+        clients: Mapping[str, TransformerClient],
+        metrics: EnvironmentMetrics,
+        kept_seconds: float = KEPT_SECONDS,
+    ) -> None:
         self._clients = clients
+        self._metrics = metrics
         self._kept = KeptResult(self._look, kept_seconds)
 
     async def check(self) -> dict[str, bool]:
@@ -44,7 +50,7 @@ class Readiness:
         states = await asyncio.gather(*(client.is_ready() for client in self._clients.values()))
         found = dict(zip(self._clients, states, strict=True))
         for name, ready in found.items():
-            metrics.ENVIRONMENT_READY.labels(name).set(ready)
+            self._metrics.ready.labels(name).set(ready)
         return found
 
     @asynccontextmanager

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import aiohttp
 
-from gateway import metrics, problems
+from gateway import problems
+from gateway.metrics import EnvironmentMetrics
 from gateway.predictions.mail_tensors import (
     error_reason,
     infer_request,
@@ -44,7 +45,7 @@ class BatchRefused(Exception):
 class TransformerClient:
     """Client of one environment's transformer; the session belongs to the application.
 
-    Without `counted`, failures and retries stay out of the environment's metrics: they are the shadow's.
+    Without `metrics`, failures and retries are not counted: they are the shadow's.
     """
 
     unready_reason = ""
@@ -56,14 +57,17 @@ class TransformerClient:
         replicas: Replicas,
         model_name: str,
         session: aiohttp.ClientSession,
-        counted: bool = True,
+        metrics: EnvironmentMetrics | None = None,
     ) -> None:
         self.environment = environment
         self._client = InferenceClient(replicas, model_name, session, own_server=True, retried=self._retried)
-        self._counted = counted
-        self._retries = metrics.UPSTREAM_RETRIES.labels(environment)
-        for kind in ERROR_KINDS:
-            metrics.UPSTREAM_ERRORS.labels(environment, kind)
+        self._metrics = metrics
+        if metrics is not None:
+            # The counters exist from the start: Prometheus sees no increase in a series that begins with its first
+            # event.
+            metrics.upstream_retries.labels(environment)
+            for kind in ERROR_KINDS:
+                metrics.upstream_errors.labels(environment, kind)
 
     @property
     def replicas(self) -> int:
@@ -140,12 +144,12 @@ class TransformerClient:
         return BatchRefused(problem)
 
     def _retried(self) -> None:
-        if self._counted:
-            self._retries.inc()
+        if self._metrics is not None:
+            self._metrics.upstream_retries.labels(self.environment).inc()
 
     def _failed(self, kind: str, problem: Problem) -> Problem:
-        if self._counted:
-            metrics.UPSTREAM_ERRORS.labels(self.environment, kind).inc()
+        if self._metrics is not None:
+            self._metrics.upstream_errors.labels(self.environment, kind).inc()
         return problem
 
 

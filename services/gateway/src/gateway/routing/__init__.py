@@ -1,1 +1,1 @@
-"""Endpoints, admission and the short paths to them."""
+"""Endpoints, early refusals and the short paths to them."""

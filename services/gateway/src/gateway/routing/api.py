@@ -12,17 +12,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import problems
-from gateway.access.callers import NO_CANARY, SECURITY, Access
-from gateway.http.bodies import Arriving, BatchPredictRequest, PredictRequest, read_body, read_mails
+from gateway.access.callers import SECURITY, Access
+from gateway.http.bodies import BatchPredictRequest, PredictRequest, read_body, read_mails
 from gateway.http.canary_key import canary_key
 from gateway.http.connection import AWAITS
+from gateway.http.exchange import exchange_of
 from gateway.http.large_body import Mails
 from gateway.http.turns import Turns
-from gateway.predictions import traces
 from gateway.predictions.environment import Environment
 from gateway.predictions.mails import Mail, Verdicts
 from gateway.predictions.predict import Context, Predictions
 from gateway.routing import openapi
+from gateway.routing.endpoints import Endpoints, endpoint
 from gateway.settings import Settings
 
 PREFIX = "/api/v1"
@@ -80,7 +81,7 @@ class BatchPredictResponse(BaseModel):
     request_id: str
 
 
-class Api:
+class Api(Endpoints):
     """The predict and batch-predict endpoints, with or without API keys."""
 
     def __init__(
@@ -88,15 +89,16 @@ class Api:
         settings: Settings,
         environments: dict[str, Environment],
         predictions: Predictions,
+        turns: Turns,
         access: Access | None = None,
     ) -> None:
+        super().__init__(turns)
         self._settings = settings
         self._predictions = predictions
         self._access = access
         self._environments = environments
         self._known = list(settings.environments)
         self._pieces = Turns(1, PIECE_PAUSE_SECONDS)
-        self._arriving = {name: Arriving(name, settings.max_arriving_bytes) for name in self._known}
 
     def router(self) -> APIRouter:
         """Return the routes, documented for OpenAPI.
@@ -119,37 +121,37 @@ class Api:
             )
         return router
 
+    @endpoint
     async def predict(self, request: Request) -> Response:
         """Say whether one mail is spam."""
         environment, key = self.admit(request)
         read = await self.mails(request, environment, PredictRequest)
-        request_id = request.scope["state"]["request_id"]
-        span = request.scope.get(traces.SPAN)
-        mail = Mail(read.contents[0], request_id)
+        exchange = exchange_of(request.scope)
+        mail = Mail(read.contents[0], exchange.request_id)
         answered, (answer,) = await self._answer(request, environment, key, [mail], read.sizes)
-        if span is not None:
-            span.set(model__version=answer.model_version, mails=1)
+        if exchange.span is not None:
+            exchange.span.set(model__version=answer.model_version, mails=1)
         prediction, probability = answer.predictions[0], answer.probabilities[0]
         verdict = {"prediction": prediction, "spam_probability": probability}
-        return as_json({**verdict, **origin(answered, answer, request_id)}, answer)
+        return as_json({**verdict, **origin(answered, answer, exchange.request_id)}, answer)
 
+    @endpoint
     async def batch_predict(self, request: Request) -> Response:
         """Say of each of several mails whether it is spam."""
         environment, key = self.admit(request)
         read = await self.mails(request, environment, BatchPredictRequest)
-        request_id = request.scope["state"]["request_id"]
-        request.scope["state"]["mails"] = len(read.contents)
-        mails = [Mail(email, request_id) for email in read.contents]
-        span = request.scope.get(traces.SPAN)
+        exchange = exchange_of(request.scope)
+        exchange.mails = len(read.contents)
+        mails = [Mail(email, exchange.request_id) for email in read.contents]
         answered, answers = await self._answer(request, environment, key, mails, read.sizes)
-        if span is not None:
-            span.set(model__version=answers[0].model_version)
+        if exchange.span is not None:
+            exchange.span.set(model__version=answers[0].model_version)
         verdicts = [
             {"prediction": prediction, "spam_probability": probability}
             for answer in answers
             for prediction, probability in zip(answer.predictions, answer.probabilities, strict=True)
         ]
-        content = {"predictions": verdicts, "count": len(verdicts), **origin(answered, answers[0], request_id)}
+        content = {"predictions": verdicts, "count": len(verdicts), **origin(answered, answers[0], exchange.request_id)}
         return as_json(content, answers[0])
 
     async def _answer(
@@ -158,10 +160,11 @@ class Api:
         """Return the environment that answered and its answers; an experiment may have chosen another environment."""
         # With this, the server can cancel what the client no longer waits for.
         awaits = request.scope.get("extensions", {}).get(AWAITS)
-        context = Context(key, request.scope.get(traces.SPAN), awaits)
+        exchange = exchange_of(request.scope)
+        context = Context(key, exchange.span, awaits)
         predicted = await self._predictions.predict(environment, mails, sizes, context)
         if predicted.by_canary:
-            request.scope["state"]["answered_by"] = predicted.environment.name
+            exchange.answered_by = predicted.environment.name
         return predicted.environment, predicted.answers
 
     def admit(self, request: Request) -> tuple[Environment, str | None]:
@@ -183,12 +186,13 @@ class Api:
         found = self._environments.get(name)
         if found is None:
             raise problems.unknown_environment(name, self._known)
-        request.scope["state"]["environment"] = name
+        exchange = exchange_of(request.scope)
+        exchange.environment = name
         # Checked even without a canary: a client with a malformed key should not find out only when one starts.
-        key = canary_key(request) or request.scope["state"]["request_id"]
+        key = canary_key(request) or exchange.request_id
         if caller:
             caller.enter(name)
-        return found, None if NO_CANARY in request.scope else key
+        return found, key if exchange.may_go_to_canary else None
 
     async def mails(self, request: Request, environment: Environment, model: type[BaseModel]) -> Mails:
         """Return the mails of a request's body, within the limits of its environment.
@@ -199,7 +203,7 @@ class Api:
         Raises:
             Problem: As `read_body` and `read_mails`, or 429 if concurrent requests have put the key into debt.
         """
-        body = await read_body(request, self._settings, self._arriving[environment.name], self._pieces)
+        body = await read_body(request, self._settings, environment.admission, self._pieces)
         paid = max(1, math.ceil(len(body) / BYTES_OF_A_MAIL))
         if self._access and paid > 1:
             self._access.charge(request, paid - 1)

@@ -4,9 +4,6 @@ The endpoint is for people, not for load. Each request goes upstream alone, only
 and no predict request passes through here.
 """
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http import HTTPStatus
 
 from fastapi import APIRouter
@@ -15,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from contract.tensors import GROUPS, QUANTILES
-from gateway import problems
 from gateway.http.bodies import PredictRequest
+from gateway.http.exchange import exchange_of
 from gateway.predictions.environment import Environment
 from gateway.predictions.mails import Explanation, Mail, Verdicts
-from gateway.predictions.traces import SPAN
 from gateway.predictions.transformer_client import BatchRefused
 from gateway.routing.api import PREFIX, Api, PredictResponse, as_json, origin
+from gateway.routing.endpoints import Endpoints, endpoint
 from gateway.settings import Settings
 from runtime.tracing import Span
 
@@ -59,13 +56,13 @@ class ExplainResponse(PredictResponse):
     features: list[Feature]
 
 
-class Explain:
+class Explain(Endpoints):
     """The explain endpoint over the API's environments."""
 
     def __init__(self, settings: Settings, api: Api) -> None:
+        super().__init__(api.turns)
         self._settings = settings
         self._api = api
-        self._under_way: Counter[str] = Counter()
 
     def router(self) -> APIRouter:
         """Return the route, documented for OpenAPI."""
@@ -80,41 +77,29 @@ class Explain:
         )
         return router
 
+    @endpoint
     async def explain(self, request: Request) -> Response:
         """Say whether one mail is spam, which numbers were computed from it, and what they are in other mail.
 
         The mail is answered, counted and recorded for drift detection as by predict.
         """
         environment, _ = self._api.admit(request)
-        self._check_room(environment.name)
+        environment.admission.admit_explain()
         (content,) = (await self._api.mails(request, environment, PredictRequest)).contents
-        request_id = request.scope["state"]["request_id"]
-        answer, features = await self._ask(environment, Mail(content, request_id), request.scope.get(SPAN))
+        exchange = exchange_of(request.scope)
+        answer, features = await self._ask(environment, Mail(content, exchange.request_id), exchange.span)
         prediction, probability = answer.predictions[0], answer.probabilities[0]
         environment.count([answer])
         verdict = {"prediction": prediction, "spam_probability": probability}
-        found = {**verdict, **origin(environment, answer, request_id), "features": _described(features)}
+        found = {**verdict, **origin(environment, answer, exchange.request_id), "features": _described(features)}
         return as_json(found, answer)
 
     async def _ask(self, environment: Environment, mail: Mail, span: Span | None) -> tuple[Verdicts, Explanation]:
-        with self._room(environment.name):
+        with environment.admission.explaining():
             try:
                 return await environment.transformer.explain(mail, self._settings.deadline_seconds, span)
             except BatchRefused as refused:
                 raise refused.problem from None
-
-    @contextmanager
-    def _room(self, environment: str) -> Iterator[None]:
-        self._check_room(environment)
-        self._under_way[environment] += 1
-        try:
-            yield
-        finally:
-            self._under_way[environment] -= 1
-
-    def _check_room(self, environment: str) -> None:
-        if self._under_way[environment] >= self._settings.max_explains:
-            raise problems.overloaded(environment)
 
 
 def _described(features: Explanation) -> list[dict[str, object]]:

@@ -7,7 +7,7 @@ text; in a flood, a text may be half a second old.
 import asyncio
 from collections.abc import Iterator
 
-from prometheus_client import REGISTRY, CollectorRegistry, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
@@ -20,9 +20,9 @@ TEXTS_AT_ONCE = 10
 
 
 class MetricsPage:
-    """Answers with all metrics of the process."""
+    """Answers with all metrics of a registry."""
 
-    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+    def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
         self._bucket = TokenBucket(TEXTS_PER_SECOND, TEXTS_AT_ONCE)
         self._new = KeptResult(self._make, 0)

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from time import perf_counter
 
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.http.exchange import exchange_of
 from gateway.http.turns import Turns
-from gateway.metrics import NO_HANDLER, seconds_of
+from gateway.metrics import NO_HANDLER, RequestMetrics
 from gateway.problems import Problem
-from gateway.routing.admission import GUARDED
+from gateway.routing.early_refusals import GUARDED
 
 UNCOUNTED = frozenset({"/health", "/ready", "/metrics"})
 """Paths left out of the metrics, where they would be most of the requests."""
@@ -73,13 +73,22 @@ class SidePath:
         routes: The framework's routes, none of which has parameters.
         answers: Answers for paths whose GET changes from request to request.
         turns: Turns that all work other than mail shares.
+        metrics: Metrics of the requests that are answered here.
     """
 
-    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute], answers: Mapping[str, Answer], turns: Turns) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        routes: Sequence[BaseRoute],
+        answers: Mapping[str, Answer],
+        turns: Turns,
+        metrics: RequestMetrics,
+    ) -> None:
         self._app = app
         self._routes = routes
         self._answers = answers
         self._turns = turns
+        self._metrics = metrics
         self._pages: dict[str, Page] = {}
         self._matched: dict[tuple[str, str], Match] = {}
         self._allowed: dict[tuple[str, str], str] = {}
@@ -100,7 +109,8 @@ class SidePath:
         else:
             status = await self._answer(scope, receive, send, match)
         if status and scope["path"] not in UNCOUNTED:
-            seconds_of("", handler, scope["method"], str(status)).observe(perf_counter() - started)
+            seconds = self._metrics.seconds_of("", handler, scope["method"], str(status))
+            seconds.observe(perf_counter() - started)
 
     def _weight(self, scope: Scope, page: Page | None, match: Match) -> int:
         if page is not None:
@@ -161,7 +171,7 @@ class SidePath:
 
 
 def _problem(scope: Scope, status: HTTPStatus, headers: dict[str, str] | None = None) -> Response:
-    return Problem(status, "http", status.phrase, headers).response(Request(scope))
+    return exchange_of(scope).response(Problem(status, "http", status.phrase, headers))
 
 
 def _address(scope: Scope) -> str:

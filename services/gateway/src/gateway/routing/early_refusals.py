@@ -1,4 +1,4 @@
-"""Admission: refuses mail for an environment whose queue is full, by the request's head alone.
+"""Early refusals of mail for an environment whose queue is full, by the request's head alone.
 
 In a flood, refusals are most of the work, and they take time from mail that can be served. So the answer is prepared
 once, and the connection itself sends it at the end of the head. Only a sample of refusals passes through the
@@ -9,16 +9,15 @@ the client waits for permission to send it, the connection ends instead.
 """
 
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from time import perf_counter
 
 import orjson
 from prometheus_client import Histogram
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway import problems
-from gateway.http.access_log import QUIET, REQUEST_ID, new_request_id
-from gateway.metrics import seconds_of
+from gateway.http.access_log import REQUEST_ID, new_request_id
+from gateway.http.exchange import Exchange, exchange_of
+from gateway.metrics import RequestMetrics
 from gateway.predictions.environment import Environment
 from gateway.routing.api import BATCH_PREDICT_PATH, PREDICT_PATH
 from gateway.settings import Settings
@@ -29,18 +28,18 @@ LINE_SECONDS = 0.1
 """Seconds between two log lines about refusals of one environment."""
 
 
-class Refusals:
-    """The refusals of one environment: a prepared answer and a count."""
+class PreparedRefusal:
+    """The prepared refusal of one environment, and how often it was given."""
 
-    def __init__(self, environment: Environment) -> None:
-        problem = problems.overloaded(environment.name)
-        headers = {"content-type": problems.MEDIA_TYPE} | problem.headers()
-        self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        self._lines = b"".join(b"%b: %b\r\n" % header for header in self._headers)
+    def __init__(self, environment: Environment, metrics: RequestMetrics) -> None:
+        self._admission = environment.admission
+        self._environment = environment.name
+        self._metrics = metrics
+        prepared = Exchange("").response(self._admission.overloaded())
+        named = [header for header in prepared.raw_headers if header[0] != b"content-length"]
+        self._lines = b"".join(b"%b: %b\r\n" % header for header in named)
         # The request id is the object's last member, and the only one that differs.
-        self._body = problem.body("").removesuffix(b'""}')
-        self._environment = environment
-        self._kind = problem.kind
+        self._body = bytes(prepared.body).removesuffix(b'""}')
         self._seconds: dict[str, Histogram] = {}
         self._next_line = 0.0
         self._line_is_due = False
@@ -54,58 +53,52 @@ class Refusals:
             self._next_line, self._line_is_due = started + LINE_SECONDS, True
             return None
         self._unlogged += 1
-        body = self._body_of(request_id)
+        body = b"%b%b}" % (self._body, orjson.dumps(request_id))
         head = b"%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n" % (self._lines, len(body), request_id.encode())
         self._count(path, started)
         return head + body
 
-    async def answer(self, scope: Scope, send: Send, keep: bool) -> None:
+    async def answer(self, scope: Scope, receive: Receive, send: Send, keep: bool) -> None:
         """Refuse one request; without `keep` its connection ends."""
-        started = perf_counter()
+        started, exchange = perf_counter(), exchange_of(scope)
+        exchange.environment = self._environment
+        response = exchange.response(self._admission.overloaded())
+        if not keep:
+            response.headers["connection"] = "close"
         if started < self._next_line and not self._line_is_due:
             self._unlogged += 1
-            scope["state"][QUIET] = True
+            exchange.quiet = True
         else:
-            self._note(scope["state"], started)
-        await self._in_order(send, self._body_of(scope["state"]["request_id"]), keep)
+            self._note(exchange, started)
+        await response(scope, receive, send)
         self._count(scope["path"], started)
 
-    def _body_of(self, request_id: str) -> bytes:
-        return b"%b%b}" % (self._body, orjson.dumps(request_id))
-
     def _count(self, path: str, started: float) -> None:
-        self._environment.coalescer.count_refused()
+        self._admission.count_refused()
         seconds = self._seconds.get(path)
         if seconds is None:
-            seconds = self._seconds[path] = seconds_of(self._environment.name, path, "POST", "503")
+            seconds = self._seconds[path] = self._metrics.seconds_of(self._environment, path, "POST", "503")
         seconds.observe(perf_counter() - started)
 
-    async def _in_order(self, send: Send, body: bytes, keep: bool) -> None:
-        headers = [*self._headers, (b"content-length", b"%d" % len(body))]
-        if not keep:
-            headers.append((b"connection", b"close"))
-        status = HTTPStatus.SERVICE_UNAVAILABLE.value
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    def _note(self, state: dict[str, object], now: float) -> None:
+    def _note(self, exchange: Exchange, now: float) -> None:
         """Note in this request's log line how many refusals before it have none."""
         self._next_line, self._line_is_due = now + LINE_SECONDS, False
-        state["environment"] = self._environment.name
-        state["problem"] = self._kind
         if self._unlogged:
-            state["refused_before"], self._unlogged = self._unlogged, 0
+            exchange.refused_before, self._unlogged = self._unlogged, 0
 
 
-class Gate:
+class EarlyRefusals:
     """ASGI middleware that refuses mail without room in its environment and passes everything else on."""
 
-    def __init__(self, app: ASGIApp, environments: Mapping[str, Environment], settings: Settings) -> None:
+    def __init__(
+        self, app: ASGIApp, environments: Mapping[str, Environment], settings: Settings, metrics: RequestMetrics
+    ) -> None:
         self._app = app
         self._environments = environments
+        self._metrics = metrics
         self._default = settings.default_environment.encode()
         self._max_body_bytes = settings.max_body_bytes
-        self._refusals: dict[str, Refusals] = {}
+        self._prepared: dict[str, PreparedRefusal] = {}
 
     def at_once(self, method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
         """Return the refusal of a request that needs neither the application nor a closed connection.
@@ -125,16 +118,16 @@ class Gate:
         environment = self._environment(found.get(b"x-environment", self._default))
         if environment is None:
             return None
-        if not environment.coalescer.full:
-            environment.coalescer.expect()
+        if environment.admission.has_room():
+            environment.admission.expect()
             return None
         # The application reports what is wrong with a repeated header.
         if len(found) != len(headers) or not self._is_bounded(found):
             return None
         if b"x-request-id" not in found:
-            return self._refusals_of(environment).at_once(path, new_request_id())
+            return self._refusal_of(environment).at_once(path, new_request_id())
         request_id = found[b"x-request-id"].decode("latin-1")
-        return self._refusals_of(environment).at_once(path, request_id) if REQUEST_ID.fullmatch(request_id) else None
+        return self._refusal_of(environment).at_once(path, request_id) if REQUEST_ID.fullmatch(request_id) else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -144,17 +137,17 @@ class Gate:
         # The first of repeated headers counts, as everywhere.
         headers = dict(reversed(scope["headers"]))
         environment = self._environment(headers.get(b"x-environment", self._default))
-        if environment is None or not environment.coalescer.full:
+        if environment is None or environment.admission.has_room():
             await self._app(scope, receive, send)
             return
-        await self._refusals_of(environment).answer(scope, send, self._is_bounded(headers))
+        await self._refusal_of(environment).answer(scope, receive, send, self._is_bounded(headers))
 
     def _environment(self, name: bytes) -> Environment | None:
         return self._environments.get(name.decode("latin-1"))
 
-    def _refusals_of(self, environment: Environment) -> Refusals:
+    def _refusal_of(self, environment: Environment) -> PreparedRefusal:
         name = environment.name
-        return self._refusals.get(name) or self._refusals.setdefault(name, Refusals(environment))
+        return self._prepared.get(name) or self._prepared.setdefault(name, PreparedRefusal(environment, self._metrics))
 
     def _is_bounded(self, headers: Mapping[bytes, bytes]) -> bool:
         """Return whether the body comes without 100 Continue and is short enough to read for the connection's sake."""
