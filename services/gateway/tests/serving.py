@@ -10,10 +10,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.app import GatewayApp
-from gateway.http.connection import connections
-from gateway.http.limits import ConnectionLimits
-from gateway.http.server import Server
 from gateway.metrics import ConnectionMetrics
+from gateway.routing.server_hooks import connections
+from httpserver import ConnectionLimits, Server
 
 
 class Client:
@@ -59,18 +58,18 @@ async def serving(
     app: ASGIApp, limits: ConnectionLimits, lifespan: str = "on", counts: ConnectionMetrics | None = None
 ) -> AsyncIterator[int]:
     """Serve an application on a port of its own; its connections count in `counts`, or in the gateway's metrics."""
-    at_once = app.early_refusals.at_once if isinstance(app, GatewayApp) else None
-    if counts is None and isinstance(app, GatewayApp):
-        counts = app.metrics.connections
+    gateway = app if isinstance(app, GatewayApp) else None
+    counts = counts or (gateway.metrics.connections if gateway else ConnectionMetrics())
+    made = connections(limits, counts, gateway.early_refusals if gateway else None)
     config = uvicorn.Config(
         app,
         port=0,
-        http=connections(limits, at_once, counts),
+        http=made,  # type: ignore[arg-type]
         lifespan=lifespan,  # type: ignore[arg-type]
         log_config=None,
         access_log=False,
     )
-    server = Server(config, 0, counts)
+    server = Server(config, made, drain_seconds=0)
     running = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.001)

@@ -16,10 +16,11 @@ from conftest import FakeTransformer, sample
 from serving import client_of, head, post, serving
 
 from gateway.app import GatewayApp, create_app
-from gateway.http.connection import Connection
-from gateway.http.heads import FRAMING, SINGLETONS
-from gateway.http.limits import ConnectionLimits
+from gateway.http.limits import connection_limits
 from gateway.settings import MIB, Settings
+from httpserver import ConnectionLimits
+from httpserver.connection import Connection
+from httpserver.heads import FRAMING, SINGLETONS
 
 PREDICT, BATCH, EXPLAIN = "/api/v1/predict", "/api/v1/batch-predict", "/api/v1/explain"
 BODIES: dict[str, Any] = {
@@ -178,8 +179,8 @@ async def test_who_sends_much_more_than_is_taken_still_reads_why(port: int) -> N
 async def test_a_client_that_only_goes_on_sending_is_cut_off(
     transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.http.server.SWEEP_SECONDS", 0.02)
-    monkeypatch.setattr("gateway.http.ending.LINGER_SECONDS", 0.1)
+    monkeypatch.setattr("httpserver.sweep.SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr("httpserver.ending.LINGER_SECONDS", 0.1)
     async with serving(gateway(transformer), LIMITS) as port, client_of(port) as client:
         client.send(b"?\r\n\r\n")
         assert (await client.answer())[0] == 400
@@ -381,5 +382,10 @@ async def test_a_connection_that_has_ended_is_freed_without_a_garbage_collection
 
 def test_settings_limit_heads_and_what_waits() -> None:
     settings = Settings(environments={"staging": "http://x"}, max_headers=7, max_waiting_bytes=8)  # type: ignore[dict-item]
-    limits = ConnectionLimits.of(settings, idle=75)
+    limits = connection_limits(settings, idle=75)
     assert (limits.heads.headers, limits.waiting_bytes) == (7, 8)
+
+
+def test_every_header_that_the_gateway_reads_may_stand_once() -> None:
+    read = {b"authorization", b"x-api-key", b"x-environment", b"x-request-id", b"x-canary-key", b"traceparent"}
+    assert read | {b"content-type", b"content-encoding", b"content-length", b"host", b"expect"} <= SINGLETONS

@@ -14,14 +14,14 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from serving import client_of, head, post, serving
-from tracing import Settings as TracingSettings
-from tracing import Tracer
 
 from gateway.access.api_keys import digest_of, new_key
 from gateway.app import GatewayApp, create_app
 from gateway.http.limits import ConnectionLimits
 from gateway.http.sampled_lines import SampledLines as Sampled
 from gateway.settings import Settings
+from runtime.tracing import Settings as TracingSettings
+from runtime.tracing import Tracer
 
 PREDICT, BATCH = "/api/v1/predict", "/api/v1/batch-predict"
 MAIL = {"email_content": "0.5"}
@@ -146,7 +146,7 @@ async def test_refusals_at_the_gate_count_those_before(transformer: FakeTransfor
 async def test_a_late_body_says_so(
     transformer: FakeTransformer, fields: Fields, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.http.server.SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr("httpserver.sweep.SWEEP_SECONDS", 0.02)
     app = gateway(transformer, max_body_seconds=0.1)
     async with serving(app, ConnectionLimits(60, body=0.1)) as port, client_of(port) as client:
         client.send(head(PREDICT, length=10), b"{")

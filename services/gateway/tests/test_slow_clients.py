@@ -12,10 +12,10 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from gateway.app import GatewayApp, create_app
-from gateway.http.framing import HEAD_BYTES
-from gateway.http.limits import ConnectionLimits
 from gateway.metrics import Metrics
 from gateway.settings import Settings
+from httpserver import ConnectionLimits
+from httpserver.framing import HEAD_BYTES
 
 PREDICT = "/api/v1/predict"
 GET = b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n"
@@ -28,7 +28,7 @@ HUGE = b"x" * 2**26
 
 @pytest.fixture(autouse=True)
 def _swept_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.http.server.SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr("httpserver.sweep.SWEEP_SECONDS", 0.02)
 
 
 async def page(scope: Scope, receive: Receive, send: Send) -> None:
@@ -203,7 +203,7 @@ async def test_the_connection_that_waited_longest_makes_room(ended: Ended) -> No
 async def test_who_never_asked_makes_room_before_who_is_only_idle(
     ended: Ended, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.http.ending.GRACE_SECONDS", SHORT)
+    monkeypatch.setattr("httpserver.ending.GRACE_SECONDS", SHORT)
     async with serving(page, replace(LIMITS, connections=2), "off", ended.counts) as port, AsyncExitStack() as stack:
         known, stranger = [await stack.enter_async_context(client_of(port)) for _ in range(2)]
         known.send(GET)

@@ -8,11 +8,11 @@ from prometheus_client import REGISTRY
 from gateway.access import make_key
 from gateway.access.api_keys import ApiKeysError
 from gateway.app import create_app
-from gateway.http.connection import connections
-from gateway.http.limits import ConnectionLimits
-from gateway.http.server import Server
+from gateway.http.limits import connection_limits
 from gateway.metrics import Metrics
+from gateway.routing.server_hooks import connections
 from gateway.settings import Settings
+from httpserver import Server
 from runtime import (
     configure_logging,
     end_at_sigterm,
@@ -43,25 +43,23 @@ def main() -> None:
     except ApiKeysError as error:
         refuse_settings(f"API_KEYS_FILE: {error}")
     spare_loaded_objects()
+    served = connections(connection_limits(settings, KEEP_ALIVE_SECONDS), app.metrics.connections, app.early_refusals)
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
         loop="uvloop",
         ws="none",
-        http=connections(
-            ConnectionLimits.of(settings, KEEP_ALIVE_SECONDS), app.early_refusals.at_once, app.metrics.connections
-        ),
+        http=served,  # type: ignore[arg-type]
         access_log=False,
         backlog=BACKLOG,
         log_config=None,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
     end_at_sigterm()
-    Server(config, settings.drain_seconds, app.metrics.connections).run()
+    Server(config, served, settings.drain_seconds).run()
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from gateway.access.callers import SECURITY_SCHEMES, Access
 from gateway.experiments.assignment import Experiment
 from gateway.experiments.comparison import Comparison
 from gateway.http.access_log import AccessLog
-from gateway.http.exchange import exchange_of
+from gateway.http.request_record import record_of
 from gateway.http.turns import Turns
 from gateway.metrics import Metrics, RequestMetrics
 from gateway.page import page_routes
@@ -197,7 +197,7 @@ def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
         problem = Problem(HTTPStatus(error.status_code), "http", str(error.detail))
-        response = exchange_of(request.scope).response(problem)
+        response = record_of(request.scope).response(problem)
         response.headers.update(error.headers or {})
         return response
 
@@ -212,7 +212,7 @@ def _instrument(app: FastAPI, metrics: RequestMetrics) -> None:
     )
 
     def observe(info: Info) -> None:
-        environment = exchange_of(info.request.scope).environment or ""
+        environment = record_of(info.request.scope).environment or ""
         seconds = metrics.seconds_of(environment, info.modified_handler, info.method, info.modified_status)
         seconds.observe(info.modified_duration)
 

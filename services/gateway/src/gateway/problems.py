@@ -102,18 +102,6 @@ def repeated_header(name: str) -> Problem:
     return Problem(HTTPStatus.BAD_REQUEST, "repeated-header", f"{name} is given more than once; give it once or not")
 
 
-def incomplete_request() -> Problem:
-    """Return the problem of a client that closed its side within a request (400)."""
-    detail = "the request ended before it was complete; send as many bytes as Content-Length says, or the last chunk"
-    return Problem(HTTPStatus.BAD_REQUEST, "incomplete-request", detail)
-
-
-def too_much_waiting(limit: int) -> Problem:
-    """Return the problem of too many bytes in heads and queued requests, over all connections (503)."""
-    detail = f"{limit:,} bytes of requests wait already, over all connections; try again in {RETRY_AFTER_SECONDS} s"
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too-much-waiting", detail)
-
-
 def encoded_body(encoding: str) -> Problem:
     """Return the problem of a compressed body, whose size is hidden (415)."""
     detail = f"Content-Encoding {encoding[:REPEATED_CHARACTERS]!r} is not taken; send the body as it is"
@@ -136,12 +124,6 @@ def too_slow(what: str, seconds: float) -> Problem:
     """Return the problem of a request that did not arrive in time (408)."""
     detail = f"{what} took longer than {seconds:g} s to arrive; send it in one go"
     return Problem(HTTPStatus.REQUEST_TIMEOUT, "request-timeout", detail)
-
-
-def too_many_connections(limit: int) -> Problem:
-    """Return the problem of too many connections, all of them with a request under way (503)."""
-    detail = f"{limit:,} connections are open and busy; try again in {RETRY_AFTER_SECONDS} s"
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too-many-connections", detail)
 
 
 def overloaded(environment: str) -> Problem:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from gateway import problems
 from gateway.access.api_keys import ApiKey, ApiKeysError, digest_of, read_keys
 from gateway.access.token_bucket import TokenBucket
-from gateway.http.exchange import exchange_of
+from gateway.http.request_record import record_of
 from gateway.metrics import KeyMetrics
 from runtime.periodic import every
 
@@ -106,8 +106,8 @@ class Access:
         except problems.Problem:
             self._metrics.requests_of(NO_KEY, "unauthorized").inc()
             raise
-        exchange = exchange_of(request.scope)
-        exchange.key, exchange.may_go_to_canary = found.key.name, found.key.canary
+        record = record_of(request.scope)
+        record.key, record.may_go_to_canary = found.key.name, found.key.canary
         return found
 
     def charge(self, request: Request, mails: int) -> None:
@@ -117,7 +117,7 @@ class Access:
             Problem: 429 if concurrent requests have put the key into debt.
         """
         # The key may have been removed meanwhile; an admitted request is answered all the same.
-        if caller := self._named.get(exchange_of(request.scope).key or ""):
+        if caller := self._named.get(record_of(request.scope).key or ""):
             caller.charge(mails)
 
     def refresh(self) -> None:

@@ -13,12 +13,12 @@ import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.http import request_spans
-from gateway.http.exchange import Exchange, exchange_of
-from gateway.http.heads import repeated
+from gateway.http.request_record import RequestRecord, record_of
 from gateway.http.sampled_lines import SampledLines
 from gateway.http.turns import Turns
 from gateway.metrics import NO_HANDLER, RequestMetrics
 from gateway.problems import OVERLOADED, Problem, repeated_header
+from httpserver import repeated
 from runtime import Lines, masked
 from runtime.tracing import Tracer
 
@@ -56,17 +56,17 @@ class AccessLog:
         started = perf_counter()
         found = dict(scope["headers"])
         refusal = _refusal(scope, found)
-        exchange = Exchange(_given_id(scope, found) or new_request_id())
-        exchange.begin(scope)
+        record = RequestRecord(_given_id(scope, found) or new_request_id())
+        record.begin(scope)
         if self._tracer is not None and not _is_quiet(scope):
-            request_spans.begin(self._tracer, scope, exchange)
+            request_spans.begin(self._tracer, scope, record)
         status = 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"].append((b"x-request-id", exchange.request_id.encode()))
+                message["headers"].append((b"x-request-id", record.request_id.encode()))
             await send(message)
 
         try:
@@ -75,40 +75,40 @@ class AccessLog:
             else:
                 await self._app(scope, receive, send_with_id)
         except Exception:
-            log.exception("request failed", extra=exchange.logged())
+            log.exception("request failed", extra=record.logged())
             if not status:
-                await exchange.response(_bug())(scope, receive, send_with_id)
-        if exchange.span is not None:
-            request_spans.end(exchange.span, scope, exchange, status)
-        if not exchange.quiet:
-            self._log(scope, exchange, status, perf_counter() - started)
+                await record.response(_bug())(scope, receive, send_with_id)
+        if record.span is not None:
+            request_spans.end(record.span, scope, record, status)
+        if not record.quiet:
+            self._log(scope, record, status, perf_counter() - started)
 
     async def _refuse(self, refusal: Problem, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
         await self._turns.refused(refusal)
-        await exchange_of(scope).response(refusal)(scope, receive, send)
+        await record_of(scope).response(refusal)(scope, receive, send)
         seconds = self._metrics.seconds_of("", NO_HANDLER, scope["method"], str(refusal.status.value))
         seconds.observe(perf_counter() - started)
 
-    def _is_left_out(self, scope: Scope, exchange: Exchange, status: int) -> bool:
+    def _is_left_out(self, scope: Scope, record: RequestRecord, status: int) -> bool:
         """Return whether to skip this line.
 
         Refusals and pages are sampled; a logged line counts those skipped before it.
         """
         is_page = status < HTTPStatus.BAD_REQUEST and scope["method"] == "GET"
         is_refusal = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
-        if not (is_page or is_refusal or exchange.problem == OVERLOADED) or exchange.refused_before is not None:
+        if not (is_page or is_refusal or record.problem == OVERLOADED) or record.refused_before is not None:
             return False
-        kind = scope["path"] if is_page else (exchange.problem, exchange.environment, exchange.key)
+        kind = scope["path"] if is_page else (record.problem, record.environment, record.key)
         left_out = self._sampled.left_out((status, kind))
         if left_out and is_page:
-            exchange.answered_before = left_out
+            record.answered_before = left_out
         elif left_out:
-            exchange.refused_before = left_out
+            record.refused_before = left_out
         return left_out is None
 
-    def _log(self, scope: Scope, exchange: Exchange, status: int, seconds: float) -> None:
-        if _is_quiet(scope) or self._is_left_out(scope, exchange, status):
+    def _log(self, scope: Scope, record: RequestRecord, status: int, seconds: float) -> None:
+        if _is_quiet(scope) or self._is_left_out(scope, record, status):
             return
         line = {
             "time": datetime.now(UTC),
@@ -120,7 +120,7 @@ class AccessLog:
             "path": _path(scope["raw_path"])[:LOGGED_CHARACTERS].decode("ascii", "backslashreplace"),
             "status": status,
             "duration_ms": round(seconds * 1000, 3),
-            **exchange.logged(),
+            **record.logged(),
         }
         self._lines.add(orjson.dumps(line, default=str))
 

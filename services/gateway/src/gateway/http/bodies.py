@@ -11,10 +11,11 @@ from starlette.requests import ClientDisconnect, Request
 
 from gateway import problems
 from gateway.http import body_hints, large_body
-from gateway.http.exchange import exchange_of
 from gateway.http.large_body import Mails
+from gateway.http.request_record import record_of
 from gateway.http.turns import Turns
 from gateway.settings import Settings
+from httpserver import EXTENSION, Exchange
 
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -72,8 +73,6 @@ READ_SECONDS = 0.0005
 """Seconds of one turn of the event loop spent on a large body; a piece begun within them is finished."""
 LARGE = "large body"
 """Kind of turn that a piece of a large body waits for."""
-BODY_LATE = "body_late"
-"""Key in a request's state that the server sets when the body has taken too long."""
 
 
 class ArrivingRoom(Protocol):
@@ -112,10 +111,11 @@ async def read_body(request: Request, settings: Settings, room: ArrivingRoom, tu
         body: bytes = message.get("body", b"")
         return _within(body, limit)
     chunks = bytearray()
+    exchange: Exchange | None = request.scope.get("extensions", {}).get(EXTENSION)
     try:
         while message["type"] == "http.request":
-            if BODY_LATE in request.scope.get("state", ()):
-                exchange_of(request.scope).body_late = True
+            if exchange is not None and exchange.body_is_late:
+                record_of(request.scope).body_late = True
                 raise problems.too_slow("the body", settings.max_body_seconds)
             room.arriving(len(message.get("body", b"")))
             chunks += message.get("body", b"")

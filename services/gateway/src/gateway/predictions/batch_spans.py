@@ -4,10 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from time import time_ns
 
-from tracing import Span
-
 from gateway.predictions.transformer_client import BatchRefused
 from gateway.problems import Problem
+from runtime.tracing import Span
 
 
 def waited(spans: Iterable[tuple[Span, float]], now: float) -> None:

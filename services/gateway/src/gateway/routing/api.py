@@ -15,9 +15,8 @@ from gateway import problems
 from gateway.access.callers import SECURITY, Access
 from gateway.http.bodies import BatchPredictRequest, PredictRequest, read_body, read_mails
 from gateway.http.canary_key import canary_key
-from gateway.http.connection import AWAITS
-from gateway.http.exchange import exchange_of
 from gateway.http.large_body import Mails
+from gateway.http.request_record import record_of
 from gateway.http.turns import Turns
 from gateway.predictions.environment import Environment
 from gateway.predictions.mails import Mail, Verdicts
@@ -25,6 +24,7 @@ from gateway.predictions.predict import Context, Predictions
 from gateway.routing import openapi
 from gateway.routing.endpoints import Endpoints, endpoint
 from gateway.settings import Settings
+from httpserver import EXTENSION
 
 PREFIX = "/api/v1"
 PREDICT_PATH = f"{PREFIX}/predict"
@@ -126,32 +126,32 @@ class Api(Endpoints):
         """Say whether one mail is spam."""
         environment, key = self.admit(request)
         read = await self.mails(request, environment, PredictRequest)
-        exchange = exchange_of(request.scope)
-        mail = Mail(read.contents[0], exchange.request_id)
+        record = record_of(request.scope)
+        mail = Mail(read.contents[0], record.request_id)
         answered, (answer,) = await self._answer(request, environment, key, [mail], read.sizes)
-        if exchange.span is not None:
-            exchange.span.set(model__version=answer.model_version, mails=1)
+        if record.span is not None:
+            record.span.set(model__version=answer.model_version, mails=1)
         prediction, probability = answer.predictions[0], answer.probabilities[0]
         verdict = {"prediction": prediction, "spam_probability": probability}
-        return as_json({**verdict, **origin(answered, answer, exchange.request_id)}, answer)
+        return as_json({**verdict, **origin(answered, answer, record.request_id)}, answer)
 
     @endpoint
     async def batch_predict(self, request: Request) -> Response:
         """Say of each of several mails whether it is spam."""
         environment, key = self.admit(request)
         read = await self.mails(request, environment, BatchPredictRequest)
-        exchange = exchange_of(request.scope)
-        exchange.mails = len(read.contents)
-        mails = [Mail(email, exchange.request_id) for email in read.contents]
+        record = record_of(request.scope)
+        record.mails = len(read.contents)
+        mails = [Mail(email, record.request_id) for email in read.contents]
         answered, answers = await self._answer(request, environment, key, mails, read.sizes)
-        if exchange.span is not None:
-            exchange.span.set(model__version=answers[0].model_version)
+        if record.span is not None:
+            record.span.set(model__version=answers[0].model_version)
         verdicts = [
             {"prediction": prediction, "spam_probability": probability}
             for answer in answers
             for prediction, probability in zip(answer.predictions, answer.probabilities, strict=True)
         ]
-        content = {"predictions": verdicts, "count": len(verdicts), **origin(answered, answers[0], exchange.request_id)}
+        content = {"predictions": verdicts, "count": len(verdicts), **origin(answered, answers[0], record.request_id)}
         return as_json(content, answers[0])
 
     async def _answer(
@@ -159,12 +159,12 @@ class Api(Endpoints):
     ) -> tuple[Environment, list[Verdicts]]:
         """Return the environment that answered and its answers; an experiment may have chosen another environment."""
         # With this, the server can cancel what the client no longer waits for.
-        awaits = request.scope.get("extensions", {}).get(AWAITS)
-        exchange = exchange_of(request.scope)
-        context = Context(key, exchange.span, awaits)
+        server = request.scope.get("extensions", {}).get(EXTENSION)
+        record = record_of(request.scope)
+        context = Context(key, record.span, server.awaits if server is not None else None)
         predicted = await self._predictions.predict(environment, mails, sizes, context)
         if predicted.by_canary:
-            exchange.answered_by = predicted.environment.name
+            record.answered_by = predicted.environment.name
         return predicted.environment, predicted.answers
 
     def admit(self, request: Request) -> tuple[Environment, str | None]:
@@ -186,13 +186,13 @@ class Api(Endpoints):
         found = self._environments.get(name)
         if found is None:
             raise problems.unknown_environment(name, self._known)
-        exchange = exchange_of(request.scope)
-        exchange.environment = name
+        record = record_of(request.scope)
+        record.environment = name
         # Checked even without a canary: a client with a malformed key should not find out only when one starts.
-        key = canary_key(request) or exchange.request_id
+        key = canary_key(request) or record.request_id
         if caller:
             caller.enter(name)
-        return found, key if exchange.may_go_to_canary else None
+        return found, key if record.may_go_to_canary else None
 
     async def mails(self, request: Request, environment: Environment, model: type[BaseModel]) -> Mails:
         """Return the mails of a request's body, within the limits of its environment.

@@ -8,7 +8,7 @@ The server reads and drops the body of a refused request, so the connection stay
 the client waits for permission to send it, the connection ends instead.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from time import perf_counter
 
 import orjson
@@ -16,11 +16,12 @@ from prometheus_client import Histogram
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.http.access_log import REQUEST_ID, new_request_id
-from gateway.http.exchange import Exchange, exchange_of
+from gateway.http.request_record import RequestRecord, record_of
 from gateway.metrics import RequestMetrics
 from gateway.predictions.environment import Environment
 from gateway.routing.api import BATCH_PREDICT_PATH, PREDICT_PATH
 from gateway.settings import Settings
+from httpserver import Head
 
 GUARDED = frozenset({PREDICT_PATH, BATCH_PREDICT_PATH})
 GUARDED_TARGETS = {path.encode(): path for path in GUARDED}
@@ -35,7 +36,7 @@ class PreparedRefusal:
         self._admission = environment.admission
         self._environment = environment.name
         self._metrics = metrics
-        prepared = Exchange("").response(self._admission.overloaded())
+        prepared = RequestRecord("").response(self._admission.overloaded())
         named = [header for header in prepared.raw_headers if header[0] != b"content-length"]
         self._lines = b"".join(b"%b: %b\r\n" % header for header in named)
         # The request id is the object's last member, and the only one that differs.
@@ -60,16 +61,16 @@ class PreparedRefusal:
 
     async def answer(self, scope: Scope, receive: Receive, send: Send, keep: bool) -> None:
         """Refuse one request; without `keep` its connection ends."""
-        started, exchange = perf_counter(), exchange_of(scope)
-        exchange.environment = self._environment
-        response = exchange.response(self._admission.overloaded())
+        started, record = perf_counter(), record_of(scope)
+        record.environment = self._environment
+        response = record.response(self._admission.overloaded())
         if not keep:
             response.headers["connection"] = "close"
         if started < self._next_line and not self._line_is_due:
             self._unlogged += 1
-            exchange.quiet = True
+            record.quiet = True
         else:
-            self._note(exchange, started)
+            self._note(record, started)
         await response(scope, receive, send)
         self._count(scope["path"], started)
 
@@ -80,11 +81,11 @@ class PreparedRefusal:
             seconds = self._seconds[path] = self._metrics.seconds_of(self._environment, path, "POST", "503")
         seconds.observe(perf_counter() - started)
 
-    def _note(self, exchange: Exchange, now: float) -> None:
+    def _note(self, record: RequestRecord, now: float) -> None:
         """Note in this request's log line how many refusals before it have none."""
         self._next_line, self._line_is_due = now + LINE_SECONDS, False
         if self._unlogged:
-            exchange.refused_before, self._unlogged = self._unlogged, 0
+            record.refused_before, self._unlogged = self._unlogged, 0
 
 
 class EarlyRefusals:
@@ -100,21 +101,19 @@ class EarlyRefusals:
         self._max_body_bytes = settings.max_body_bytes
         self._prepared: dict[str, PreparedRefusal] = {}
 
-    def at_once(self, method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
+    def at_once(self, head: Head) -> bytes | None:
         """Return the refusal of a request that needs neither the application nor a closed connection.
 
         Args:
-            method: The method as sent.
-            target: The target as sent, with its query.
-            headers: Headers with names in lower case.
+            head: The head of the request.
 
         Returns:
             Header lines and body of a 503, without status line and date; None if the application has to answer.
         """
-        path = GUARDED_TARGETS.get(target)
-        if path is None or method != b"POST":
+        path = GUARDED_TARGETS.get(head.target)
+        if path is None or head.method != b"POST":
             return None
-        found = dict(headers)
+        found = head.fields
         environment = self._environment(found.get(b"x-environment", self._default))
         if environment is None:
             return None
@@ -122,7 +121,7 @@ class EarlyRefusals:
             environment.admission.expect()
             return None
         # The application reports what is wrong with a repeated header.
-        if len(found) != len(headers) or not self._is_bounded(found):
+        if len(found) != len(head.headers) or not self._is_bounded(found):
             return None
         if b"x-request-id" not in found:
             return self._refusal_of(environment).at_once(path, new_request_id())

@@ -7,7 +7,7 @@ from typing import TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.http.exchange import exchange_of
+from gateway.http.request_record import record_of
 from gateway.http.turns import Turns
 from gateway.problems import Problem
 
@@ -37,6 +37,6 @@ def endpoint(
             return await answer(self, request)
         except Problem as problem:
             await self.turns.refused(problem)
-            return exchange_of(request.scope).response(problem)
+            return record_of(request.scope).response(problem)
 
     return answer_always

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from contract.tensors import GROUPS, QUANTILES
 from gateway.http.bodies import PredictRequest
-from gateway.http.exchange import exchange_of
+from gateway.http.request_record import record_of
 from gateway.predictions.environment import Environment
 from gateway.predictions.mails import Explanation, Mail, Verdicts
 from gateway.predictions.transformer_client import BatchRefused
@@ -86,12 +86,12 @@ class Explain(Endpoints):
         environment, _ = self._api.admit(request)
         environment.admission.admit_explain()
         (content,) = (await self._api.mails(request, environment, PredictRequest)).contents
-        exchange = exchange_of(request.scope)
-        answer, features = await self._ask(environment, Mail(content, exchange.request_id), exchange.span)
+        record = record_of(request.scope)
+        answer, features = await self._ask(environment, Mail(content, record.request_id), record.span)
         prediction, probability = answer.predictions[0], answer.probabilities[0]
         environment.count([answer])
         verdict = {"prediction": prediction, "spam_probability": probability}
-        found = {**verdict, **origin(environment, answer, exchange.request_id), "features": _described(features)}
+        found = {**verdict, **origin(environment, answer, record.request_id), "features": _described(features)}
         return as_json(found, answer)
 
     async def _ask(self, environment: Environment, mail: Mail, span: Span | None) -> tuple[Verdicts, Explanation]:

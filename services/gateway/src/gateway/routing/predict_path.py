@@ -11,7 +11,7 @@ from time import perf_counter
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.http.exchange import exchange_of
+from gateway.http.request_record import record_of
 from gateway.metrics import RequestMetrics
 from gateway.routing.api import PREDICT_PATH, Api
 
@@ -43,5 +43,5 @@ class PredictPath:
         self._count(scope, response.status_code, perf_counter() - started)
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
-        environment = exchange_of(scope).environment or ""
+        environment = record_of(scope).environment or ""
         self._metrics.seconds_of(environment, PREDICT_PATH, "POST", str(status)).observe(seconds)

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.http.exchange import exchange_of
+from gateway.http.request_record import record_of
 from gateway.http.turns import Turns
 from gateway.metrics import NO_HANDLER, RequestMetrics
 from gateway.problems import Problem
@@ -171,7 +171,7 @@ class SidePath:
 
 
 def _problem(scope: Scope, status: HTTPStatus, headers: dict[str, str] | None = None) -> Response:
-    return exchange_of(scope).response(Problem(status, "http", status.phrase, headers))
+    return record_of(scope).response(Problem(status, "http", status.phrase, headers))
 
 
 def _address(scope: Scope) -> str:

@@ -6,10 +6,6 @@ would become longer and longer. libuv makes it worse: while it gets 1,024 events
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
-from http import HTTPStatus
-
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 REFUSED_IN_A_TURN = 128
 """Refusals written in one turn, over all connections: a few milliseconds of work beside the mail of that turn."""
@@ -21,16 +17,11 @@ class PacedRefusals:
     def __init__(self) -> None:
         self._written = 0
         self._waiting: OrderedDict[asyncio.Transport, bytes] = OrderedDict()
-        self._begin: tuple[Sequence[tuple[bytes, bytes]], bytes] = ((), b"")
 
-    def begin(self, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-        """Return the status line and the server's own headers, which change once a second."""
-        known, begin = self._begin
-        if known is not headers:
-            lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-            begin = STATUS_LINE[HTTPStatus.SERVICE_UNAVAILABLE] + lines
-            self._begin = headers, begin
-        return begin
+    @property
+    def waiting(self) -> int:
+        """Return how many wait for a later turn."""
+        return len(self._waiting)
 
     def write(self, transport: asyncio.Transport, answer: bytes) -> None:
         """Answer one request with these bytes, in this turn or a later one."""

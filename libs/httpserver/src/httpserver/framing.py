@@ -13,7 +13,7 @@ from typing import Protocol
 
 import httptools
 
-from gateway.http.heads import Head, Headers, RequestRefused, check, check_trailer, malformed, unknown_version
+from httpserver.heads import Head, Headers, RequestRefused, check, check_trailer, malformed, unknown_version
 
 HEAD_BYTES = 64 * 1024
 """Bytes of a request line with its headers, or of trailers and chunk extensions."""
@@ -29,7 +29,7 @@ class Events(Protocol):
     """Receiver of a stream's requests. Its methods are called between two pieces, never within the parser."""
 
     def request_begun(self) -> None:
-        """Note the first byte of a request."""
+        """Note the first bytes of a request whose head is incomplete so far."""
 
     def request_headed(self, head: Head) -> None:
         """Take a complete head that passed all checks."""
@@ -77,7 +77,7 @@ class RequestStream:
         """Forget the last request."""
         self._line = b""
         self._line_is_whole = False
-        self._is_under_way = self._has_begun = self._is_told = self._is_complete = False
+        self._is_under_way = self._is_told = self._is_complete = False
         self._target = b""
         self._headers: Headers = []
         self._head: Head | None = None
@@ -136,32 +136,48 @@ class RequestStream:
             del self._parser
 
     def _step(self, events: Events) -> None:
+        head = self._head
         piece = self._cut()
+        if head is None:
+            self._take_head(piece, events)
+        else:
+            self._parse(piece)
+            if head.chunked:
+                self._check_overhead(len(piece))
+        if self._pieces or self._is_complete:
+            self._tell_body(events)
+
+    def _take_head(self, piece: bytes, events: Events) -> None:
+        """Parse a piece of a head, and report the beginning and the head if they were in it."""
+        self._check_size(len(piece))
+        if not self._line_is_whole:
+            self._note_line(piece)
+        self._parse(piece)
+        if not self._is_under_way:
+            return
+        self.head_bytes += len(piece)
         head = self._head
         if head is None:
-            self._check_size(len(piece))
-            if not self._line_is_whole:
-                self._note_line(piece)
-        self._parse(piece)
-        if head is None:
-            self.head_bytes += len(piece) * self._is_under_way
-            self._tell_head(events)
-        elif head.chunked:
-            self._check_overhead(len(piece))
-        self._tell_body(events)
+            if not self._is_told:
+                self._is_told = True
+                events.request_begun()
+            return
+        self._left = head.length
+        events.request_headed(head)
 
     def _cut(self) -> bytes:
         """Return the next piece. It contains at most one message end, and then ends there."""
         data, at = self._data, self._at
         if self._left:
-            self._at = min(at + self._left, len(data))
-            self._left -= self._at - at
-        else:
-            self._at = self._boundary()
-        return data if self._at - at == len(data) else data[at : self._at]
+            end = min(at + self._left, len(data))
+            self._left -= end - at
+        elif self._tail or (end := data.find(_END, at) + len(_END)) < len(_END):
+            end = self._boundary()
+        self._at = end
+        return data if end - at == len(data) else data[at:end]
 
     def _boundary(self) -> int:
-        """Return where the next head or chunked body may end, else the end of what has arrived."""
+        """Return where the next head or chunked body may end although its end arrives in two pieces, or not yet."""
         data, at, tail = self._data, self._at, self._tail
         self._tail = b""
         if tail and (found := (tail + data[at : at + len(_END) - 1]).find(_END)) >= 0:
@@ -217,20 +233,10 @@ class RequestStream:
     def _note_line(self, piece: bytes) -> None:
         """Keep the request line as received."""
         before = len(self._line)
-        line = self._line + piece if before else piece.lstrip(b"\r\n")
+        line = self._line + piece if before else (piece if piece[:1] > b"\r" else piece.lstrip(b"\r\n"))
         end = line.find(b"\r\n", max(before - 1, 0))
         self._line_is_whole = end >= 0
         self._line = line[:end] if self._line_is_whole else line
-
-    def _tell_head(self, events: Events) -> None:
-        """Report the beginning and the head of a request, if they were in the last piece."""
-        if self._has_begun:
-            self._has_begun = False
-            events.request_begun()
-        if self._head is not None and not self._is_told:
-            self._is_told = True
-            self._left = self._head.length
-            events.request_headed(self._head)
 
     def _tell_body(self, events: Events) -> None:
         """Report the body and the end of a request, as far as they were in the last piece."""
@@ -248,11 +254,11 @@ class RequestStream:
     def on_message_begin(self) -> None:
         """Note that a request begins."""
         if not self._resumes:
-            self._is_under_way = self._has_begun = True
+            self._is_under_way = True
 
     def on_url(self, url: bytes) -> None:
         """Collect the request target."""
-        self._target += url
+        self._target = self._target + url if self._target else url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header, or check a trailer."""
@@ -272,7 +278,9 @@ class RequestStream:
             return
         parser = self._parser
         version, keep_alive = parser.get_http_version(), parser.should_keep_alive()
-        head = Head(parser.get_method(), self._target, version, self._headers, keep_alive and version != "1.0")
+        headers = self._headers
+        keep_alive = keep_alive and version != "1.0"
+        head = Head(parser.get_method(), self._target, version, headers, keep_alive, dict(headers))
         try:
             check(head, self._line)
         except RequestRefused as refused:

@@ -86,6 +86,8 @@ class Head:
     version: str
     headers: Headers
     keep_alive: bool
+    fields: dict[bytes, bytes]
+    """Headers by name; of a repeated one the last value."""
     length: int = 0
     chunked: bool = False
     expects_continue: bool = False
@@ -123,19 +125,20 @@ def check(head: Head, line: bytes) -> None:
     # The parser accepts repeated spaces, and the protocols ICE and RTSP.
     if line != b"%b %b HTTP/%b" % (head.method, head.target, head.version.encode()):
         raise malformed("the request line must be METHOD SP TARGET SP HTTP/1.1")
-    found = dict(head.headers)
+    found = head.fields
     if len(found) != len(head.headers) and (name := repeated(head.headers, FRAMING)):
         raise malformed(f"{name} is given more than once; give it once")
     host = found.get(b"host")
     _check_host(host, head.version)
     head.target = _origin_form(head.method, head.target, host)
-    head.chunked = b"transfer-encoding" in found
-    if head.chunked:
+    if b"transfer-encoding" in found:
+        head.chunked = True
         _check_coding(found[b"transfer-encoding"], head.version)
-    head.length = int(found.get(b"content-length", b"0"))
-    # HTTP/1.0 has no interim responses (RFC 9110, section 10.1.1).
-    expects = found.get(b"expect", b"").lower() == b"100-continue"
-    head.expects_continue = expects and head.version != "1.0"
+    if b"content-length" in found:
+        head.length = int(found[b"content-length"])
+    if b"expect" in found:
+        # HTTP/1.0 has no interim responses (RFC 9110, section 10.1.1).
+        head.expects_continue = found[b"expect"].lower() == b"100-continue" and head.version != "1.0"
 
 
 def repeated(headers: Headers, singletons: frozenset[bytes] = SINGLETONS) -> str | None:
@@ -183,6 +186,8 @@ def _origin_form(method: bytes, target: bytes, host: bytes | None) -> bytes:
         raise RequestRefused(HTTPStatus.NOT_IMPLEMENTED, "unknown-method", detail)
     if b"#" in target:
         raise malformed("the target must not have a fragment (#)")
+    if not target.isascii():
+        raise malformed("the target must be ASCII; percent-encode other characters")
     return target if target.startswith(b"/") else _of_absolute_form(target, host)
 
 

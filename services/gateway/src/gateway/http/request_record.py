@@ -1,18 +1,18 @@
-"""Exchange: what the gateway learns of a request while it serves it, for the log line, the span and the metrics."""
+"""Record of a request: what the gateway learns of it on the way, for its log line, its span and the metrics."""
 
 from dataclasses import dataclass
 
 from starlette.responses import Response
 from starlette.types import Scope
-from tracing import Span
 
 from gateway.problems import MEDIA_TYPE, Problem
+from runtime.tracing import Span
 
-_SCOPE_KEY = "gateway.exchange"
+_SCOPE_KEY = "gateway.request_record"
 
 
 @dataclass(slots=True)
-class Exchange:
+class RequestRecord:
     """One request and its answer. A field that is None or False has no value yet, and no place in the log line."""
 
     request_id: str
@@ -44,7 +44,7 @@ class Exchange:
     """Its span, if it is sampled."""
 
     def begin(self, scope: Scope) -> None:
-        """Keep this exchange in the request's scope."""
+        """Keep this record in the request's scope."""
         scope[_SCOPE_KEY] = self
 
     def response(self, problem: Problem) -> Response:
@@ -81,7 +81,7 @@ class Exchange:
         return line
 
 
-def exchange_of(scope: Scope) -> Exchange:
-    """Return the exchange of a request that has passed the access log."""
-    exchange: Exchange = scope[_SCOPE_KEY]
-    return exchange
+def record_of(scope: Scope) -> RequestRecord:
+    """Return the record of a request that has passed the access log."""
+    record: RequestRecord = scope[_SCOPE_KEY]
+    return record

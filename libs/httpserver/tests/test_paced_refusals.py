@@ -5,15 +5,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
-import uvicorn
-from serving import Client, client_of, head
+from serving import Client, Hooks, Served, client_of, head, serving
 from starlette.responses import PlainTextResponse
 
-from gateway.http import paced_refusals
-from gateway.http.connection import connections
-from gateway.http.limits import ConnectionLimits
-from gateway.http.paced_refusals import REFUSED_IN_A_TURN, PacedRefusals
-from gateway.http.server import Server
+from httpserver import ConnectionLimits, paced_refusals
+from httpserver.paced_refusals import REFUSED_IN_A_TURN, PacedRefusals
 
 
 class Transport(asyncio.Transport):
@@ -65,56 +61,50 @@ async def test_who_has_gone_meanwhile_is_not_written_to(monkeypatch: pytest.Monk
 
 
 @pytest.fixture
-async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
+async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
     """Serve two connections and refuse targets below /refused, but write refusals only when forced."""
     monkeypatch.setattr(paced_refusals, "REFUSED_IN_A_TURN", 0)
-    protocol = connections(ConnectionLimits(60, connections=2), lambda method, target, headers: refusal(target))
-    server = Server(uvicorn.Config(PlainTextResponse("ok"), port=0, http=protocol, lifespan="off", log_config=None), 0)
-    running = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.001)
-    yield server
-    server.should_exit = server.force_exit = True
-    await running
+    limits = ConnectionLimits(60, connections=2)
+    async with serving(PlainTextResponse("ok"), limits, Hooks(lambda head: refusal(head.target))) as served:
+        yield served
 
 
 @asynccontextmanager
-async def refused(server: Server) -> AsyncIterator[Client]:
+async def refused(served: Served) -> AsyncIterator[Client]:
     """Open a client whose refusal waits."""
-    async with client_of(port(server)) as client:
-        client.send(head("/refused/1", length=0))
-        await asyncio.sleep(0.05)
+    before = served.connections.waiting_refusals
+    async with client_of(served.port) as client:
+        client.send(head("/refused/1"))
+        async with asyncio.timeout(10):
+            while served.connections.waiting_refusals == before:
+                await asyncio.sleep(0)
         yield client
 
 
-def port(server: Server) -> int:
-    return int(server.servers[0].sockets[0].getsockname()[1])
-
-
-@pytest.mark.parametrize(("more", "status"), [(head("/", length=0), 200), (b"?\r\n\r\n", 400)])
-async def test_a_refusal_that_waits_comes_before_the_next_answer(server: Server, more: bytes, status: int) -> None:
-    async with refused(server) as client:
+@pytest.mark.parametrize(("more", "status"), [(head("/"), 200), (b"?\r\n\r\n", 400)])
+async def test_a_refusal_that_waits_comes_before_the_next_answer(served: Served, more: bytes, status: int) -> None:
+    async with refused(served) as client:
         client.send(more)
         assert (await client.answer())[2] == b"/refused/1"
         assert (await client.answer())[0] == status
 
 
-async def test_of_two_refusals_that_wait_the_first_leaves(server: Server) -> None:
-    async with refused(server) as client:
-        client.send(head("/refused/2", length=0))
+async def test_of_two_refusals_that_wait_the_first_leaves(served: Served) -> None:
+    async with refused(served) as client:
+        client.send(head("/refused/2"))
         assert (await client.answer())[2] == b"/refused/1"
-        server.should_exit = True
+        served.server.should_exit = True
         assert (await client.answer())[2] == b"/refused/2"
 
 
-async def test_a_refusal_that_waits_comes_before_the_end(server: Server) -> None:
-    async with refused(server) as client:
-        server.should_exit = True
+async def test_a_refusal_that_waits_comes_before_the_end(served: Served) -> None:
+    async with refused(served) as client:
+        served.server.should_exit = True
         assert (await client.answer())[2] == b"/refused/1"
 
 
-async def test_who_makes_room_is_told_the_refusal_before(server: Server) -> None:
-    async with refused(server) as client, refused(server), client_of(port(server)):
+async def test_who_makes_room_is_told_the_refusal_before(served: Served) -> None:
+    async with refused(served) as client, refused(served), client_of(served.port):
         assert (await client.answer())[2] == b"/refused/1"
         assert await client.is_closed()
 
