@@ -64,11 +64,11 @@ class Settings(BaseSettings):
     max_emails: Positive = 1_000
     """Mails of one batch-predict request."""
     experiment_baseline: str = "production"
-    """Environment whose mail is compared, and partly answered by the candidate."""
+    """Environment called production in an experiment: its mail is compared, and partly answered by the candidate."""
     experiment_candidate: str = "staging"
-    """Environment that is tried on the baseline's mail."""
+    """Environment that is tried on production's mail."""
     shadow_share: Share = 0.0
-    """Share of the baseline's requests whose mail, once answered, is also sent to the candidate and compared."""
+    """Share of production's requests whose mail, once answered, is also sent to the candidate and compared."""
     shadow_max_mails: Positive = 2_000
     """Shadowed mails waiting or under way; more are dropped."""
     shadow_max_bytes: Positive = 16 * MIB
@@ -76,9 +76,9 @@ class Settings(BaseSettings):
     shadow_drain_seconds: Annotated[float, Field(ge=0)] = 3.0
     """Seconds at shutdown, after the last request, to send the shadowed mails that wait."""
     canary_share: Share = 0.0
-    """Share of the baseline's requests that the candidate answers, until it exceeds a limit."""
+    """Share of production's requests that the candidate answers, until it exceeds a limit."""
     canary_max_error_rate: Share | None = None
-    """Largest share of the canary's requests that the candidate fails and the baseline answers.
+    """Largest share of the canary's requests that the candidate fails and production answers.
 
     Required if the canary has a share.
     """

@@ -1,4 +1,4 @@
-"""Experiments on the baseline's mail: a shadow beside it, a canary in its place. Both are off without a share."""
+"""Experiments on production's mail: a shadow beside it, a canary in its place. Both are off without a share."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -7,7 +7,7 @@ import aiohttp
 
 from gateway.experiments.canary import Bounds, Canary
 from gateway.experiments.comparison import Comparison
-from gateway.experiments.shadow import Shadow, ShadowLimits
+from gateway.experiments.shadow_queue import Shadow, ShadowLimits
 from gateway.metrics import Metrics
 from gateway.predictions.environment import Ask, Environment, Predicted
 from gateway.predictions.mails import Mail
@@ -17,13 +17,13 @@ from inference import Replicas
 
 
 class Experiment:
-    """The candidate's shadow and canary beside the baseline; `opened` must be entered before use."""
+    """The candidate's shadow and canary beside production; `opened` must be entered before use."""
 
     def __init__(self, settings: Settings, metrics: Metrics, comparison: Comparison) -> None:
         self._settings = settings
         self._metrics = metrics
         self._comparison = comparison
-        self._baseline = settings.experiment_baseline
+        self._production = settings.experiment_baseline
         self._shadow: Shadow | None = None
         self._canary: Canary | None = None
 
@@ -45,7 +45,7 @@ class Experiment:
             url = str(settings.environments[candidate])
             # A client of its own: hanging or failing shadow requests must not delay the candidate's ordinary mail.
             client = TransformerClient(candidate, Replicas(url), settings.model_name, session)
-            before = [environments[name].coalescer for name in (self._baseline, candidate)]
+            before = [environments[name].coalescer for name in (self._production, candidate)]
             limits = ShadowLimits.of(settings)
             share, counts = settings.shadow_share, self._metrics.shadow
             self._shadow = Shadow(client, limits, share, before, self._comparison, counts)
@@ -67,7 +67,7 @@ class Experiment:
             key: Key that the canary chooses by, or None if only `environment` may answer.
             ask: Asks an environment to answer the request.
         """
-        if environment.name != self._baseline:
+        if environment.name != self._production:
             return Predicted(environment, await ask(environment))
         by_canary = self._canary is not None and key is not None and self._canary.takes(key)
         if self._canary is not None and by_canary:

@@ -127,8 +127,8 @@ class Canary:
         """Return whether the candidate answers requests with this key."""
         return self._share > 0 and in_share(key, self._share, b"canary")
 
-    async def ask(self, baseline: Environment, ask: Ask) -> tuple[Environment, list[Verdicts]]:
-        """Ask the candidate, and the baseline if the candidate fails.
+    async def ask(self, production: Environment, ask: Ask) -> tuple[Environment, list[Verdicts]]:
+        """Ask the candidate, and production if the candidate fails.
 
         Returns:
             The environment that answered, and its answers.
@@ -142,22 +142,22 @@ class Canary:
                 answers = await ask(self._candidate)
         except (problems.Problem, TimeoutError) as error:
             seconds = monotonic() - began
-            answers = await self._instead(baseline, ask, began)
+            answers = await self._instead(production, ask, began)
             reason = getattr(error, "detail", "no answer in time")
             log.info("canary failed, answered otherwise", extra={"reason": reason})
             self._note("error", seconds)
-            return baseline, answers
+            return production, answers
         self._note("answered", monotonic() - began)
         return self._candidate, answers
 
-    async def _instead(self, baseline: Environment, ask: Ask, began: float) -> list[Verdicts]:
+    async def _instead(self, production: Environment, ask: Ask, began: float) -> list[Verdicts]:
         try:
             async with asyncio.timeout(began + self._deadline_seconds - monotonic()):
-                return await ask(baseline)
+                return await ask(production)
         except TimeoutError:
             self._metrics.requests.labels("unjudged").inc()
             reason = "neither the candidate nor this environment answered"
-            raise problems.upstream_slow(baseline.name, self._deadline_seconds, reason) from None
+            raise problems.upstream_slow(production.name, self._deadline_seconds, reason) from None
         except problems.Problem:
             # The mail itself may be at fault, and its sender must not be able to stop a canary.
             self._metrics.requests.labels("unjudged").inc()

@@ -33,7 +33,7 @@ class Quantiles(BaseModel):
     p95: float
 
 
-class Baseline(BaseModel):
+class TrainingQuantiles(BaseModel):
     """Quantiles of a number in the mail that the model was trained on."""
 
     all: Quantiles
@@ -47,7 +47,7 @@ class Feature(BaseModel):
     name: str = Field(examples=["exclamation_marks"])
     description: str = Field(examples=["exclamation marks in the text"])
     value: float = Field(examples=[3])
-    baseline: Baseline | None = Field(description="null where the model does not tell it.")
+    baseline: TrainingQuantiles | None = Field(description="null where the model does not tell it.")
 
 
 class ExplainResponse(PredictResponse):
@@ -106,12 +106,17 @@ def _described(features: Explanation) -> list[dict[str, object]]:
     """Return the numbers as JSON objects shaped like `Feature`, in the transformer's order."""
     rows = zip(features.names, features.descriptions, features.values, strict=True)
     return [
-        {"name": name, "description": description, "value": value, "baseline": _baseline(features.quantiles, i)}
+        {
+            "name": name,
+            "description": description,
+            "value": value,
+            "baseline": _training_quantiles(features.quantiles, i),
+        }
         for i, (name, description, value) in enumerate(rows)
     ]
 
 
-def _baseline(quantiles: list[float] | None, i: int) -> dict[str, dict[str, float]] | None:
+def _training_quantiles(quantiles: list[float] | None, i: int) -> dict[str, dict[str, float]] | None:
     if quantiles is None:
         return None
     start, width = i * len(GROUPS) * len(QUANTILES), len(QUANTILES)

@@ -8,9 +8,9 @@ import pytest
 from aiohttp import web
 from conftest import SHA256, FakeTransformer, sample, verdicts
 
-from gateway.experiments import shadow
+from gateway.experiments import shadow_queue
 from gateway.experiments.comparison import Comparison
-from gateway.experiments.shadow import Shadow, ShadowLimits
+from gateway.experiments.shadow_queue import Shadow, ShadowLimits
 from gateway.experiments.shares import in_share
 from gateway.metrics import Metrics, ShadowMetrics
 from gateway.predictions.mails import Mail, Verdicts
@@ -56,8 +56,8 @@ Make = Callable[..., Shadowing]
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten all waits: batches leave early, and a failed one is soon sent again."""
-    monkeypatch.setattr(shadow, "GATHER_SECONDS", 0.001)
-    monkeypatch.setattr(shadow, "RETRY_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr(shadow_queue, "GATHER_SECONDS", 0.001)
+    monkeypatch.setattr(shadow_queue, "RETRY_SECONDS", (0.01, 0.02))
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ async def test_both_answers_are_counted_for_each_mail(make: Make, counted: Count
 async def test_no_more_leave_in_a_second_than_a_gateway_can_spare(
     make: Make, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shadow, "MAILS_PER_SECOND", 40)
+    monkeypatch.setattr(shadow_queue, "MAILS_PER_SECOND", 40)
     shadowing = make(mails=20)
     started = asyncio.get_running_loop().time()
     for _ in range(3):
@@ -209,7 +209,7 @@ async def test_one_batch_is_under_way_and_the_newest_is_dropped(
 async def test_now_and_then_a_batch_is_as_large_as_productions(
     make: Make, transformer: FakeTransformer, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shadow, "ALIKE_SECONDS", 60)
+    monkeypatch.setattr(shadow_queue, "ALIKE_SECONDS", 60)
     shadowing = make()
     shadowing.production.busy = True
     for _ in range(8):
@@ -217,8 +217,8 @@ async def test_now_and_then_a_batch_is_as_large_as_productions(
     shadowing.production.busy = False
     await until(lambda: counted() == {"compared": 8})
     assert [len(batch) for batch in transformer.batches] == [2, 4, 2]
-    monkeypatch.setattr(shadow, "ALIKE_SECONDS", 0)
-    shadowing.shadow._alike_due = 0
+    monkeypatch.setattr(shadow_queue, "ALIKE_SECONDS", 0)
+    shadowing.shadow_queue._alike_due = 0
     shadowing.production.busy = True
     for _ in range(3):
         shadowing.offer((0.9, 0.9), batch_mails=1)
@@ -230,7 +230,7 @@ async def test_now_and_then_a_batch_is_as_large_as_productions(
 async def test_a_full_batch_does_not_wait_for_more(
     make: Make, transformer: FakeTransformer, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shadow, "GATHER_SECONDS", 60)
+    monkeypatch.setattr(shadow_queue, "GATHER_SECONDS", 60)
     shadowing = make()
     for _ in range(3):
         shadowing.offer((0.9, 0.9))
@@ -271,11 +271,11 @@ async def test_a_candidate_that_fails_for_a_while_loses_nothing(
 async def test_what_cannot_be_compared_for_long_has_failed(
     make: Make, transformer: FakeTransformer, counted: Counted, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ) -> None:
-    monkeypatch.setattr(shadow, "LONGEST_SECONDS", 0.1)
+    monkeypatch.setattr(shadow_queue, "LONGEST_SECONDS", 0.1)
     shadowing = make(url=f"http://127.0.0.1:{unused_tcp_port}")
     shadowing.offer((0.9, 0.9), (0.9, 0.9))
     await until(lambda: counted() == {"failed": 2})
-    assert shadowing.shadow._mails == shadowing.shadow._size == 0
+    assert shadowing.shadow_queue._mails == shadowing.shadow_queue._size == 0
 
 
 async def test_a_mail_that_is_refused_fails_alone(make: Make, transformer: FakeTransformer, counted: Counted) -> None:
@@ -295,7 +295,7 @@ async def test_a_mail_that_is_refused_fails_alone(make: Make, transformer: FakeT
     await until(lambda: counted() == {"compared": 3, "failed": 1})
     assert sorted(positions) == [("other", 0), ("r", 0), ("r", 2)]
     assert shadowing.table == {("spam", "spam"): 1, ("ham", "ham"): 1, ("ham", "spam"): 1}
-    assert shadowing.shadow._mails == shadowing.shadow._size == 0
+    assert shadowing.shadow_queue._mails == shadowing.shadow_queue._size == 0
 
 
 async def test_the_end_sends_what_waits(make: Make, transformer: FakeTransformer, counted: Counted) -> None:
