@@ -44,8 +44,10 @@ def fields(app: str) -> dict[str, Field]:
 
 
 def settings_fields(tree: ast.Module) -> dict[str, Field]:
-    """Return the fields of the class Settings, which are variables of the same names in capitals."""
-    (settings,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings"]
+    """Return the fields of the settings class, which are variables of the same names in capitals."""
+    (settings,) = [
+        node for node in tree.body if isinstance(node, ast.ClassDef) and "BaseSettings" in map(ast.unparse, node.bases)
+    ]
     assigned = [node for node in settings.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
     return {node.target.id.upper(): field(node.value) for node in assigned if isinstance(node.target, ast.Name)}
 

@@ -41,7 +41,7 @@ for variables in json.load(sys.stdin):
     os.environ.update(variables)
     Settings()
     if find_spec("opentelemetry"):
-        assert tracing.Settings().on == ("OTEL_EXPORTER_OTLP_ENDPOINT" in variables)
+        assert tracing.TracingSettings().on == ("OTEL_EXPORTER_OTLP_ENDPOINT" in variables)
 """
 
 each_service = pytest.mark.parametrize("app", [app for app in SERVICE if app != "baseline-generator"])

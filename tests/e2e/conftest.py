@@ -16,7 +16,7 @@ from gitops import Repository
 from installation import Bundle, install
 from prometheus import Prometheus
 from rest import Rest
-from settings import BUILD, ROOT, Settings
+from settings import BUILD, ROOT, ClusterSettings
 
 from argocd import wait_synced
 
@@ -42,7 +42,7 @@ ORDER = (
 class System:
     """System that the scenarios work with."""
 
-    settings: Settings
+    settings: ClusterSettings
     repository: Repository
     bundles: dict[str, Bundle]
     """Bundles by name: `first` runs at the start, `second` is to be released, then `worse` and `better` are tried."""
@@ -71,7 +71,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def system() -> System:
     """Return both environments, installed through Git and at their start."""
-    settings = Settings.read()
+    settings = ClusterSettings.read()
     os.environ |= {"AWS_ENDPOINT_URL_S3": settings.s3_endpoint, "AWS_REGION": settings.region}
     repository = Repository(BUILD / "gitops", settings)
     bundles, images = install(settings, repository)

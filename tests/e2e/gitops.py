@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from settings import ROOT, Settings
+from settings import ROOT, ClusterSettings
 
 ARGOCD_FILES = ("2-project.yaml", "3-applicationset.yaml")
 REPOSITORY = re.compile(r"https://git\.example\.com/\S+")
@@ -17,7 +17,7 @@ REPOSITORY = re.compile(r"https://git\.example\.com/\S+")
 class Repository:
     """Working copy, and where it is pushed to."""
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
+    def __init__(self, folder: Path, settings: ClusterSettings) -> None:
         self.folder = folder
         self._url = f"{settings.git_url}/gitops.git"
         self._url_in_cluster = f"{settings.git_url_in_cluster}/gitops.git"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cluster import Object, apply, kubectl, wait_ready
 from gitops import Repository
-from settings import BUILD, MODELS, MONITORING, NAMESPACES, ROOT, Settings
+from settings import BUILD, MODELS, MONITORING, NAMESPACES, ROOT, ClusterSettings
 
 from argocd import wait_synced
 from inferencelog import open_store
@@ -38,7 +38,7 @@ class Bundle:
         return self.folder.name
 
 
-def install(settings: Settings, repository: Repository) -> tuple[dict[str, Bundle], dict[str, str]]:
+def install(settings: ClusterSettings, repository: Repository) -> tuple[dict[str, Bundle], dict[str, str]]:
     """Bring both environments up; return bundles by name and images by service."""
     bundles = {name: upload(settings, BUILD / "models" / name) for name in NAMES}
     images = read_images(settings)
@@ -57,7 +57,7 @@ def install(settings: Settings, repository: Repository) -> tuple[dict[str, Bundl
     return bundles, images
 
 
-def upload(settings: Settings, models: Path) -> Bundle:
+def upload(settings: ClusterSettings, models: Path) -> Bundle:
     """Upload the only bundle of a folder to S3 and return it."""
     (folder,) = (models / "spam-detector").iterdir()
     uri = f"s3://{settings.s3_bucket}/{PLACE}/{folder.name}"
@@ -67,7 +67,7 @@ def upload(settings: Settings, models: Path) -> Bundle:
     return Bundle(folder, uri, hashlib.sha256((folder / "model.json").read_bytes()).hexdigest())
 
 
-def read_images(settings: Settings) -> dict[str, str]:
+def read_images(settings: ClusterSettings) -> dict[str, str]:
     """Return the references of images by service, as `make images` left them."""
     found = {path.stem: reference(settings, path, path.stem) for path in IMAGES.glob("*.json")}
     if not found:
@@ -78,7 +78,7 @@ def read_images(settings: Settings) -> dict[str, str]:
     return found
 
 
-def fit_to_cluster(repository: Repository, settings: Settings) -> None:
+def fit_to_cluster(repository: Repository, settings: ClusterSettings) -> None:
     """Set the addresses of this cluster in the environments, and values that suit its small size.
 
     The chart offers all of these values. Times that an operator counts in minutes are shortened.
@@ -133,7 +133,7 @@ def places(environment: str) -> list[str]:
     return [NAMESPACES[environment], MODELS, MONITORING]
 
 
-def secret(settings: Settings, environment: str, namespace: str) -> Object:
+def secret(settings: ClusterSettings, environment: str, namespace: str) -> Object:
     """Return the Secret with S3 credentials; for models it also tells KServe's storage initializer where S3 is."""
     endpoint = settings.s3_endpoint_in_cluster
     annotations = {
@@ -154,7 +154,7 @@ def secret(settings: Settings, environment: str, namespace: str) -> Object:
     }
 
 
-def deploy_state_metrics(settings: Settings) -> None:
+def deploy_state_metrics(settings: ClusterSettings) -> None:
     """Deploy kube-state-metrics if its image has been built, for a cluster that has none."""
     if not STATE_METRICS.is_file():
         return
@@ -165,7 +165,7 @@ def deploy_state_metrics(settings: Settings) -> None:
     wait_ready(MONITORING, "kube-state-metrics")
 
 
-def reference(settings: Settings, file: Path, name: str) -> str:
+def reference(settings: ClusterSettings, file: Path, name: str) -> str:
     """Return the reference of an image with the digest that its build has left."""
     digest = json.loads(file.read_text())["containerimage.digest"]
     return f"{settings.image_registry}/model-serving/{name}@{digest}"

@@ -86,7 +86,7 @@ def milliseconds(seconds: list[float]) -> dict[str, float]:
     return {name: round(value * 1000, 2) for name, value in at.items()}
 
 
-class Load:
+class SteadyLoad:
     """Load on one environment at a rate."""
 
     def __init__(self, options: argparse.Namespace, clients: Iterable[aiohttp.ClientSession]) -> None:
@@ -205,7 +205,7 @@ def write(line: dict[str, Any]) -> None:
     print(json.dumps(line), flush=True)
 
 
-async def follow(commands: asyncio.StreamReader, load: Load) -> None:
+async def follow(commands: asyncio.StreamReader, load: SteadyLoad) -> None:
     """Execute the commands of standard input."""
     while line := (await commands.readline()).decode().strip():
         command, _, argument = line.partition(" ")
@@ -224,7 +224,7 @@ async def main() -> None:
     commands = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     async with AsyncExitStack() as stack:
-        load = Load(options, [await stack.enter_async_context(client(options)) for _ in range(options.clients)])
+        load = SteadyLoad(options, [await stack.enter_async_context(client(options)) for _ in range(options.clients)])
         await beside(load.run, load.tick, lambda: follow(commands, load))
         await load.settled()
 

@@ -17,7 +17,7 @@ ARGOCD = "argocd"
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ClusterSettings:
     """Addresses of the cluster's services."""
 
     image_registry: str
@@ -36,7 +36,7 @@ class Settings:
     """URL from this machine."""
 
     @classmethod
-    def read(cls) -> "Settings":
+    def read(cls) -> "ClusterSettings":
         """Read the settings from the environment.
 
         Raises:

@@ -18,11 +18,11 @@ import features
 from inferencelog import (
     MEASURES,
     SCORE,
-    Limits,
     Store,
     StoreError,
     Window,
     Writer,
+    WriterLimits,
     newest_time,
     open_store,
     read_window,
@@ -31,7 +31,7 @@ from inferencelog import (
 from inferencelog.schema import hours, partition
 
 HOUR = datetime(2026, 3, 1, 13, tzinfo=UTC)
-AT_ONCE = Limits(flush_seconds=0.01)
+AT_ONCE = WriterLimits(flush_seconds=0.01)
 PATIENCE = 10.0
 
 
@@ -112,8 +112,8 @@ def test_other_tools_read_the_whole_tree(tmp_path: Path) -> None:
 
 
 def test_a_batch_is_written_by_rows_or_by_seconds(store: Store) -> None:
-    writer = Writer(store, "production", Limits(flush_seconds=3600, flush_rows=100), HOUR.timestamp)
-    quick = Writer(store, "production", Limits(flush_seconds=0.2), HOUR.timestamp)
+    writer = Writer(store, "production", WriterLimits(flush_seconds=3600, flush_rows=100), HOUR.timestamp)
+    quick = Writer(store, "production", WriterLimits(flush_seconds=0.2), HOUR.timestamp)
     writer.append(rows(99))
     quick.append(rows(1))
     until(lambda: quick.stats.written == 1)
@@ -129,7 +129,7 @@ def test_a_store_that_is_away_loses_nothing_within_the_bound(
 ) -> None:
     store, folder = blocked
     caplog.set_level("INFO", "inferencelog")
-    writer = Writer(store, "production", Limits(0.01, flush_rows=10, buffer_rows=1000), HOUR.timestamp)
+    writer = Writer(store, "production", WriterLimits(0.01, flush_rows=10, buffer_rows=1000), HOUR.timestamp)
     for first in range(0, 1000, 10):
         writer.append(rows(10, first))
     until(lambda: writer.stats.failures >= 2)
@@ -148,7 +148,7 @@ def test_beyond_the_bound_the_oldest_go_and_are_counted(
     blocked: tuple[Store, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     store, folder = blocked
-    writer = Writer(store, "production", Limits(0.01, flush_rows=10, buffer_rows=50), HOUR.timestamp)
+    writer = Writer(store, "production", WriterLimits(0.01, flush_rows=10, buffer_rows=50), HOUR.timestamp)
     writer.append(rows(10))
     until(lambda: writer.stats.failures)  # these ten are being written, and are not dropped
     for first in range(10, 200, 10):
@@ -175,7 +175,7 @@ def test_closing_gives_up_on_a_store_that_stays_away(
 
 
 def test_rows_that_no_file_can_hold_do_not_end_the_log(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    writer = Writer(store, "production", Limits(flush_rows=1), HOUR.timestamp)
+    writer = Writer(store, "production", WriterLimits(flush_rows=1), HOUR.timestamp)
     writer.append(rows(1, version="\ud800"))  # not valid UTF-8
     until(lambda: writer.stats.dropped == 1)
     writer.append(rows(1))
@@ -187,8 +187,8 @@ KILLED = """
 import sys, time
 sys.path.insert(0, {tests!r})
 from sample import rows
-from inferencelog import Limits, Writer, open_store
-writer = Writer(open_store({log!r}), "production", Limits(flush_seconds=0.1, flush_rows=500))
+from inferencelog import WriterLimits, Writer, open_store
+writer = Writer(open_store({log!r}), "production", WriterLimits(flush_seconds=0.1, flush_rows=500))
 for i in range(10**9):
     writer.append(rows(10, 10 * i))
     print(10 * (i + 1), time.time(), flush=True)

@@ -11,14 +11,14 @@ from sample import rows
 
 import features
 from inferencelog import (
-    Answer,
-    Limits,
     Prediction,
+    ProductionAnswer,
     ShadowChunk,
     ShadowRows,
     ShadowWindow,
     Store,
     Writer,
+    WriterLimits,
     open_shadow,
     open_store,
     read_shadow,
@@ -48,7 +48,7 @@ def shadowed(
         model_version="new",
         model_sha256=sha256,
         seconds=0.02,
-        production=[Answer("old", production_sha256, 0.875, "spam", 0.01, 4)] * n,
+        production=[ProductionAnswer("old", production_sha256, 0.875, "spam", 0.01, 4)] * n,
     )
 
 
@@ -133,7 +133,7 @@ def test_readers_of_the_whole_log_leave_shadowed_mails_out(tmp_path: Path) -> No
 
 def test_what_waits_is_bounded_and_what_is_dropped_is_counted(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("in the way")
-    limits = Limits(flush_rows=2, buffer_rows=4)
+    limits = WriterLimits(flush_rows=2, buffer_rows=4)
     writer = Writer(open_store(str(tmp_path / "log")), "staging", limits, buffer=ShadowChunk)
     for number in range(6):
         writer.append(shadowed([(f"r{number}", 0), (f"r{number}", 1)]))

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from starlette.types import Receive, Scope, Send
 
 from kserving.infer_path import InferPath
-from runtime.tracing import Settings, Tracer
+from runtime.tracing import Tracer, TracingSettings
 
 PATH = "/v2/models/echo/infer"
 
@@ -137,7 +137,7 @@ async def test_a_request_of_a_sampled_span_has_one_of_its_own(model: Echo, flags
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    tracer = Tracer(provider.get_tracer("test"), Settings(otel_exporter_otlp_endpoint="http://collector:4318"))
+    tracer = Tracer(provider.get_tracer("test"), TracingSettings(otel_exporter_otlp_endpoint="http://collector:4318"))
     transport = httpx.ASGITransport(InferPath(Framework(), model, tracer))
     parent = f"00-{'a' * 32}-{'b' * 16}-{flags}"
     async with httpx.AsyncClient(transport=transport, base_url="http://model") as client:

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from runtime.tracing import Settings, Tracer, current, entered, part
+from runtime.tracing import Tracer, TracingSettings, current, entered, part
 from runtime.tracing.sampler import RUN
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -25,7 +25,7 @@ class Recorded:
         self._exporter = InMemorySpanExporter()
         provider = TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
-        given = Settings(otel_exporter_otlp_endpoint="http://collector:4318", **settings)
+        given = TracingSettings(otel_exporter_otlp_endpoint="http://collector:4318", **settings)
         self.tracer = Tracer(provider.get_tracer("test"), given)
 
     @property
@@ -113,13 +113,13 @@ def test_without_a_span_nothing_happens() -> None:
 OFF = """
 import sys
 from runtime import tracing
-assert tracing.start(tracing.Settings(), "gateway") is None
+assert tracing.start(tracing.TracingSettings(), "gateway") is None
 assert "opentelemetry.sdk" not in sys.modules and "opentelemetry.exporter" not in sys.modules
 """
 ON = """
 from opentelemetry import trace
 from runtime import tracing
-tracer = tracing.start(tracing.Settings(), "gateway", "staging")
+tracer = tracing.start(tracing.TracingSettings(), "gateway", "staging")
 print(dict(tracer._provider.resource.attributes))
 assert type(trace.get_tracer_provider()).__name__ == "ProxyTracerProvider", "FastAPI would trace every request"
 """

@@ -3,17 +3,17 @@
 import pytest
 from pydantic import ValidationError
 
-from runtime.tracing import Settings
+from runtime.tracing import TracingSettings
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
 
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201
-    def settings(variables: dict[str, str]) -> Settings:
+    def settings(variables: dict[str, str]) -> TracingSettings:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        return Settings()
+        return TracingSettings()
 
     return settings
 

@@ -6,18 +6,18 @@ from conftest import SPAM, Columns, mails
 
 import features
 from drift.compare import FEATURES_WEIGHT, LIKELY_SPAM, PREDICTED_SPAM, WEIGHTS, Change, compare
-from drift.limits import Limits
+from drift.limits import DriftLimits
 from inferencelog import SCORE
 
-LIMITS = Limits(false_alarm_rate=0.001, minimum_change=0.02)
+LIMITS = DriftLimits(false_alarm_rate=0.001, minimum_change=0.02)
 THRESHOLD = 0.9
 
 
-def changes(baseline: Columns, current: Columns, limits: Limits = LIMITS) -> dict[str, Change]:
+def changes(baseline: Columns, current: Columns, limits: DriftLimits = LIMITS) -> dict[str, Change]:
     return {change.measure: change for change in compare(baseline, current, THRESHOLD, limits)}
 
 
-def drifted(baseline: Columns, current: Columns, limits: Limits = LIMITS) -> set[str]:
+def drifted(baseline: Columns, current: Columns, limits: DriftLimits = LIMITS) -> set[str]:
     return {name for name, change in changes(baseline, current, limits).items() if change.drifted}
 
 
@@ -72,7 +72,7 @@ def test_a_difference_too_small_to_matter_is_no_drift_however_certain() -> None:
     current["links"][:1_500] += 500
     change = changes(baseline, current)["links"]
     assert change.p_value < LIMITS.false_alarm_rate and change.distance < 0.02 and not change.drifted
-    assert changes(baseline, current, Limits(0.001, 0.0))["links"].drifted
+    assert changes(baseline, current, DriftLimits(0.001, 0.0))["links"].drifted
 
 
 def test_constant_columns_and_single_values_are_compared() -> None:

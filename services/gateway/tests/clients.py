@@ -11,7 +11,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from gateway.app import GatewayApp, create_app
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 
 Lines = list[dict[str, Any]]
 NOBODY = {"staging": "http://127.0.0.1:1"}
@@ -19,7 +19,7 @@ NOBODY = {"staging": "http://127.0.0.1:1"}
 
 
 def app_of(environments: Mapping[str, str] = NOBODY, **settings: object) -> GatewayApp:
-    return create_app(Settings(environments=environments, **settings))  # type: ignore[arg-type]
+    return create_app(GatewaySettings(environments=environments, **settings))  # type: ignore[arg-type]
 
 
 def in_process(app: ASGIApp, address: str = "127.0.0.1") -> httpx.AsyncClient:

@@ -18,7 +18,7 @@ from gateway.predictions.environment import Environment
 from gateway.predictions.mails import Mail
 from gateway.predictions.queue import QueueLimits
 from gateway.predictions.transformer_client import TransformerClient
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from inference import Replicas
 
 
@@ -129,7 +129,7 @@ def make_coalescer(
 ) -> Coalescer:
     defaults = {"max_batch_mails": 4, "max_batches_in_flight": 1, "max_queued_mails": 20, "deadline_seconds": 5}
     defaults |= {"max_bulk_mails": 4}
-    settings = Settings(environments={"staging": transformer.url}, **(defaults | limits))  # type: ignore[arg-type]
+    settings = GatewaySettings(environments={"staging": transformer.url}, **(defaults | limits))  # type: ignore[arg-type]
     limits = replace(QueueLimits.of(settings), linger_seconds=linger_seconds)
     return Environment(client, limits, EnvironmentMetrics()).coalescer
 

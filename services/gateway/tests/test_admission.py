@@ -9,11 +9,11 @@ from gateway.metrics import EnvironmentMetrics
 from gateway.predictions.admission import Admission
 from gateway.predictions.queue import Queue, QueueLimits
 from gateway.problems import Problem
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 
 
 def admission(metrics: EnvironmentMetrics | None = None, **limits: int) -> Admission:
-    settings = Settings(environments={"staging": "http://127.0.0.1:1"})  # type: ignore[dict-item]
+    settings = GatewaySettings(environments={"staging": "http://127.0.0.1:1"})  # type: ignore[dict-item]
     limited = replace(QueueLimits.of(settings), **limits)  # type: ignore[arg-type]
     return Admission("staging", Queue(limited), limited, lambda: 1, metrics or EnvironmentMetrics())
 

@@ -20,9 +20,9 @@ from pydantic import ValidationError
 
 from gateway.access.api_keys import digest_of, new_key
 from gateway.app import create_app
-from gateway.experiments.canary import Bounds, Window
+from gateway.experiments.canary import Bounds, RecentRequests
 from gateway.metrics import Metrics
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 
 PRODUCTION = {"X-Environment": "production"}
 
@@ -79,7 +79,7 @@ async def open_gateway() -> AsyncIterator[Open]:
                 "staging": await stack.enter_async_context(serving(staging)),
                 "production": await stack.enter_async_context(serving(production)),
             }
-            app = create_app(Settings(environments=environments, **({"deadline_seconds": 20} | settings)))  # type: ignore[arg-type]
+            app = create_app(GatewaySettings(environments=environments, **({"deadline_seconds": 20} | settings)))  # type: ignore[arg-type]
             await stack.enter_async_context(app.router.lifespan_context(app))
             transport = httpx.ASGITransport(app)
             http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://gw"))
@@ -254,7 +254,7 @@ async def test_two_keys_are_refused(open_gateway: Open) -> None:
 
 
 def test_the_window_forgets() -> None:
-    window = Window(Bounds(error_rate=0.5, latency_seconds=1, minimum_requests=2, window_seconds=10))
+    window = RecentRequests(Bounds(error_rate=0.5, latency_seconds=1, minimum_requests=2, window_seconds=10))
     for now in (100.0, 100.5, 101.0):
         window.add(now, 0.1, failed=True)
     assert window.left_bound() == "errors"
@@ -280,11 +280,11 @@ def test_the_window_forgets() -> None:
 )
 def test_half_an_experiment_is_refused(settings: dict[str, Any], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
-        Settings(environments={"staging": "http://s", "production": "http://p"}, **settings)
+        GatewaySettings(environments={"staging": "http://s", "production": "http://p"}, **settings)
 
 
 def test_an_environment_alone_needs_no_other() -> None:
-    assert not Settings(environments={"staging": "http://s"}).experiments  # type: ignore[dict-item]
+    assert not GatewaySettings(environments={"staging": "http://s"}).experiments  # type: ignore[dict-item]
 
 
 async def test_a_key_may_be_kept_from_the_canary(open_gateway: Open, tmp_path: Path) -> None:

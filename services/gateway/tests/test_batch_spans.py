@@ -13,7 +13,7 @@ from opentelemetry.trace import StatusCode
 
 from gateway.predictions.coalescer import Coalescer
 from gateway.problems import Problem
-from runtime.tracing import Settings, Span, Tracer
+from runtime.tracing import Span, Tracer, TracingSettings
 
 
 class Recorder:
@@ -23,7 +23,7 @@ class Recorder:
         self._exporter = InMemorySpanExporter()
         provider = TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
-        settings = Settings(otel_exporter_otlp_endpoint="http://collector:4318", otel_traces_sampler="always_on")
+        settings = TracingSettings(otel_exporter_otlp_endpoint="http://collector:4318", otel_traces_sampler="always_on")
         self._tracer = Tracer(provider.get_tracer("test"), settings)
 
     def request(self) -> Span:

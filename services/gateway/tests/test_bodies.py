@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from gateway.http import bodies
 from gateway.http.bodies import BatchPredictRequest, PredictRequest
 from gateway.problems import Problem
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_mail_is_measured_in_bytes_of_utf8() -> None:
 
 def test_settings_refuse_an_unknown_default_environment() -> None:
     with pytest.raises(ValidationError, match="DEFAULT_ENVIRONMENT=test is not in ENVIRONMENTS; known: staging"):
-        Settings(environments={"staging": "http://127.0.0.1:1"}, default_environment="test")  # type: ignore[dict-item]
+        GatewaySettings(environments={"staging": "http://127.0.0.1:1"}, default_environment="test")  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize(

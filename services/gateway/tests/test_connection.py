@@ -17,7 +17,7 @@ from serving import client_of, head, post, serving
 
 from gateway.app import GatewayApp, create_app
 from gateway.http.limits import connection_limits
-from gateway.settings import MIB, Settings
+from gateway.settings import MIB, GatewaySettings
 from httpserver import ConnectionLimits
 from httpserver.connection import Connection
 from httpserver.heads import FRAMING, SINGLETONS
@@ -41,7 +41,7 @@ async def port(transformer: FakeTransformer) -> AsyncIterator[int]:
 
 def gateway(transformer: FakeTransformer, **settings: object) -> GatewayApp:
     environments = {"staging": transformer.url, "production": transformer.url}
-    return create_app(Settings(environments=environments, **settings))  # type: ignore[arg-type]
+    return create_app(GatewaySettings(environments=environments, **settings))  # type: ignore[arg-type]
 
 
 # Upgrades
@@ -381,7 +381,7 @@ async def test_a_connection_that_has_ended_is_freed_without_a_garbage_collection
 
 
 def test_settings_limit_heads_and_what_waits() -> None:
-    settings = Settings(environments={"staging": "http://x"}, max_headers=7, max_waiting_bytes=8)  # type: ignore[dict-item]
+    settings = GatewaySettings(environments={"staging": "http://x"}, max_headers=7, max_waiting_bytes=8)  # type: ignore[dict-item]
     limits = connection_limits(settings, idle=75)
     assert (limits.heads.headers, limits.waiting_bytes) == (7, 8)
 

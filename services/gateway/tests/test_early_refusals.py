@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from gateway.app import create_app
 from gateway.http.limits import ConnectionLimits
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 
 PREDICT, BATCH = "/api/v1/predict", "/api/v1/batch-predict"
 ROOM = 2
@@ -41,7 +41,7 @@ class Full:
 @pytest.fixture
 async def full(transformer: FakeTransformer) -> AsyncIterator[Full]:
     environments = {"staging": transformer.url, "production": transformer.url}
-    settings = Settings(environments=environments, max_queued_mails=ROOM, max_body_bytes=100_000)  # type: ignore[arg-type]
+    settings = GatewaySettings(environments=environments, max_queued_mails=ROOM, max_body_bytes=100_000)  # type: ignore[arg-type]
     async with serving(create_app(settings), ConnectionLimits(60)) as port, filled(port, transformer):
         yield Full(port, transformer)
 
@@ -120,7 +120,7 @@ async def test_requests_in_one_packet_are_refused_each(full: Full) -> None:
 
 
 async def test_old_connections_end_with_a_refusal(transformer: FakeTransformer) -> None:
-    settings = Settings(environments={"staging": transformer.url}, max_queued_mails=ROOM)  # type: ignore[dict-item]
+    settings = GatewaySettings(environments={"staging": transformer.url}, max_queued_mails=ROOM)  # type: ignore[dict-item]
     async with serving(create_app(settings), ConnectionLimits(0.01)) as port, filled(port, transformer):
         for _ in range(2):
             async with client_of(port) as client:
@@ -159,7 +159,7 @@ async def test_of_refusals_in_one_turn_one_has_a_line(full: Full, capsys: pytest
 
 
 async def test_of_requests_in_one_turn_those_without_room_are_not_even_parsed(transformer: FakeTransformer) -> None:
-    settings = Settings(environments={"staging": transformer.url}, max_queued_mails=ROOM)  # type: ignore[dict-item]
+    settings = GatewaySettings(environments={"staging": transformer.url}, max_queued_mails=ROOM)  # type: ignore[dict-item]
     async with serving(create_app(settings), ConnectionLimits(60)) as port:
         statuses = await at_once(port, [post(PREDICT, {"no": "mail"})] * 10)
     # The first request without room goes to the application to be logged, which may then find room.
@@ -177,7 +177,7 @@ async def at_once(port: int, requests: list[bytes]) -> list[int]:
 
 async def test_a_failed_request_leaves_no_cycle_of_garbage(transformer: FakeTransformer) -> None:
     """Collecting the cycles of thousands of disconnected clients would stop all other requests."""
-    settings = Settings(environments={"staging": transformer.url})  # type: ignore[dict-item]
+    settings = GatewaySettings(environments={"staging": transformer.url})  # type: ignore[dict-item]
     async with serving(create_app(settings), ConnectionLimits(60)) as port, filled(port, transformer):
         async with AsyncExitStack() as stack:
             for _ in range(50):
@@ -204,7 +204,7 @@ RESET = struct.pack("ii", 1, 0)
 
 
 async def test_mail_of_clients_that_have_gone_is_not_sent_and_makes_room(transformer: FakeTransformer) -> None:
-    settings = Settings(environments={"staging": transformer.url}, max_queued_mails=5, max_batch_mails=1)  # type: ignore[dict-item]
+    settings = GatewaySettings(environments={"staging": transformer.url}, max_queued_mails=5, max_batch_mails=1)  # type: ignore[dict-item]
     async with serving(create_app(settings), ConnectionLimits(60)) as port, filled(port, transformer):
         async with AsyncExitStack() as stack:
             for path, body in ((PREDICT, {"email_content": "0.1"}), (BATCH, {"emails": ["0.2", "0.3"]})):

@@ -15,7 +15,7 @@ from gateway.http.bodies import BatchPredictRequest, PredictRequest
 from gateway.http.large_body import PIECE_BYTES, Mails, _Reader
 from gateway.http.turns import Turns
 from gateway.problems import Problem
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 
 SIZE = 2 * MIB
 MODELS = {"email_content": (PredictRequest, None), "emails": (BatchPredictRequest, 20)}
@@ -211,7 +211,7 @@ async def test_pieces_of_a_large_body_arrive_in_turns() -> None:
         return {"type": "http.request", "body": b" " * bodies.INLINE_BYTES, "more_body": received < 20}
 
     request = Request({"type": "http", "headers": [], "state": {}}, receive)
-    settings = Settings(environments={"staging": "http://127.0.0.1:1"})  # type: ignore[dict-item]
+    settings = GatewaySettings(environments={"staging": "http://127.0.0.1:1"})  # type: ignore[dict-item]
     turns = Turns(1, pause_seconds=3600)
     reading = asyncio.create_task(bodies.read_body(request, settings, NoLimit(), turns))
     for _ in range(50):

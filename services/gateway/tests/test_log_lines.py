@@ -19,9 +19,8 @@ from gateway.access.api_keys import digest_of, new_key
 from gateway.app import GatewayApp, create_app
 from gateway.http.limits import ConnectionLimits
 from gateway.http.sampled_lines import SampledLines as Sampled
-from gateway.settings import Settings
-from runtime.tracing import Settings as TracingSettings
-from runtime.tracing import Tracer
+from gateway.settings import GatewaySettings
+from runtime.tracing import Tracer, TracingSettings
 
 PREDICT, BATCH = "/api/v1/predict", "/api/v1/batch-predict"
 MAIL = {"email_content": "0.5"}
@@ -35,7 +34,7 @@ Fields = Callable[[], list[list[str]]]
 
 def gateway(transformer: FakeTransformer, tracer: Tracer | None = None, **settings: Any) -> GatewayApp:
     environments = {"staging": transformer.url, "production": transformer.url}
-    return create_app(Settings(environments=environments, **settings), tracer=tracer)  # type: ignore[arg-type]
+    return create_app(GatewaySettings(environments=environments, **settings), tracer=tracer)  # type: ignore[arg-type]
 
 
 async def ask(app: GatewayApp, *sent: tuple[str, object], **headers: str) -> None:

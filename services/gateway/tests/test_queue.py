@@ -8,7 +8,7 @@ import pytest
 
 from gateway.predictions.mails import Mail
 from gateway.predictions.queue import RECENT_BATCHES, Job, Queue, QueueLimits
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 
 Make = Callable[..., Job]
 
@@ -26,7 +26,7 @@ def make() -> Iterator[Make]:
 
 
 def queue(**limits: Any) -> Queue:
-    settings = Settings(environments={"staging": "http://x"}, **limits)  # type: ignore[dict-item]
+    settings = GatewaySettings(environments={"staging": "http://x"}, **limits)  # type: ignore[dict-item]
     return Queue(QueueLimits.of(settings))
 
 

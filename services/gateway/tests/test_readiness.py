@@ -10,7 +10,7 @@ from gateway.metrics import EnvironmentMetrics, Metrics
 from gateway.predictions.readiness import Readiness
 from gateway.predictions.transformer_client import TransformerClient
 from gateway.problems import Problem
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 
 
 def gauge(metrics: Metrics, environment: str) -> float | None:
@@ -44,7 +44,7 @@ async def test_the_application_asks_by_itself_and_stops_when_it_ends(
     transformer: FakeTransformer, unused_tcp_port: int
 ) -> None:
     urls = {"asked-up": transformer.url, "asked-down": f"http://127.0.0.1:{unused_tcp_port}"}
-    app = create_app(Settings(environments=urls, default_environment="asked-up"))  # type: ignore[arg-type]
+    app = create_app(GatewaySettings(environments=urls, default_environment="asked-up"))  # type: ignore[arg-type]
     async with app.router.lifespan_context(app):
         await until(lambda: gauge(app.metrics, "asked-up") is not None)
         assert (gauge(app.metrics, "asked-up"), gauge(app.metrics, "asked-down")) == (1, 0)
@@ -56,7 +56,7 @@ async def test_asking_for_readiness_is_seen_at_once(
     transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.app.KEPT_SECONDS", 0.0)
-    app = create_app(Settings(environments={"probed": transformer.url}, default_environment="probed"))  # type: ignore[dict-item]
+    app = create_app(GatewaySettings(environments={"probed": transformer.url}, default_environment="probed"))  # type: ignore[dict-item]
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://gw") as client:
         await until(lambda: gauge(app.metrics, "probed") == 1)
@@ -67,7 +67,7 @@ async def test_asking_for_readiness_is_seen_at_once(
 
 async def test_a_flood_of_questions_is_one_look_behind_the_gateway(transformer: FakeTransformer) -> None:
     """Each probe once went through a transformer to its predictor, and a few thousand took both environments down."""
-    app = create_app(Settings(environments={"flooded": transformer.url}, default_environment="flooded"))  # type: ignore[dict-item]
+    app = create_app(GatewaySettings(environments={"flooded": transformer.url}, default_environment="flooded"))  # type: ignore[dict-item]
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://gw") as client:
         answers = await asyncio.gather(*(client.get("/ready") for _ in range(200)))
@@ -128,7 +128,7 @@ async def test_what_a_transformer_says_is_shown(
     transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch, said: str, shown: dict[str, object]
 ) -> None:
     monkeypatch.setattr("gateway.app.KEPT_SECONDS", 0.0)
-    app = create_app(Settings(environments={"probed": transformer.url}, default_environment="probed"))  # type: ignore[dict-item]
+    app = create_app(GatewaySettings(environments={"probed": transformer.url}, default_environment="probed"))  # type: ignore[dict-item]
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://g") as client:
         transformer.ready, transformer.reason = False, said

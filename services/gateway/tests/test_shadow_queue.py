@@ -10,7 +10,7 @@ from conftest import SHA256, FakeTransformer, sample, verdicts
 
 from gateway.experiments import shadow_queue
 from gateway.experiments.comparison import Comparison
-from gateway.experiments.shadow_queue import Shadow, ShadowLimits
+from gateway.experiments.shadow_queue import ShadowLimits, ShadowQueue
 from gateway.experiments.shares import in_share
 from gateway.metrics import Metrics, ShadowMetrics
 from gateway.predictions.mails import Mail, Verdicts
@@ -32,7 +32,7 @@ class Busy:
 class Shadowing:
     """Shadow whose candidate answers each mail with the number in its text."""
 
-    shadow: Shadow
+    shadow: ShadowQueue
     comparison: Comparison
     production: Busy
 
@@ -62,7 +62,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def make(transformer: FakeTransformer, metrics: Metrics) -> AsyncIterator[Make]:
-    made: list[Shadow] = []
+    made: list[ShadowQueue] = []
     async with aiohttp.ClientSession() as session:
 
         def begin(share: float = 1.0, url: str = "", **limits: float) -> Shadowing:
@@ -70,7 +70,7 @@ async def make(transformer: FakeTransformer, metrics: Metrics) -> AsyncIterator[
             found: dict[str, float] = {"batch_mails": 4, "mails": 10, "size": 1000, "timeout_seconds": 5.0} | limits
             comparison, production = Comparison(), Busy()
             limited = ShadowLimits(**found)  # type: ignore[arg-type]
-            made.append(Shadow(client, limited, share, [production], comparison, metrics.shadow))
+            made.append(ShadowQueue(client, limited, share, [production], comparison, metrics.shadow))
             return Shadowing(made[-1], comparison, production)
 
         yield begin

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.app import GatewayApp, create_app
 from gateway.metrics import Metrics
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from httpserver import ConnectionLimits
 from httpserver.framing import HEAD_BYTES
 
@@ -37,7 +37,7 @@ async def page(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def gateway(transformer: FakeTransformer, **settings: object) -> GatewayApp:
-    return create_app(Settings(environments={"staging": transformer.url}, **settings))  # type: ignore[arg-type]
+    return create_app(GatewaySettings(environments={"staging": transformer.url}, **settings))  # type: ignore[arg-type]
 
 
 class Ended:

@@ -33,12 +33,12 @@ def test_wrong_settings_end_the_process_with_one_line(settings: dict[str, str], 
 
 
 CLOSING = """
-from inferencelog import Limits, Rows, Writer, open_store
+from inferencelog import WriterLimits, Rows, Writer, open_store
 from kserving import configure_logging
 from transformer.__main__ import close_logs
 import features
 configure_logging()
-writer = Writer(open_store("s3://bucket/log"), "staging", Limits(flush_seconds=0.001))
+writer = Writer(open_store("s3://bucket/log"), "staging", WriterLimits(flush_seconds=0.001))
 writer.append(Rows(["a"], [[0.0] * len(features.NAMES)], [0.5], "v1", ""))
 input()
 close_logs(0.5, writer)

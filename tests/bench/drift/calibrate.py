@@ -22,9 +22,9 @@ import windows
 from windows import DRIFTED, SCENARIOS, Columns, Mails
 
 from drift import compare
-from drift.limits import Limits
+from drift.limits import DriftLimits
 from drift.report import LIBRARIES
-from drift.settings import Settings
+from drift.settings import DriftSettings
 from inferencelog import SCORE
 
 # The detector's own import must come first, because it keeps this one quiet.
@@ -59,7 +59,7 @@ Job = tuple[str, int, int, int]
 def main() -> None:
     """Measure, write the figures, print the table."""
     options = _options()
-    limits = Limits(*(Settings.__fields__[name].default for name in ("false_alarm_rate", "minimum_change")))
+    limits = DriftLimits(*(DriftSettings.__fields__[name].default for name in ("false_alarm_rate", "minimum_change")))
     jobs = _jobs(options)
     found = measure(options.rows, jobs, limits, options.processes)
     content = figures(found) | {
@@ -104,7 +104,7 @@ def _jobs(options: argparse.Namespace) -> list[Job]:
     return jobs
 
 
-def measure(folder: Path, jobs: list[Job], limits: Limits, processes: int) -> dict[tuple[str, int], Floats]:
+def measure(folder: Path, jobs: list[Job], limits: DriftLimits, processes: int) -> dict[tuple[str, int], Floats]:
     """Return alarms [windows, systems] of each scenario and number of rows: 1, 0, or NaN if a system was not asked."""
     found: dict[tuple[str, int], list[Any]] = {}
     start, done = time.monotonic(), 0
@@ -119,10 +119,10 @@ def measure(folder: Path, jobs: list[Job], limits: Limits, processes: int) -> di
 
 
 _mails: Mails
-_limits: Limits
+_limits: DriftLimits
 
 
-def _start(folder: Path, limits: Limits) -> None:
+def _start(folder: Path, limits: DriftLimits) -> None:
     global _mails, _limits
     # TabularDrift would warn at each window that it treats all features as numbers, which is intended.
     warnings.filterwarnings("ignore", message="No `categories_per_feature`")
@@ -135,7 +135,7 @@ def _run(job: Job) -> Floats:
     return np.array(alarms, dtype=float)
 
 
-def _alarms(scenario: str, rows: int, number: int, mails: Mails, limits: Limits) -> Iterator[float]:
+def _alarms(scenario: str, rows: int, number: int, mails: Mails, limits: DriftLimits) -> Iterator[float]:
     """Yield whether each of `SYSTEMS` raises an alarm in one window; it is the same in every run."""
     rng = np.random.default_rng([SEED, list(SCENARIOS).index(scenario), rows, number])
     draw = SCENARIOS[scenario](mails, rows, rng)

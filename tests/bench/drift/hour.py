@@ -20,7 +20,7 @@ import pyarrow as pa
 from windows import Columns, read_mails
 
 import features
-from inferencelog import MEASURES, SCORE, Baseline, Limits, Rows, Writer, open_store, write_baseline
+from inferencelog import MEASURES, SCORE, Baseline, Rows, Writer, WriterLimits, open_store, write_baseline
 
 START = datetime(2026, 11, 24, 13, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -46,7 +46,7 @@ def write_log(root: Path, mails: Columns, threshold: float, count: int) -> None:
     about = ("spam-detector", "bench", DIGEST, features.SCHEMA_VERSION, threshold, "the corpus")
     store = open_store(str(root))
     store.write("baseline.parquet", write_baseline(Baseline(pa.table(mails), *about)))
-    writer = Writer(store, "production", Limits(flush_rows=FILE_ROWS, buffer_rows=2 * count), clock=_clock(count))
+    writer = Writer(store, "production", WriterLimits(flush_rows=FILE_ROWS, buffer_rows=2 * count), clock=_clock(count))
     values = np.column_stack([mails[name] for name in MEASURES if name != SCORE])
     rng = np.random.default_rng(0)
     for start in range(0, count, FILE_ROWS):

@@ -11,7 +11,7 @@ from bench import tracing, wrk
 from bench.servers import free_port
 from bench.systems import System
 from bench.tracing import Round
-from bench.wrk import Load
+from bench.wrk import WrkFigures
 
 
 def test_a_machine_that_slows_down_all_the_time_does_not_matter() -> None:
@@ -48,7 +48,7 @@ def test_the_collector_takes_what_is_posted() -> None:
 
 
 def test_a_round_in_which_nothing_is_traced_ends_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(wrk, "run", lambda *_: Load(1500, 0, 2.0, 1.0, 2.0))
+    monkeypatch.setattr(wrk, "run", lambda *_: WrkFigures(1500, 0, 2.0, 1.0, 2.0))
     system = System("ours", 3, (), "/", str, float)
     monkeypatch.setattr(System, "base", "http://127.0.0.1:1")
     with pytest.raises(SystemExit, match="1500 mails in 2 s are too few"):

@@ -19,7 +19,7 @@ Requests/sec:      0.20
 
 
 def test_parse() -> None:
-    assert wrk.parse(REPORT) == wrk.Load(mails=105, errors=20, seconds=10.002, p50_ms=1.5, p99_ms=9.25)
+    assert wrk.parse(REPORT) == wrk.WrkFigures(mails=105, errors=20, seconds=10.002, p50_ms=1.5, p99_ms=9.25)
 
 
 def test_output_without_figures_is_shown() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from resilience.soak_answers import Ledger, Request
-from resilience.soak_rows import MOST_COPIES, Compared, Comparison, Row
+from resilience.soak_rows import MOST_COPIES, Compared, LogComparison, Row
 from resilience.soak_rules import Outage
 from resilience.soak_schedule import HANG, KILL, RESTART, Target
 
@@ -26,7 +26,7 @@ def ledger() -> Ledger:
 
 
 def compared(rows: list[Row], outages: list[Outage] | None = None, sent: Ledger | None = None) -> Compared:
-    comparison = Comparison(sent or ledger(), outages or [], SCORES, FLUSH)
+    comparison = LogComparison(sent or ledger(), outages or [], SCORES, FLUSH)
     comparison.environment("staging", rows)
     comparison.environment("production", [])
     return comparison.found
@@ -54,7 +54,7 @@ def test_a_row_of_another_mail_is_no_row_of_this_one() -> None:
 
 
 def test_rows_in_another_environment_are_foreign_there() -> None:
-    comparison = Comparison(ledger(), [], SCORES, FLUSH)
+    comparison = LogComparison(ledger(), [], SCORES, FLUSH)
     comparison.environment("staging", [])
     comparison.environment("production", RIGHT)
     assert differences(comparison.found) == (2, 0, 2)

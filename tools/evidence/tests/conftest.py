@@ -15,11 +15,11 @@ from s3_server import s3_server
 
 import bundle
 import features
-from evidence.build import Settings
+from evidence.build import EvidenceSettings
 from inferencelog import (
     EVALUATION_NAME,
-    Answer,
     Prediction,
+    ProductionAnswer,
     ScoredCorpus,
     ShadowChunk,
     ShadowRows,
@@ -136,9 +136,9 @@ def configure(root: Path, **thresholds: object) -> None:
 
 
 @pytest.fixture
-def settings(root: Path, bundles: Bundles) -> Settings:
+def settings(root: Path, bundles: Bundles) -> EvidenceSettings:
     """Return settings for the candidate that is as good as production, without Prometheus."""
-    return Settings(
+    return EvidenceSettings(
         root, "staging", "production", bundles.better, bundles.production, str(root / "log"), "", timedelta(days=7)
     )
 
@@ -167,7 +167,7 @@ def answers(
             model_version=ours.version,
             model_sha256=ours.sha256,
             seconds=seconds[0],
-            production=[Answer(theirs.version, theirs.sha256, score[old], old, seconds[1], batch_mails)],
+            production=[ProductionAnswer(theirs.version, theirs.sha256, score[old], old, seconds[1], batch_mails)],
         )
         for number, (request, old, new) in enumerate(said)
     ]
@@ -180,7 +180,7 @@ def mails(count: int, *different: int) -> list[tuple[str, Prediction, Prediction
     return [(f"r{n}", kind, other[kind] if n in different else kind) for n, kind in enumerate(kinds)]
 
 
-def shadow(settings: Settings, rows: Sequence[ShadowRows], at: datetime = START) -> None:
+def shadow(settings: EvidenceSettings, rows: Sequence[ShadowRows], at: datetime = START) -> None:
     """Write shadowed mails as the candidate's transformer does."""
     writer = Writer(open_shadow(settings.log_uri), "staging", clock=at.timestamp, buffer=ShadowChunk)
     for each in rows:

@@ -9,13 +9,13 @@ import pytest
 from conftest import NOW, Bundles, answers, configure, mails, shadow
 
 import bundle
-from evidence.build import Settings, make
+from evidence.build import EvidenceSettings, make
 from evidence.check import Check
 from evidence.errors import EvidenceError
 from inferencelog.schema import partition
 
 
-def report(settings: Settings, folder: Path, status: str, end: datetime, environment: str = "staging") -> None:
+def report(settings: EvidenceSettings, folder: Path, status: str, end: datetime, environment: str = "staging") -> None:
     """Write the part that is read here of a report by services/drift/src/drift/result.py."""
     content = {
         "status": status,
@@ -29,12 +29,12 @@ def report(settings: Settings, folder: Path, status: str, end: datetime, environ
     path.write_text(json.dumps(content))
 
 
-def drift(settings: Settings, of: str = "candidate") -> Check:
+def drift(settings: EvidenceSettings, of: str = "candidate") -> Check:
     (found,) = [each for each in make(settings, NOW).checks if each.name == f"drift, {of}"]
     return found
 
 
-def test_the_newest_report_about_this_model_decides(settings: Settings, bundles: Bundles) -> None:
+def test_the_newest_report_about_this_model_decides(settings: EvidenceSettings, bundles: Bundles) -> None:
     assert drift(settings).outcome == "told"
     report(settings, bundles.better, "drift", NOW - timedelta(days=2))
     found = drift(settings)
@@ -49,7 +49,7 @@ def test_the_newest_report_about_this_model_decides(settings: Settings, bundles:
     assert (found.outcome, found.measured.partition(",")[0]) == ("told", "drift of links")
 
 
-def test_thresholds_decide_about_drift_and_too_little_mail(settings: Settings, bundles: Bundles) -> None:
+def test_thresholds_decide_about_drift_and_too_little_mail(settings: EvidenceSettings, bundles: Bundles) -> None:
     report(settings, bundles.better, "drift", NOW - timedelta(hours=2))
     configure(settings.root, allow_drift=True, require_drift_report=True)
     assert drift(settings).outcome == "told"
@@ -59,12 +59,12 @@ def test_thresholds_decide_about_drift_and_too_little_mail(settings: Settings, b
     assert drift(settings).outcome == "told"
 
 
-def test_reports_of_before_the_period_do_not_count(settings: Settings, bundles: Bundles) -> None:
+def test_reports_of_before_the_period_do_not_count(settings: EvidenceSettings, bundles: Bundles) -> None:
     report(settings, bundles.better, "drift", NOW - timedelta(days=8))
     assert drift(settings).measured == "no report about this model in the period"
 
 
-def test_what_is_no_report_is_said(settings: Settings, bundles: Bundles) -> None:
+def test_what_is_no_report_is_said(settings: EvidenceSettings, bundles: Bundles) -> None:
     shadow(settings, answers(bundles, mails(3)))
     report(settings, bundles.better, "drift", NOW - timedelta(hours=2))
     (path,) = Path(settings.log_uri, "_drift").rglob("report.json")
@@ -95,7 +95,7 @@ PLANTED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("fields", "why"), PLANTED)
 def test_a_planted_report_is_refused_by_name_and_field(
-    settings: Settings, bundles: Bundles, fields: dict[str, Any], why: str
+    settings: EvidenceSettings, bundles: Bundles, fields: dict[str, Any], why: str
 ) -> None:
     report(settings, bundles.better, "no drift", NOW - timedelta(hours=2))
     (path,) = Path(settings.log_uri, "_drift").rglob("report.json")
@@ -108,7 +108,9 @@ def test_a_planted_report_is_refused_by_name_and_field(
 
 
 @pytest.mark.parametrize("content", [b"", b"[" * 100_000, b"\xff", b"null", b"9" * 5000, b" " * 9_000_000])
-def test_a_report_that_is_none_at_all_is_refused_by_name(settings: Settings, bundles: Bundles, content: bytes) -> None:
+def test_a_report_that_is_none_at_all_is_refused_by_name(
+    settings: EvidenceSettings, bundles: Bundles, content: bytes
+) -> None:
     report(settings, bundles.better, "no drift", NOW - timedelta(hours=2))
     (path,) = Path(settings.log_uri, "_drift").rglob("report.json")
     path.write_bytes(content)

@@ -14,7 +14,7 @@ from conftest import NOW, START, Bundles, answers, configure, mails, shadow, wri
 
 from bundle import read_manifest
 from evidence import cli
-from evidence.build import Settings, make
+from evidence.build import EvidenceSettings, make
 from evidence.check import Check
 from evidence.errors import EvidenceError
 from evidence.report import write
@@ -37,7 +37,7 @@ def the(evidence: Evidence, name: str) -> Check:
     return found
 
 
-def test_a_model_as_good_is_accepted(settings: Settings, bundles: Bundles, tmp_path: Path) -> None:
+def test_a_model_as_good_is_accepted(settings: EvidenceSettings, bundles: Bundles, tmp_path: Path) -> None:
     configure(settings.root, **WITHOUT_HEALTH)
     shadow(settings, answers(bundles, mails(1200, 7, 9)))
     evidence = make(settings, NOW)
@@ -62,7 +62,7 @@ def test_a_model_as_good_is_accepted(settings: Settings, bundles: Bundles, tmp_p
     assert (evidence.shadow.start, evidence.shadow.requests) == (START, 1200)
 
 
-def test_a_model_that_was_told_wrong_is_refused(settings: Settings, bundles: Bundles) -> None:
+def test_a_model_that_was_told_wrong_is_refused(settings: EvidenceSettings, bundles: Bundles) -> None:
     configure(settings.root, **WITHOUT_HEALTH)
     shadow(settings, answers((bundles.worse, bundles.production), mails(1200)))
     evidence = make(dataclasses.replace(settings, candidate=bundles.worse), NOW)
@@ -76,7 +76,9 @@ def test_a_model_that_was_told_wrong_is_refused(settings: Settings, bundles: Bun
     assert turned.outcome == "accepted", turned.refused
 
 
-def test_errors_are_counted_at_each_models_own_threshold(settings: Settings, bundles: Bundles, tmp_path: Path) -> None:
+def test_errors_are_counted_at_each_models_own_threshold(
+    settings: EvidenceSettings, bundles: Bundles, tmp_path: Path
+) -> None:
     """The scores are production's own with three mails inverted, of which two had been right."""
     configure(settings.root, **WITHOUT_HEALTH)
     scored = read_scored((bundles.production / "evaluation.parquet").read_bytes(), "")
@@ -99,7 +101,7 @@ def test_errors_are_counted_at_each_models_own_threshold(settings: Settings, bun
     assert errors.p_worse == pytest.approx(0.5)
 
 
-def test_nothing_counts_twice(settings: Settings, bundles: Bundles) -> None:
+def test_nothing_counts_twice(settings: EvidenceSettings, bundles: Bundles) -> None:
     configure(settings.root, **WITHOUT_HEALTH)
     rows = answers(bundles, mails(600, 3))
     shadow(settings, rows)
@@ -114,7 +116,7 @@ def test_nothing_counts_twice(settings: Settings, bundles: Bundles) -> None:
     assert make(settings, NOW).shadow.agreement.mails == 1200
 
 
-def test_rows_of_other_models_count_nothing(settings: Settings, bundles: Bundles) -> None:
+def test_rows_of_other_models_count_nothing(settings: EvidenceSettings, bundles: Bundles) -> None:
     shadow(settings, answers((bundles.worse, bundles.production), mails(1000)))
     shadow(settings, answers((bundles.better, bundles.worse), mails(1000)))
     shadow(settings, answers(bundles, mails(10)))
@@ -124,7 +126,7 @@ def test_rows_of_other_models_count_nothing(settings: Settings, bundles: Bundles
     assert found.outcome == "refused" and "2000 rows are of other models" in found.advice
 
 
-def test_numbers_that_are_none_are_set_aside(settings: Settings, bundles: Bundles, tmp_path: Path) -> None:
+def test_numbers_that_are_none_are_set_aside(settings: EvidenceSettings, bundles: Bundles, tmp_path: Path) -> None:
     rows = answers(bundles, mails(5))
     rows[2] = dataclasses.replace(rows[2], probabilities=[float("nan")])
     rows[3] = dataclasses.replace(rows[3], seconds=float("inf"))
@@ -135,7 +137,9 @@ def test_numbers_that_are_none_are_set_aside(settings: Settings, bundles: Bundle
     assert "2 rows with a value that no mail has" in (tmp_path / "out/evidence.md").read_text()
 
 
-def test_a_model_that_always_says_ham_agrees_nearly_always_and_is_refused(settings: Settings, bundles: Bundles) -> None:
+def test_a_model_that_always_says_ham_agrees_nearly_always_and_is_refused(
+    settings: EvidenceSettings, bundles: Bundles
+) -> None:
     configure(settings.root, **WITHOUT_HEALTH)
     kinds = [(f"r{n}", "spam" if n % 100 == 0 else "ham", "ham") for n in range(2000)]
     shadow(settings, answers(bundles, kinds))  # type: ignore[arg-type]
@@ -144,7 +148,7 @@ def test_a_model_that_always_says_ham_agrees_nearly_always_and_is_refused(settin
     assert found["agreement where production said spam"] == "refused"
 
 
-def test_agreement_that_few_mails_cannot_prove_is_refused(settings: Settings, bundles: Bundles) -> None:
+def test_agreement_that_few_mails_cannot_prove_is_refused(settings: EvidenceSettings, bundles: Bundles) -> None:
     configure(settings.root, minimum_mails=100, **WITHOUT_HEALTH)
     shadow(settings, answers(bundles, mails(150, 1)))
     found = the(make(settings, NOW), "agreement")
@@ -154,7 +158,7 @@ def test_agreement_that_few_mails_cannot_prove_is_refused(settings: Settings, bu
     assert the(make(settings, NOW), "agreement").outcome == "accepted"
 
 
-def test_a_margin_lets_a_little_less_pass(settings: Settings, bundles: Bundles) -> None:
+def test_a_margin_lets_a_little_less_pass(settings: EvidenceSettings, bundles: Bundles) -> None:
     turned = dataclasses.replace(settings, candidate=bundles.production, production=bundles.better)
     evidence = make(turned, NOW)
     assert not isinstance(evidence.offline, str) and -0.01 < evidence.offline.auc.difference < 0
@@ -164,7 +168,7 @@ def test_a_margin_lets_a_little_less_pass(settings: Settings, bundles: Bundles) 
     assert found.outcome == "accepted" and found.threshold.endswith("beyond a margin of 0.01")
 
 
-def test_a_slower_model_is_refused(settings: Settings, bundles: Bundles) -> None:
+def test_a_slower_model_is_refused(settings: EvidenceSettings, bundles: Bundles) -> None:
     configure(settings.root, **WITHOUT_HEALTH)
     shadow(settings, answers(bundles, mails(1200), seconds=(0.013, 0.01)))
     evidence = make(settings, NOW)
@@ -178,7 +182,7 @@ def test_a_slower_model_is_refused(settings: Settings, bundles: Bundles) -> None
     assert make(settings, NOW).outcome == "accepted"
 
 
-def test_times_of_batches_that_differ_are_not_compared(settings: Settings, bundles: Bundles) -> None:
+def test_times_of_batches_that_differ_are_not_compared(settings: EvidenceSettings, bundles: Bundles) -> None:
     configure(settings.root, **WITHOUT_HEALTH)
     shadow(settings, answers(bundles, mails(1200), seconds=(0.09, 0.01), batch_mails=3))
     few = the(make(settings, NOW), "latency, median")
@@ -195,7 +199,7 @@ def test_times_of_batches_that_differ_are_not_compared(settings: Settings, bundl
     assert evidence.shadow.agreement.mails == 1300
 
 
-def test_no_mail_at_all_is_refused_check_by_check(settings: Settings, tmp_path: Path) -> None:
+def test_no_mail_at_all_is_refused_check_by_check(settings: EvidenceSettings, tmp_path: Path) -> None:
     evidence = make(settings, NOW)
     refused = {each.name for each in evidence.refused}
     assert {"shadowed mails", "agreement", "latency, median", "health"} <= refused
@@ -205,7 +209,7 @@ def test_no_mail_at_all_is_refused_check_by_check(settings: Settings, tmp_path: 
 
 
 def test_bundles_without_scores_or_of_another_corpus_are_not_compared(
-    settings: Settings, bundles: Bundles, tmp_path: Path
+    settings: EvidenceSettings, bundles: Bundles, tmp_path: Path
 ) -> None:
     configure(settings.root, **WITHOUT_HEALTH)
     bare = dataclasses.replace(settings, production=write_bundle(tmp_path / "bare", b"x", None))
@@ -226,7 +230,9 @@ def test_bundles_without_scores_or_of_another_corpus_are_not_compared(
     assert the(make(bare, NOW), "offline").outcome == "told"
 
 
-def test_the_report_says_what_was_found_and_no_more(settings: Settings, bundles: Bundles, tmp_path: Path) -> None:
+def test_the_report_says_what_was_found_and_no_more(
+    settings: EvidenceSettings, bundles: Bundles, tmp_path: Path
+) -> None:
     configure(settings.root, maximum_age="3d", **WITHOUT_HEALTH)
     hostile = [("r|<img src=x>`\n", "spam", "ham")]
     shadow(settings, answers(bundles, [*mails(1200), *hostile]))  # type: ignore[list-item]
@@ -254,12 +260,12 @@ def test_the_report_says_what_was_found_and_no_more(settings: Settings, bundles:
     assert len(found["shadow"]["largest_disagreements"][0]["features"]) > 5
 
 
-def pin(settings: Settings, environment: str, uri: str, sha256: str) -> None:
+def pin(settings: EvidenceSettings, environment: str, uri: str, sha256: str) -> None:
     path = settings.root / "environments" / environment / "release.yaml"
     path.write_text(f"global: {{model: {{uri: '{uri}', sha256: '{sha256}'}}}}")
 
 
-def test_pinned_bundles_are_fetched_and_checked(settings: Settings, bundles: Bundles, s3: str) -> None:
+def test_pinned_bundles_are_fetched_and_checked(settings: EvidenceSettings, bundles: Bundles, s3: str) -> None:
     pinned = dataclasses.replace(settings, candidate=None, production=None)
     pin(pinned, "staging", "s3://models/spam-detector/000000000000", "")
     with pytest.raises(EvidenceError, match="staging: .*is the example that the file came with"):
@@ -284,7 +290,7 @@ def test_pinned_bundles_are_fetched_and_checked(settings: Settings, bundles: Bun
 
 
 def test_a_manifest_that_was_changed_after_the_pin_is_no_evidence(
-    settings: Settings, bundles: Bundles, s3: str
+    settings: EvidenceSettings, bundles: Bundles, s3: str
 ) -> None:
     """Whoever can write to the bucket could otherwise make the candidate, or production, call all mail ham."""
     pinned = dataclasses.replace(settings, candidate=None)
@@ -304,7 +310,7 @@ def test_a_manifest_that_was_changed_after_the_pin_is_no_evidence(
 
 
 def test_a_folder_whose_threshold_calls_all_mail_ham_is_no_evidence(
-    settings: Settings, bundles: Bundles, tmp_path: Path
+    settings: EvidenceSettings, bundles: Bundles, tmp_path: Path
 ) -> None:
     shutil.copytree(bundles.better, tmp_path / "changed")
     path = tmp_path / "changed" / "model.json"
@@ -313,7 +319,7 @@ def test_a_folder_whose_threshold_calls_all_mail_ham_is_no_evidence(
         make(dataclasses.replace(settings, candidate=tmp_path / "changed"), NOW)
 
 
-def test_what_cannot_be_evidence_is_said(settings: Settings, bundles: Bundles, tmp_path: Path) -> None:
+def test_what_cannot_be_evidence_is_said(settings: EvidenceSettings, bundles: Bundles, tmp_path: Path) -> None:
     with pytest.raises(EvidenceError, match="the same model"):
         make(dataclasses.replace(settings, candidate=bundles.production), NOW)
     with pytest.raises(EvidenceError, match="PROMETHEUS_URL 'prometheus:9090' must be http"):
@@ -324,7 +330,7 @@ def test_what_cannot_be_evidence_is_said(settings: Settings, bundles: Bundles, t
         make(dataclasses.replace(settings, candidate=tmp_path / "nowhere"), NOW)
 
 
-def run(settings: Settings, out: Path, *more: str) -> int:
+def run(settings: EvidenceSettings, out: Path, *more: str) -> int:
     return cli.main(
         [
             *("--root", str(settings.root), "--out", str(out), "--inference-log-uri", settings.log_uri),
@@ -334,7 +340,7 @@ def run(settings: Settings, out: Path, *more: str) -> int:
 
 
 def test_the_exit_code_says_the_outcome(
-    settings: Settings, bundles: Bundles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    settings: EvidenceSettings, bundles: Bundles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
     configure(settings.root, require_health=False, minimum_mails=100)
@@ -352,7 +358,7 @@ def test_the_exit_code_says_the_outcome(
     )
 
 
-def test_a_promotion_understands_what_is_written(settings: Settings, bundles: Bundles, tmp_path: Path) -> None:
+def test_a_promotion_understands_what_is_written(settings: EvidenceSettings, bundles: Bundles, tmp_path: Path) -> None:
     configure(settings.root, maximum_age="1h", **WITHOUT_HEALTH)
     shadow(settings, answers(bundles, mails(1200)))
     evidence = make(settings, NOW)

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from conftest import NOW, Bundles, answers, configure, mails, shadow
 
-from evidence.build import Settings, make
+from evidence.build import EvidenceSettings, make
 from evidence.check import Check
 from evidence.health import Health, check_health, outcomes_query, read_health, ready_query, restarts_query
 from evidence.prometheus import Prometheus
@@ -142,7 +142,7 @@ def test_what_does_not_answer_proves_nothing(told: Told, url: str) -> None:
     assert found.outcome == "refused" and "does not answer" in found.measured
 
 
-def test_health_is_part_of_the_evidence(settings: Settings, bundles: Bundles, told: Told, url: str) -> None:
+def test_health_is_part_of_the_evidence(settings: EvidenceSettings, bundles: Bundles, told: Told, url: str) -> None:
     from dataclasses import replace
 
     shadow(settings, answers(bundles, mails(1200)))

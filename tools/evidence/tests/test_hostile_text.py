@@ -11,7 +11,7 @@ import pytest
 from conftest import NOW, START, Bundles, answers, configure, mails, shadow
 from test_health import Told, told, url
 
-from evidence.build import Settings, make
+from evidence.build import EvidenceSettings, make
 from evidence.prometheus import Prometheus, PrometheusError
 from evidence.report import cell, write
 
@@ -34,7 +34,7 @@ def test_text_of_others_stays_in_its_cell(text: str, shown: str) -> None:
     assert cell(text) == shown
 
 
-def test_values_that_no_mail_has_are_left_out(settings: Settings, bundles: Bundles, tmp_path: Path) -> None:
+def test_values_that_no_mail_has_are_left_out(settings: EvidenceSettings, bundles: Bundles, tmp_path: Path) -> None:
     configure(settings.root, require_health=False)
     shadow(settings, answers(bundles, mails(20)))
     (path,) = Path(settings.log_uri, "_shadow").rglob("*.parquet")
@@ -61,7 +61,9 @@ def test_values_that_no_mail_has_are_left_out(settings: Settings, bundles: Bundl
     json.loads((tmp_path / "out/evidence.json").read_text(), parse_constant=pytest.fail)
 
 
-def test_a_hostile_request_id_is_code_in_the_report(settings: Settings, bundles: Bundles, tmp_path: Path) -> None:
+def test_a_hostile_request_id_is_code_in_the_report(
+    settings: EvidenceSettings, bundles: Bundles, tmp_path: Path
+) -> None:
     configure(settings.root, require_health=False)
     hostile = "`|<script>\n@admin\x1b[31m"
     shadow(settings, answers(bundles, [(hostile, "spam", "ham")]))

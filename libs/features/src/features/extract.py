@@ -120,7 +120,7 @@ def _link_numbers(lowered: str, links: list[str], hosts: list[str]) -> tuple[flo
     return float(len(links)), float(len(set(hosts))), float(bare), float(lowered.count("@"))
 
 
-def _markup_numbers(mail: mime.Mail, marked: list[markup.Markup], tags: str) -> tuple[float, ...]:
+def _markup_numbers(mail: mime.ParsedMail, marked: list[markup.Markup], tags: str) -> tuple[float, ...]:
     parts, attachments = float(mail.parts), float(mail.attachments)
     if not marked:
         return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, parts, attachments

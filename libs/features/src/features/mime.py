@@ -61,7 +61,7 @@ _SEVEN_BIT = ("iso2022", "hz", "utf-16", "utf-32")
 
 
 @dataclass(slots=True)
-class Mail:
+class ParsedMail:
     """Parsed mail, reduced to what the features need: decoded text and a few counts of its structure."""
 
     subject: str = ""
@@ -72,7 +72,7 @@ class Mail:
     room: int = TEXT_LIMIT
 
 
-def parse(source: str | bytes) -> Mail:
+def parse(source: str | bytes) -> ParsedMail:
     """Split a mail into its subject and its text.
 
     Args:
@@ -83,7 +83,7 @@ def parse(source: str | bytes) -> Mail:
         is a mail of one plain part.
     """
     source = _readable(source)
-    mail = Mail()
+    mail = ParsedMail()
     head, body = _split(source)
     if head and _KNOWN_HEADER.search(head):
         _walk(mail, head, body)
@@ -143,7 +143,7 @@ def _headers(head: str) -> dict[str, str]:
     return found
 
 
-def _walk(mail: Mail, head: str, body: str) -> None:
+def _walk(mail: ParsedMail, head: str, body: str) -> None:
     """Visit the tree of parts in reading order, without recursion and with every count limited."""
     headers = _headers(head)
     mail.subject = _decode_words(headers.get("subject", "")[:SUBJECT_LIMIT])
@@ -175,7 +175,7 @@ def _split_part(piece: str) -> tuple[str, str]:
     return ("", content[1:]) if content.startswith("\n") else _split(content)
 
 
-def _leaf(mail: Mail, kind: str, headers: dict[str, str], body: str) -> None:
+def _leaf(mail: ParsedMail, kind: str, headers: dict[str, str], body: str) -> None:
     attached = headers.get("content-disposition", "").lstrip().lower().startswith("attachment")
     # A mail reader shows the raw text of a multipart without a usable boundary, so its text is kept here too.
     if attached or (not kind.startswith(("text", "multipart/", "message/")) and "/" in kind):
@@ -185,7 +185,7 @@ def _leaf(mail: Mail, kind: str, headers: dict[str, str], body: str) -> None:
     _add_text(mail, text, html=kind == "text/html" or (kind != "text/plain" and "<html" in text[:1000].lower()))
 
 
-def _add_text(mail: Mail, text: str, *, html: bool) -> None:
+def _add_text(mail: ParsedMail, text: str, *, html: bool) -> None:
     text = text[: mail.room]
     mail.room -= len(text)
     (mail.html if html else mail.plain).append(text)

@@ -10,8 +10,8 @@ from inferencelog.reader import WINDOW_ROWS, Window, newest_time, read_window
 from inferencelog.schema import ENVIRONMENT_PATTERN, MEASURES, SCORE, schema
 from inferencelog.scored import EVALUATION_NAME, ScoredCorpus, read_scored, write_scored
 from inferencelog.shadow import (
-    Answer,
     Prediction,
+    ProductionAnswer,
     ShadowChunk,
     ShadowRows,
     ShadowWindow,
@@ -21,7 +21,7 @@ from inferencelog.shadow import (
 )
 from inferencelog.store import Store, open_store, split_file
 from inferencelog.text import is_plain, one_line, printable
-from inferencelog.writer import Limits, Stats, Writer
+from inferencelog.writer import Stats, Writer, WriterLimits
 
 __all__ = [
     "ENVIRONMENT_PATTERN",
@@ -29,13 +29,12 @@ __all__ = [
     "MEASURES",
     "SCORE",
     "WINDOW_ROWS",
-    "Answer",
     "Baseline",
     "BaselineError",
     "EvaluationError",
-    "Limits",
     "LogError",
     "Prediction",
+    "ProductionAnswer",
     "Rows",
     "ScoredCorpus",
     "ShadowChunk",
@@ -47,6 +46,7 @@ __all__ = [
     "Window",
     "WindowError",
     "Writer",
+    "WriterLimits",
     "is_plain",
     "newest_time",
     "one_line",

@@ -28,7 +28,7 @@ Prediction = Literal["spam", "ham"]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProductionAnswer:
     """Production's answer for one mail, as its gateway passes it on."""
 
     model_version: str
@@ -56,7 +56,7 @@ class ShadowRows:
     model_sha256: str
     seconds: float
     """Seconds that the candidate's transformer and predictor took for this batch, measured by its transformer."""
-    production: Sequence[Answer]
+    production: Sequence[ProductionAnswer]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ LONGEST_PAUSE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class WriterLimits:
     """Limits on when rows are written and how many may wait."""
 
     flush_seconds: float = 60.0
@@ -71,7 +71,7 @@ class Writer(Generic[R]):
         self: "Writer[Rows]",
         store: Store,
         environment: str,
-        limits: Limits = ...,
+        limits: WriterLimits = ...,
         clock: Callable[[], float] = ...,
     ) -> None: ...
 
@@ -80,7 +80,7 @@ class Writer(Generic[R]):
         self,
         store: Store,
         environment: str,
-        limits: Limits = ...,
+        limits: WriterLimits = ...,
         clock: Callable[[], float] = ...,
         *,
         buffer: Callable[[], Buffer[R]],
@@ -90,7 +90,7 @@ class Writer(Generic[R]):
         self,
         store: Store,
         environment: str,
-        limits: Limits = Limits(),
+        limits: WriterLimits = WriterLimits(),
         clock: Callable[[], float] = time.time,
         buffer: Callable[[], Buffer[Any]] = Chunk,
     ) -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from manifest.errors import BundleError
-from manifest.fields import FieldError, check_fields, is_number
+from manifest.fields import ManifestFieldError, check_fields, is_number
 from manifest.strict_json import loads
 
 MANIFEST_BYTES = 2**20
@@ -64,7 +64,7 @@ def parse(content: bytes, where: str) -> Manifest:
     try:
         check_fields(found)
         _check_quantiles(found)
-    except FieldError as error:
+    except ManifestFieldError as error:
         raise BundleError(f"{where}: {error}; train the bundle anew") from None
     return _manifest(found, hashlib.sha256(content).hexdigest())
 
@@ -88,7 +88,7 @@ def _manifest(found: dict[str, Any], sha256: str) -> Manifest:
 def _check_quantiles(content: dict[str, Any]) -> None:
     found = content.get("feature_quantiles")
     if found is not None and (why := _fault(found, content["columns"][1:])):
-        raise FieldError(f"field 'feature_quantiles' {why}")
+        raise ManifestFieldError(f"field 'feature_quantiles' {why}")
 
 
 def _fault(content: Any, names: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ _LIBRARY_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+!_-]{0,62}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class FieldError(Exception):
+class ManifestFieldError(Exception):
     """Error for a field that breaks its rule; the message gives the rule and the value found."""
 
 
@@ -40,7 +40,7 @@ def check_fields(content: Mapping[str, Any]) -> None:
         value = content.get(name)
         if not isinstance(value, kinds) or isinstance(value, bool):
             found = "missing" if value is None else type(value).__name__
-            raise FieldError(f"field {name!r} must be {kinds[0].__name__}, is {found}")
+            raise ManifestFieldError(f"field {name!r} must be {kinds[0].__name__}, is {found}")
         check(name, value)
 
 
@@ -51,7 +51,7 @@ def is_sha256(text: object) -> bool:
 
 def _require(holds: object, name: str, rule: str, value: object) -> None:
     if not holds:
-        raise FieldError(f"field {name!r} must {rule}, is {shown(value)}")
+        raise ManifestFieldError(f"field {name!r} must {rule}, is {shown(value)}")
 
 
 def _name(name: str, value: str) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from drift.errors import DriftError
-from drift.settings import Settings, read_settings
+from drift.settings import DriftSettings, read_settings
 from inferencelog import LogError
 from runtime import configure_batch_logging, settings_fault
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def run(settings: Settings, now: datetime) -> None:
+def run(settings: DriftSettings, now: datetime) -> None:
     """Compare, then write the report, log the result and push the gauges, in this order.
 
     Raises:

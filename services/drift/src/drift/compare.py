@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drift.alibi import FETDrift, KSDrift
-from drift.limits import Limits
+from drift.limits import DriftLimits
 from inferencelog import SCORE
 
 LIKELY_SPAM = "likely_spam"
@@ -69,7 +69,7 @@ def shares(threshold: float) -> dict[str, float]:
     return {LIKELY_SPAM: LIKELY, PREDICTED_SPAM: threshold}
 
 
-def compare(baseline: Columns, current: Columns, threshold: float, limits: Limits) -> list[Change]:
+def compare(baseline: Columns, current: Columns, threshold: float, limits: DriftLimits) -> list[Change]:
     """Test every column and the shares, and return how each measure differs.
 
     Args:
@@ -91,14 +91,14 @@ def compare(baseline: Columns, current: Columns, threshold: float, limits: Limit
     return found
 
 
-def _share_change(measure: str, baseline: Values, current: Values, limits: Limits) -> Change:
+def _share_change(measure: str, baseline: Values, current: Values, limits: DriftLimits) -> Change:
     # alibi-detect's statistic is the odds ratio, which does not say how much mail is affected.
     p_value, _ = _tested(FETDrift(baseline.astype(np.int64), alternative="two-sided"), current.astype(np.int64))
     distance = abs(float(current.mean()) - float(baseline.mean()))
     return _change(measure, "Fisher", distance, p_value, WEIGHTS[measure], limits)
 
 
-def _value_change(measure: str, baseline: Values, current: Values, weight: float, limits: Limits) -> Change:
+def _value_change(measure: str, baseline: Values, current: Values, weight: float, limits: DriftLimits) -> Change:
     p_value, distance = _tested(KSDrift(baseline), current)
     return _change(measure, "Kolmogorov-Smirnov", distance, p_value, weight, limits)
 
@@ -109,7 +109,7 @@ def _tested(detector: KSDrift | FETDrift, current: Values) -> tuple[float, float
     return float(found["p_val"][0]), float(found["distance"][0])
 
 
-def _change(measure: str, test: str, distance: float, p_value: float, weight: float, limits: Limits) -> Change:
+def _change(measure: str, test: str, distance: float, p_value: float, weight: float, limits: DriftLimits) -> Change:
     adjusted = min(1.0, p_value / weight)
     drifted = adjusted < limits.false_alarm_rate and distance >= limits.minimum_change
     return Change(measure, test, distance, adjusted, weight, drifted)

@@ -10,7 +10,7 @@ from drift.period import Period
 from drift.picture import Picture, picture, share_picture
 from drift.result import Log, Measured, Result, Status
 from drift.sample import IDENTITY, Sample, SetAside, measures, own_rows, usable_rows
-from drift.settings import Settings
+from drift.settings import DriftSettings
 from inferencelog import (
     MEASURES,
     SCORE,
@@ -26,7 +26,7 @@ from inferencelog import (
 NEW_BASELINE = "make a new baseline with baseline-generator, from mail that is healthy, and set BASELINE_URI to it"
 
 
-def detect(settings: Settings, now: datetime) -> Result:
+def detect(settings: DriftSettings, now: datetime) -> Result:
     """Compare the period with the baseline and return the result.
 
     Raises:
@@ -58,7 +58,7 @@ def detect(settings: Settings, now: datetime) -> Result:
     )
 
 
-def checked_baseline(settings: Settings) -> Baseline:
+def checked_baseline(settings: DriftSettings) -> Baseline:
     """Return the baseline if it belongs to the released model and to this feature schema.
 
     Raises:
@@ -83,7 +83,7 @@ def checked_baseline(settings: Settings) -> Baseline:
     return found
 
 
-def read(store: Store, settings: Settings, period: Period, baseline: Baseline) -> tuple[Log, Sample]:
+def read(store: Store, settings: DriftSettings, period: Period, baseline: Baseline) -> tuple[Log, Sample]:
     """Return a description of the window and its rows that can be compared.
 
     Raises:
@@ -109,7 +109,7 @@ def read(store: Store, settings: Settings, period: Period, baseline: Baseline) -
     return Log(rows, files, unreadable, aside, newest), sample
 
 
-def _window(store: Store, settings: Settings, period: Period) -> Window:
+def _window(store: Store, settings: DriftSettings, period: Period) -> Window:
     columns = [*IDENTITY, *MEASURES]
     try:
         return read_window(
@@ -119,7 +119,7 @@ def _window(store: Store, settings: Settings, period: Period) -> Window:
         raise DriftError(f"{error}: MAXIMUM_ROWS, half a kilobyte each") from error
 
 
-def _check(aside: SetAside, rows: int, settings: Settings, baseline: Baseline) -> None:
+def _check(aside: SetAside, rows: int, settings: DriftSettings, baseline: Baseline) -> None:
     """Raise DriftError if there are rows but none is usable: that is a fault to fix, not a quiet hour."""
     if rows == 0 and aside.other_models:
         raise DriftError(
@@ -141,7 +141,7 @@ def _check(aside: SetAside, rows: int, settings: Settings, baseline: Baseline) -
         )
 
 
-def _measure(old: Sample, new: Sample, baseline: Baseline, settings: Settings) -> list[Measured]:
+def _measure(old: Sample, new: Sample, baseline: Baseline, settings: DriftSettings) -> list[Measured]:
     changes = compare(old.columns, new.columns, baseline.threshold, settings.limits)
     found = [Measured(change, _picture(change, old, new, baseline.threshold)) for change in changes]
     return sorted(found, key=lambda each: (not each.change.drifted, -each.change.distance))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DriftLimits:
     """Limits beyond which a difference counts as drift."""
 
     false_alarm_rate: float

@@ -7,13 +7,13 @@ from typing import Any
 
 from pydantic import AnyHttpUrl, BaseSettings, Field, validator
 
-from drift.limits import Limits
+from drift.limits import DriftLimits
 from drift.period import Period, parse_period
 from inferencelog import WINDOW_ROWS
 from inferencelog.schema import check_environment
 
 
-class Settings(BaseSettings):
+class DriftSettings(BaseSettings):
     """Settings of one run. Each is an environment variable in capitals and an option `--name`; the option wins."""
 
     environment: str = Field(description="whose mail is compared, such as production")
@@ -57,16 +57,16 @@ class Settings(BaseSettings):
         return self.report_uri or f"{self.inference_log_uri.rstrip('/')}/_drift"
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> DriftLimits:
         """Return the limits of the drift decision."""
-        return Limits(self.false_alarm_rate, self.minimum_change)
+        return DriftLimits(self.false_alarm_rate, self.minimum_change)
 
     def period(self, now: datetime) -> Period:
         """Return the period to compare."""
         return parse_period(self.window, now)
 
 
-def read_settings(arguments: Sequence[str] | None = None) -> Settings:
+def read_settings(arguments: Sequence[str] | None = None) -> DriftSettings:
     """Return the settings of the command line, completed by those of the environment.
 
     Raises:
@@ -83,7 +83,7 @@ def read_settings(arguments: Sequence[str] | None = None) -> Settings:
         given["window"] = f"{start}/{end}"
     if last is not None:
         given["window"] = last
-    return Settings(**given)
+    return DriftSettings(**given)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         "1 when that cannot be said. Each option is also an environment variable: --minimum-rows, MINIMUM_ROWS.",
         argument_default=argparse.SUPPRESS,
     )
-    for name, field in Settings.__fields__.items():
+    for name, field in DriftSettings.__fields__.items():
         parser.add_argument(f"--{name.replace('_', '-')}", help=_escaped(field.field_info.description))
     parser.add_argument("--start", help="first moment of the window, an ISO time with a zone")
     parser.add_argument("--end", help="first moment after the window")

@@ -11,7 +11,7 @@ from gateway.app import create_app
 from gateway.http.limits import connection_limits
 from gateway.metrics import Metrics
 from gateway.routing.server_hooks import connections
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from httpserver import Server
 from runtime import (
     configure_logging,
@@ -37,7 +37,7 @@ def main() -> None:
         make_key.run(sys.argv[1:])
         return
     configure_logging()
-    settings, traced = read_settings(Settings), read_settings(tracing.Settings)
+    settings, traced = read_settings(GatewaySettings), read_settings(tracing.Settings)
     try:
         app = create_app(settings, Metrics(REGISTRY), tracing.start(traced, "gateway"))
     except ApiKeysError as error:

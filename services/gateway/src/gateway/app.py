@@ -44,8 +44,8 @@ from gateway.routing.openapi import (
     with_components,
 )
 from gateway.routing.predict_path import PredictPath
-from gateway.routing.side_path import Answer, SidePath
-from gateway.settings import Settings
+from gateway.routing.side_path import LiveAnswer, SidePath
+from gateway.settings import GatewaySettings
 from inference import Replicas, open_session
 from runtime import stdout
 from runtime.tracing import Tracer
@@ -69,11 +69,11 @@ class GatewayApp(FastAPI):
 
     def __init__(
         self,
-        settings: Settings,
+        settings: GatewaySettings,
         environments: dict[str, Environment],
         access: Access | None,
         metrics: Metrics,
-        answers: dict[str, Answer],
+        answers: dict[str, LiveAnswer],
         lifespan: Lifespan[FastAPI],
         tracer: Tracer | None = None,
         experiment: Experiment | None = None,
@@ -111,7 +111,7 @@ class GatewayApp(FastAPI):
         return self.openapi_schema
 
 
-def create_app(settings: Settings, metrics: Metrics | None = None, tracer: Tracer | None = None) -> GatewayApp:
+def create_app(settings: GatewaySettings, metrics: Metrics | None = None, tracer: Tracer | None = None) -> GatewayApp:
     """Return the gateway for these settings.
 
     Args:
@@ -147,14 +147,14 @@ def create_app(settings: Settings, metrics: Metrics | None = None, tracer: Trace
         if tracer is not None:
             await asyncio.to_thread(tracer.close, TRACES_SECONDS)
 
-    answers: dict[str, Answer] = {}
+    answers: dict[str, LiveAnswer] = {}
     app = GatewayApp(settings, environments, access, metrics, answers, lifespan, tracer, experiment)
     answers |= _add_probes(app, readiness, MetricsPage(metrics.registry))
     _instrument(app, metrics.requests)
     return app
 
 
-def _add_probes(app: FastAPI, readiness: Readiness, page: MetricsPage) -> dict[str, Answer]:
+def _add_probes(app: FastAPI, readiness: Readiness, page: MetricsPage) -> dict[str, LiveAnswer]:
     """Add the probe routes, documented for OpenAPI, and return how to answer each without FastAPI."""
     shared: dict[str, Any] = {"tags": ["probes"], "openapi_extra": {"parameters": [described_request_id()]}}
 

@@ -13,7 +13,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 MIB = 1024 * 1024
 
 
-class Settings(BaseSettings):
+class GatewaySettings(BaseSettings):
     """Settings of the gateway; each field is an environment variable of the same name in capitals."""
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"

@@ -6,7 +6,7 @@ import sys
 from bundle import BundleError, load
 from kserving import configure_logging, serve
 from predictor.model import SpamModel
-from predictor.settings import Settings
+from predictor.settings import PredictorSettings
 from runtime import read_settings, tracing
 
 log = logging.getLogger("predictor")
@@ -18,7 +18,7 @@ TRACES_SECONDS = 2.0
 def main() -> None:
     """Serve until SIGTERM. If the bundle cannot be trusted, exit 1 with one line that says why."""
     configure_logging()
-    settings, traced = read_settings(Settings), read_settings(tracing.Settings)
+    settings, traced = read_settings(PredictorSettings), read_settings(tracing.Settings)
     try:
         bundle = load(settings.model_dir, settings.model_sha256)
     except BundleError as error:

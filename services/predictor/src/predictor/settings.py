@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Settings(BaseSettings):
+class PredictorSettings(BaseSettings):
     """Settings of the predictor; each field is an environment variable of the same name in capitals."""
 
     model_name: str = "spam-detector"

@@ -11,7 +11,7 @@ from runtime import read_settings, tracing
 from transformer.inference_log import InferenceLog, open_inference_log, open_shadow_log
 from transformer.model import FeatureTransformer
 from transformer.predictor_client import PredictorClient
-from transformer.settings import Settings
+from transformer.settings import TransformerSettings
 
 TRACES_SECONDS = 2.0
 """Seconds to wait at shutdown for the last spans to be sent."""
@@ -20,7 +20,7 @@ TRACES_SECONDS = 2.0
 def main() -> None:
     """Serve until SIGTERM, then write the last rows of the inference log."""
     configure_logging()
-    settings, traced = read_settings(Settings), read_settings(tracing.Settings)
+    settings, traced = read_settings(TransformerSettings), read_settings(tracing.Settings)
     tracer = tracing.start(traced, "transformer", settings.environment)
     predictor = PredictorClient(str(settings.predictor_url), settings.model_name, settings.predictor_timeout_seconds)
     inference_log, shadow_log = open_inference_log(settings), open_shadow_log(settings)

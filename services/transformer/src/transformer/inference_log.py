@@ -7,8 +7,8 @@ from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from inferencelog import Limits, Rows, ShadowChunk, ShadowRows, Stats, Writer, open_shadow, open_store
-from transformer.settings import Settings
+from inferencelog import Rows, ShadowChunk, ShadowRows, Stats, Writer, WriterLimits, open_shadow, open_store
+from transformer.settings import TransformerSettings
 
 R = TypeVar("R")
 R_contra = TypeVar("R_contra", contravariant=True)
@@ -52,7 +52,7 @@ class WriterMetrics(Collector):
         yield CounterMetricFamily(f"{self._log}_write_failures", "Writes the store did not take.", stats.failures)
 
 
-def open_inference_log(settings: Settings) -> InferenceLog[Rows]:
+def open_inference_log(settings: TransformerSettings) -> InferenceLog[Rows]:
     """Return the configured log and register its metrics, or return one that keeps nothing."""
     if not settings.inference_log_uri:
         return NoInferenceLog()
@@ -62,7 +62,7 @@ def open_inference_log(settings: Settings) -> InferenceLog[Rows]:
     return writer
 
 
-def open_shadow_log(settings: Settings) -> InferenceLog[ShadowRows]:
+def open_shadow_log(settings: TransformerSettings) -> InferenceLog[ShadowRows]:
     """Return the log of shadowed mails, in a folder of the inference log, or one that keeps nothing.
 
     It has its own metrics. The smallest buffer is enough, since the sender of shadowed mails drops some rather than
@@ -76,8 +76,8 @@ def open_shadow_log(settings: Settings) -> InferenceLog[ShadowRows]:
     return writer
 
 
-def _limits(settings: Settings, buffer_rows: int) -> Limits:
-    return Limits(
+def _limits(settings: TransformerSettings, buffer_rows: int) -> WriterLimits:
+    return WriterLimits(
         flush_seconds=settings.inference_log_flush_seconds,
         flush_rows=settings.inference_log_flush_rows,
         buffer_rows=buffer_rows,

@@ -5,13 +5,13 @@ from typing import Annotated, Self
 from pydantic import Field, HttpUrl, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
-from inferencelog import ENVIRONMENT_PATTERN, Limits, LogError, open_store
+from inferencelog import ENVIRONMENT_PATTERN, LogError, WriterLimits, open_store
 from inferencelog.bounded import FILE_ROWS
 
-DEFAULTS = Limits()
+DEFAULTS = WriterLimits()
 
 
-class Settings(BaseSettings):
+class TransformerSettings(BaseSettings):
     """Settings of the transformer; each field is an environment variable of the same name in capitals."""
 
     model_name: str = "spam-detector"

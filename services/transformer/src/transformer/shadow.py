@@ -18,7 +18,7 @@ from kserve import InferInput, InferRequest
 
 from contract.limits import LONGEST_VERSION, SHA256
 from contract.tensors import POSITION, PRODUCTION_BATCH_MAILS, PRODUCTION_PROBABILITY, PRODUCTION_SECONDS, SHADOW_INPUTS
-from inferencelog import Answer, Prediction, ShadowRows
+from inferencelog import Prediction, ProductionAnswer, ShadowRows
 from kserving import InvalidInput, integers, numbers, strings, tensor
 from transformer.feature_columns import Scores
 
@@ -32,7 +32,7 @@ class ProductionAnswers:
 
     positions: list[int]
     """Position of each mail within its request."""
-    production: list[Answer]
+    production: list[ProductionAnswer]
 
 
 def read_shadow_inputs(request: InferRequest, n: int) -> ProductionAnswers | None:
@@ -82,7 +82,9 @@ def _column(request: InferRequest, name: str, kind: str, n: int) -> Sequence[Any
     return values
 
 
-def _answer(version: str, sha256: str, probability: float, prediction: str, seconds: float, mails: int) -> Answer:
+def _answer(
+    version: str, sha256: str, probability: float, prediction: str, seconds: float, mails: int
+) -> ProductionAnswer:
     if not 0 < len(version) <= LONGEST_VERSION or not version.isprintable():
         raise InvalidInput(f"input 'production_version' holds no text of 1 to {LONGEST_VERSION} printable characters")
     if sha256 and not SHA256.fullmatch(sha256):
@@ -93,7 +95,7 @@ def _answer(version: str, sha256: str, probability: float, prediction: str, seco
     _within(PRODUCTION_PROBABILITY, probability, 0, 1)
     _within(PRODUCTION_SECONDS, seconds, 0, float("inf"))
     _within(PRODUCTION_BATCH_MAILS, mails, 0, LARGEST)
-    return Answer(version, sha256, probability, cast(Prediction, prediction), seconds, mails)
+    return ProductionAnswer(version, sha256, probability, cast(Prediction, prediction), seconds, mails)
 
 
 def _within(name: str, value: Any, least: float, most: float) -> Any:

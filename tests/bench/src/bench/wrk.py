@@ -12,7 +12,7 @@ TIMEOUT = 10
 
 
 @dataclass(frozen=True)
-class Load:
+class WrkFigures:
     """Figures of wrk: 2xx answers, errors (every other status, and sockets), the time and its percentiles."""
 
     mails: int
@@ -37,7 +37,7 @@ def version() -> str:
     return said.split(" [")[0].removeprefix("wrk ")
 
 
-def run(url: str, bodies: Path, connections: int, seconds: int, traced: float = 0, delay_ms: int = 0) -> Load:
+def run(url: str, bodies: Path, connections: int, seconds: int, traced: float = 0, delay_ms: int = 0) -> WrkFigures:
     """Post the lines of the file `bodies` in turn over so many connections for so long, from one thread.
 
     Args:
@@ -64,13 +64,13 @@ def run(url: str, bodies: Path, connections: int, seconds: int, traced: float = 
     return parse(done.stdout)
 
 
-def parse(output: str) -> Load:
+def parse(output: str) -> WrkFigures:
     """Parse the line of JSON that wrk.lua prints below wrk's own report."""
     line = next((line for line in output.splitlines() if line.startswith("{")), None)
     if line is None:
         raise RuntimeError(f"wrk did not print its figures: {output}")
     said = json.loads(line)
-    return Load(
+    return WrkFigures(
         mails=said["requests"] - said["status_errors"],
         errors=said["status_errors"] + said["socket_errors"],
         seconds=said["seconds"],

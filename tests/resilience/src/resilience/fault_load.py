@@ -25,7 +25,7 @@ class Outcome:
 
 
 @dataclass
-class Load:
+class FaultLoad:
     """Load at a steady rate of mails with known probability, and the outcome of each."""
 
     session: aiohttp.ClientSession

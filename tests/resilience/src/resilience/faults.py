@@ -17,7 +17,7 @@ import aiohttp
 from bench.corpus import sample
 from bench.servers import Server, Servers, free_port
 from resilience.check import Check, at_most
-from resilience.fault_load import ENVIRONMENT, RATE, Load
+from resilience.fault_load import ENVIRONMENT, RATE, FaultLoad
 from resilience.fault_proxy import FAULTS, FaultProxy
 from resilience.part import Plan, say
 from resilience.system import System
@@ -43,7 +43,7 @@ NAME_FAULTS = {"fails": "fail", "hangs": "hang", "has no addresses": [], "lost o
 
 
 @dataclass
-class Stage:
+class ProxiedSystem:
     """System with its proxies by hop, and the file of its name server."""
 
     system: System
@@ -96,7 +96,7 @@ async def _run(system: System, names: Path, mails: Sequence[str]) -> list[Check]
         _staged(system, names) as stage,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
     ):
-        load = Load(session, f"{system.url}/api/v1/predict", mails)
+        load = FaultLoad(session, f"{system.url}/api/v1/predict", mails)
         await load.learn()
         task = asyncio.create_task(load.steadily())
         await _all(stage, load, findings)
@@ -107,9 +107,9 @@ async def _run(system: System, names: Path, mails: Sequence[str]) -> list[Check]
 
 
 @contextlib.asynccontextmanager
-async def _staged(system: System, names: Path) -> AsyncIterator[Stage]:
+async def _staged(system: System, names: Path) -> AsyncIterator[ProxiedSystem]:
     proxies = {hop: _proxies() for hop in HOPS}
-    stage = Stage(system, proxies, names)
+    stage = ProxiedSystem(system, proxies, names)
     stage.resolve()
     for name, proxy in zip(("one", "two"), proxies["predictor"], strict=True):
         proxy.upstream = system.start_predictor(name).url
@@ -134,7 +134,7 @@ def _proxies() -> list[FaultProxy]:
     return [FaultProxy(address, port, "") for address in ADDRESSES]
 
 
-async def _all(stage: Stage, load: Load, findings: Findings) -> None:
+async def _all(stage: ProxiedSystem, load: FaultLoad, findings: Findings) -> None:
     for hop in HOPS:
         for fault in FAULTS:
             await _one_broken(stage, load, findings, hop, fault)
@@ -155,7 +155,7 @@ async def _all(stage: Stage, load: Load, findings: Findings) -> None:
         say(f"name server {name}: {findings.names[name]} failed")
 
 
-async def _one_broken(stage: Stage, load: Load, findings: Findings, hop: str, fault: str) -> None:
+async def _one_broken(stage: ProxiedSystem, load: FaultLoad, findings: Findings, hop: str, fault: str) -> None:
     broken = stage.proxies[hop][0]
     started = time.monotonic()
     broken.fault = fault
@@ -167,7 +167,7 @@ async def _one_broken(stage: Stage, load: Load, findings: Findings, hop: str, fa
     say(f"one of two {hop}s: {fault}: {failed} failed {sorted(details)[:3] or ''}")
 
 
-async def _both_broken(stage: Stage, load: Load, findings: Findings, hop: str, fault: str) -> None:
+async def _both_broken(stage: ProxiedSystem, load: FaultLoad, findings: Findings, hop: str, fault: str) -> None:
     started = time.monotonic()
     for proxy in stage.proxies[hop]:
         proxy.fault = fault
@@ -194,7 +194,7 @@ def _at_once(proxy: FaultProxy, mended: float) -> int:
     return sum(mails for when, mails in after if when < after[0][0] + STAMPEDE_SECONDS)
 
 
-async def _restart(stage: Stage, load: Load, number: signal.Signals) -> int:
+async def _restart(stage: ProxiedSystem, load: FaultLoad, number: signal.Signals) -> int:
     """End the first transformer and start another in its place; return how many requests failed."""
     proxy, old = stage.proxies["transformer"][0], stage.system.transformers["one"]
     started = time.monotonic()
@@ -208,7 +208,7 @@ async def _restart(stage: Stage, load: Load, number: signal.Signals) -> int:
     return failed
 
 
-async def _failed_until_calm(load: Load, started: float) -> int:
+async def _failed_until_calm(load: FaultLoad, started: float) -> int:
     """Wait until nothing has failed for a while and no request is left that may fail; return how many have failed."""
     calm_since = time.monotonic()
     give_up = calm_since + 60
@@ -219,7 +219,7 @@ async def _failed_until_calm(load: Load, started: float) -> int:
     return len(load.failed(started))
 
 
-def _checks(load: Load, findings: Findings) -> list[Check]:
+def _checks(load: FaultLoad, findings: Findings) -> list[Check]:
     answered = sum(each.status == 200 for each in load.outcomes)
     wrong = sum(each.wrong for each in load.outcomes)
     slowest = max(each.seconds for each in load.outcomes)

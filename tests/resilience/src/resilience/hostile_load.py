@@ -24,7 +24,7 @@ DEADLINE_SECONDS = 10.0
 
 
 @dataclass
-class Load:
+class HostileLoad:
     """Results of the clients."""
 
     hostile: int = 0
@@ -41,9 +41,9 @@ class Load:
         return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] if ordered else 0.0
 
 
-async def run(system: System, ordinary: Sequence[str]) -> Load:
+async def run(system: System, ordinary: Sequence[str]) -> HostileLoad:
     """Send every family in every size to staging, which bystanders use too."""
-    load = Load()
+    load = HostileLoad()
     waiting = [(name, family(size)) for size in SIZES for name, family in FAMILIES.items()] * ROUNDS
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         bystanders = asyncio.create_task(_bystand(load, http, system.url, ordinary))
@@ -54,7 +54,7 @@ async def run(system: System, ordinary: Sequence[str]) -> Load:
     return load
 
 
-async def _attack(load: Load, http: aiohttp.ClientSession, url: str, waiting: list[tuple[str, str]]) -> None:
+async def _attack(load: HostileLoad, http: aiohttp.ClientSession, url: str, waiting: list[tuple[str, str]]) -> None:
     while waiting:
         name, mail = waiting.pop()
         # Replace what JSON cannot hold, and cut a mail that UTF-8 makes longer: both would be refused.
@@ -65,7 +65,7 @@ async def _attack(load: Load, http: aiohttp.ClientSession, url: str, waiting: li
             load.wrong.append(f"{name}: {status}")
 
 
-async def _bystand(load: Load, http: aiohttp.ClientSession, url: str, ordinary: Sequence[str]) -> None:
+async def _bystand(load: HostileLoad, http: aiohttp.ClientSession, url: str, ordinary: Sequence[str]) -> None:
     """Send at a steady rate, however long the answers take."""
     async with asyncio.TaskGroup() as group:
         started = asyncio.get_running_loop().time()
@@ -75,7 +75,7 @@ async def _bystand(load: Load, http: aiohttp.ClientSession, url: str, ordinary: 
             await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
 
 
-async def _bystander(load: Load, http: aiohttp.ClientSession, url: str, mail: str) -> None:
+async def _bystander(load: HostileLoad, http: aiohttp.ClientSession, url: str, mail: str) -> None:
     status, seconds = await _predict(http, url, mail)
     load.seconds.append(seconds)
     load.failed += status != HTTPStatus.OK

@@ -58,7 +58,7 @@ GATEWAY = {
 
 
 @dataclass
-class Load:
+class OverloadedSystem:
     """System under load, and the mail it is sent."""
 
     system: System
@@ -94,7 +94,7 @@ def run(plan: Plan) -> list[Check]:
         system = System(servers, plan.model)
         system.start(GATEWAY)
         servers.wait_ready()
-        load = Load(system, bodies)
+        load = OverloadedSystem(system, bodies)
         checks = overload(load, plan.seconds)
         for part in (refusal, bulkheads, slow_clients):
             servers.check()
@@ -104,7 +104,7 @@ def run(plan: Plan) -> list[Check]:
         return checks
 
 
-def overload(load: Load, seconds: float) -> list[Check]:
+def overload(load: OverloadedSystem, seconds: float) -> list[Check]:
     """Run peak and flood in turn."""
     memory = Memory()
     one_round(load, seconds / ROUNDS)
@@ -119,7 +119,7 @@ def overload(load: Load, seconds: float) -> list[Check]:
     return [*served(rounds), *refused(rounds), *kept(rounds, memory)]
 
 
-def one_round(load: Load, seconds: float) -> Round:
+def one_round(load: OverloadedSystem, seconds: float) -> Round:
     """Run a peak, a flood after it, and the recovery."""
     with flooding(load.url, Flood(load.bodies, "staging", PEAK_CONNECTIONS), 60):
         time.sleep(1)
@@ -131,13 +131,13 @@ def one_round(load: Load, seconds: float) -> Round:
     return Round(peak, flood, probes, until_like_before(load, "staging"))
 
 
-def overfull(load: Load, peak: float) -> Flood:
+def overfull(load: OverloadedSystem, peak: float) -> Flood:
     """Return a flood with connections that fill the queue, and further ones that send again after their pause."""
     waiting = min(QUEUE_MAILS, QUEUE_SECONDS * peak)
     return Flood(load.bodies, "staging", round(waiting + OFFERED * peak * PAUSE_MS / 1000), PAUSE_MS)
 
 
-def until_refusing(load: Load, environment: str) -> None:
+def until_refusing(load: OverloadedSystem, environment: str) -> None:
     """Wait until the flood has opened its connections and filled the queue."""
     before = answers(load.url, environment).get("503", 0)
     give_up = time.monotonic() + 60
@@ -145,14 +145,14 @@ def until_refusing(load: Load, environment: str) -> None:
         time.sleep(0.5)
 
 
-async def probed(load: Load, seconds: float) -> tuple[Counted, Steady]:
+async def probed(load: OverloadedSystem, seconds: float) -> tuple[Counted, Steady]:
     """Return the gateway's counts over so many seconds, and the results of our own client meanwhile."""
     async with steadily(load.url, "staging", load.contents, PROBES) as seen:
         found = await asyncio.to_thread(counted, load.url, "staging", seconds)
     return found, seen
 
 
-def until_like_before(load: Load, environment: str) -> float:
+def until_like_before(load: OverloadedSystem, environment: str) -> float:
     """Return the seconds until a single request is answered as on an idle system, at most 60."""
     started = time.monotonic()
     while time.monotonic() - started < 60:
@@ -163,7 +163,7 @@ def until_like_before(load: Load, environment: str) -> float:
     return time.monotonic() - started
 
 
-def single(load: Load, environment: str) -> tuple[int, float]:
+def single(load: OverloadedSystem, environment: str) -> tuple[int, float]:
     """Return status and milliseconds of one request on its own connection."""
     started = time.monotonic()
     connection = http.client.HTTPConnection(load.url.removeprefix("http://"), timeout=30)
@@ -178,12 +178,12 @@ def single(load: Load, environment: str) -> tuple[int, float]:
         connection.close()
 
 
-def resident(load: Load) -> dict[str, int]:
+def resident(load: OverloadedSystem) -> dict[str, int]:
     """Return the memory of each process."""
     return {name: resident_bytes(server.pid) for name, server in load.servers.items()}
 
 
-def refusal(load: Load, seconds: float = 4) -> list[Check]:
+def refusal(load: OverloadedSystem, seconds: float = 4) -> list[Check]:
     """Measure the gateway's CPU for one refusal, with the other environment full and its transformer stopped."""
     transformer = load.system.transformers["production"]
     gateway = load.servers["gateway"]
@@ -204,7 +204,7 @@ def refusal(load: Load, seconds: float = 4) -> list[Check]:
     return [at_most("overload: CPU of a refusal", microseconds, 100, "us", f"{found}")]
 
 
-def fill(load: Load, environment: str) -> list[socket.socket]:
+def fill(load: OverloadedSystem, environment: str) -> list[socket.socket]:
     """Fill an environment's queue with requests of many mails; return the connections, which must stay open."""
     content = json.dumps({"emails": ["See you at ten."] * 1_000})
     lines = ("POST /api/v1/batch-predict HTTP/1.1", "Host: gateway", f"X-Environment: {environment}")
@@ -215,7 +215,7 @@ def fill(load: Load, environment: str) -> list[socket.socket]:
     return sockets
 
 
-def bulkheads(load: Load, seconds: float = 15) -> list[Check]:
+def bulkheads(load: OverloadedSystem, seconds: float = 15) -> list[Check]:
     """Flood one environment, with mail of the other beside it."""
     with flooding(load.url, Flood(load.bodies, "staging", PEAK_CONNECTIONS), 60):
         peak = counted(load.url, "staging", 3).rate("200")
@@ -237,7 +237,7 @@ def bulkheads(load: Load, seconds: float = 15) -> list[Check]:
     ]
 
 
-def slow_clients(load: Load) -> list[Check]:
+def slow_clients(load: OverloadedSystem) -> list[Check]:
     """Run clients that send or read too slowly, and too many idle ones, beside ordinary mail."""
     kinds = {
         "heads": (slow.HEAD, b"a", SLOW_CLIENTS),

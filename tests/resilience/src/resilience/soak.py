@@ -29,7 +29,7 @@ from resilience.soak_answers import Ledger, Truth
 from resilience.soak_clients import Clients, sessions
 from resilience.soak_fleet import FLUSH_SECONDS, Fleet
 from resilience.soak_growth import Growth, Looks
-from resilience.soak_rows import Compared, Comparison
+from resilience.soak_rows import Compared, LogComparison
 from resilience.soak_rules import DEADLINE_SECONDS, Failed, explained, met_fault
 from resilience.soak_schedule import QUIET_SECONDS, Fault, schedule
 
@@ -94,7 +94,7 @@ def run(plan: Plan) -> list[Check]:
     done.looks.write(folder / "sizes.json")
     lines = (f"{each.end - done.start:.1f} s: {each}\n" for each in done.unexplained())
     (folder / "unexplained.txt").write_text("".join(lines))
-    compared = Comparison(done.ledger, fleet.outages, truth.scores, FLUSH_SECONDS).of_log(fleet.log_uri)
+    compared = LogComparison(done.ledger, fleet.outages, truth.scores, FLUSH_SECONDS).of_log(fleet.log_uri)
     return [*answers(done), *failures(done), *processes(done), *rows(done, compared)]
 
 

@@ -85,7 +85,7 @@ class Numbers:
         return numbers
 
 
-class Comparison:
+class LogComparison:
     """Comparison of the log with the ledger, environment by environment."""
 
     def __init__(self, ledger: Ledger, outages: Sequence[Outage], scores: Sequence[float], flush: float) -> None:

@@ -18,7 +18,7 @@ from evidence.thresholds import parse_thresholds, read_configured
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class EvidenceSettings:
     """Settings of one run."""
 
     root: Path
@@ -37,7 +37,7 @@ class Settings:
     """Time from the beginning of the period to now."""
 
 
-def make(settings: Settings, now: datetime) -> Evidence:
+def make(settings: EvidenceSettings, now: datetime) -> Evidence:
     """Compare candidate and production, check the result and return the evidence.
 
     Raises:
@@ -66,7 +66,7 @@ def make(settings: Settings, now: datetime) -> Evidence:
     return Evidence(now, start, candidate, production, offline, shadow, drift, health, thresholds, configured, checks)
 
 
-def _namespace(settings: Settings) -> str:
+def _namespace(settings: EvidenceSettings) -> str:
     """Return the namespace of the candidate's environment, as Argo CD reads it."""
     path = settings.root / "environments" / settings.source / "config.yaml"
     try:

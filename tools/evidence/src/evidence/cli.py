@@ -14,7 +14,7 @@ from evidence.errors import EvidenceError
 from inferencelog import one_line
 
 if TYPE_CHECKING:
-    from evidence.build import Settings
+    from evidence.build import EvidenceSettings
     from evidence.result import Evidence
 
 ACCEPTED, REFUSED, NOT_MADE = 0, 1, 2
@@ -76,10 +76,10 @@ def _duration(text: str) -> timedelta:
     return found
 
 
-def _settings(options: argparse.Namespace) -> "Settings":
-    from evidence.build import Settings
+def _settings(options: argparse.Namespace) -> "EvidenceSettings":
+    from evidence.build import EvidenceSettings
 
-    return Settings(
+    return EvidenceSettings(
         root=options.root,
         source=options.source,
         target=options.target,

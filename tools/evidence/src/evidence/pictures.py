@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from evidence.offline import Offline
-from evidence.shadow import Shadow
+from evidence.shadow import ShadowResult
 
 matplotlib.use("Agg")
 
@@ -19,12 +19,12 @@ _DOTS = 5000
 """Most dots of a scatter plot; more add only bytes."""
 
 
-def pictures(offline: Offline | str, shadow: Shadow) -> dict[str, bytes]:
+def pictures(offline: Offline | str, shadow: ShadowResult) -> dict[str, bytes]:
     """Return the plots that can be drawn: PNG by file name."""
     return dict(_pictures(offline, shadow))
 
 
-def _pictures(offline: Offline | str, shadow: Shadow) -> Iterator[tuple[str, bytes]]:
+def _pictures(offline: Offline | str, shadow: ShadowResult) -> Iterator[tuple[str, bytes]]:
     if isinstance(offline, Offline):
         yield ROC, _roc(offline)
     if shadow.agreement.mails:
@@ -59,7 +59,7 @@ def _roc(found: Offline) -> bytes:
     return _png(figure)
 
 
-def _scores(found: Shadow) -> bytes:
+def _scores(found: ShadowResult) -> bytes:
     figure = _figure()
     axes = figure.subplots()
     table = found.rows
@@ -71,7 +71,7 @@ def _scores(found: Shadow) -> bytes:
     return _png(figure)
 
 
-def _differences(found: Shadow) -> bytes:
+def _differences(found: ShadowResult) -> bytes:
     figure = _figure()
     axes = figure.subplots()
     axes.hist(found.differences, list(np.linspace(-1, 1, 81)), log=True, color=CANDIDATE_COLOR)
@@ -79,7 +79,7 @@ def _differences(found: Shadow) -> bytes:
     return _png(figure)
 
 
-def _latency(found: Shadow) -> bytes:
+def _latency(found: ShadowResult) -> bytes:
     figure = _figure()
     axes = figure.subplots()
     sides = zip(("candidate", "production"), found.seconds, (CANDIDATE_COLOR, PRODUCTION_COLOR), strict=True)

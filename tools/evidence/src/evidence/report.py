@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evidence import pictures
 from evidence.result import Evidence
-from evidence.shadow import KINDS, Disagreement, Shadow
+from evidence.shadow import KINDS, Disagreement, ShadowResult
 from inferencelog import one_line
 
 JSON_NAME, MARKDOWN_NAME = "evidence.json", "evidence.md"
@@ -73,7 +73,7 @@ def _advice(evidence: Evidence) -> Iterator[str]:
             yield f"- {each.name}: {cell(each.advice)}"
 
 
-def _shadow(shadow: Shadow) -> Iterator[str]:
+def _shadow(shadow: ShadowResult) -> Iterator[str]:
     yield "## Shadowed mails"
     yield ""
     yield "| production said | candidate: spam | candidate: ham |"

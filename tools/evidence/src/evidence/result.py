@@ -9,7 +9,7 @@ from evidence.drift_state import DriftState
 from evidence.health import Health
 from evidence.models import Side
 from evidence.offline import Offline
-from evidence.shadow import Shadow
+from evidence.shadow import ShadowResult
 from evidence.thresholds import Thresholds
 
 FORMAT = 1
@@ -27,7 +27,7 @@ class Evidence:
     production: Side
     offline: Offline | str
     """Comparison on the corpus, or the reason why there is none."""
-    shadow: Shadow
+    shadow: ShadowResult
     drift: dict[str, DriftState | None]
     """Newest drift report by environment."""
     health: Health | str

@@ -71,7 +71,7 @@ class Disagreement:
 
 
 @dataclass(frozen=True, slots=True)
-class Shadow:
+class ShadowResult:
     """Result of the comparison on production's mail."""
 
     start: datetime | None
@@ -126,7 +126,7 @@ class Shadow:
         }
 
 
-def read_agreement(log_uri: str, candidate: Side, production: Side, start: datetime, end: datetime) -> Shadow:
+def read_agreement(log_uri: str, candidate: Side, production: Side, start: datetime, end: datetime) -> ShadowResult:
     """Compare the two models on the mails that both have answered.
 
     Args:
@@ -171,7 +171,7 @@ def _is_within(table: pa.Table, name: str, most: float) -> NDArray[np.bool_]:
     return found
 
 
-def _compared(window: ShadowWindow) -> Shadow:
+def _compared(window: ShadowWindow) -> ShadowResult:
     table = window.table.filter(pa.array(_usable(window.table)))
     ours, theirs = (_texts(table, f"{side}prediction") for side in ("", "production_"))
     pairs = Counter(zip(theirs, ours, strict=True))
@@ -180,7 +180,7 @@ def _compared(window: ShadowWindow) -> Shadow:
     timed = table.filter(pc.equal(table["batch_mails"], table["production_batch_mails"]))
     seconds = (_numbers(timed, "seconds"), _numbers(timed, "production_seconds"))
     times = table["time"].to_pylist()
-    return Shadow(
+    return ShadowResult(
         start=times[0] if times else None,
         end=times[-1] if times else None,
         agreement=Agreement.of(sum(counts[kind][kind] for kind in KINDS), table.num_rows),
@@ -241,7 +241,7 @@ _LONGER = "let staging be shadowed for longer, or raise the share of mail that i
 _LOOK = "look at the largest disagreements in evidence.md: which model is right about them?"
 
 
-def check_shadow(found: Shadow, thresholds: Thresholds) -> list[Check]:
+def check_shadow(found: ShadowResult, thresholds: Thresholds) -> list[Check]:
     """Return checks of whether there is enough mail, and whether both models answer it alike and equally fast."""
     enough = check(
         "shadowed mails",
@@ -253,7 +253,7 @@ def check_shadow(found: Shadow, thresholds: Thresholds) -> list[Check]:
     return [enough, *_check_agreement(found, thresholds), *_check_latency(found, thresholds)]
 
 
-def _check_agreement(found: Shadow, thresholds: Thresholds) -> list[Check]:
+def _check_agreement(found: ShadowResult, thresholds: Thresholds) -> list[Check]:
     asked = {"": (found.agreement, thresholds.minimum_agreement)}
     for kind, agreement in found.by_production.items():
         asked[f" where production said {kind}"] = (agreement, thresholds.minimum_agreement_each)
@@ -276,7 +276,7 @@ def _advice(agreement: Agreement, least: float) -> str:
     return f"the share itself is above {least:.1%}, and too few mails prove it: {_LONGER}"
 
 
-def _check_latency(found: Shadow, thresholds: Thresholds) -> list[Check]:
+def _check_latency(found: ShadowResult, thresholds: Thresholds) -> list[Check]:
     limits = (thresholds.maximum_latency_ratio, thresholds.maximum_latency_ratio_p99)
     names = ("latency, median", "latency, 99th percentile")
     timed = len(found.seconds[0])

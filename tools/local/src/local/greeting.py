@@ -24,7 +24,7 @@ _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class EnvironmentVerdict:
     """Verdict of one environment on a mail."""
 
     text: str
@@ -68,19 +68,19 @@ def greeting(base: str, corpus: Path) -> str:
     return "\n".join([*lines, *missing, "", *_commands(base, samples.get("spam"), with_keys), ""])
 
 
-def predict(base: str, environment: str, mail: str) -> Verdict:
+def predict(base: str, environment: str, mail: str) -> EnvironmentVerdict:
     """Return the verdict of one environment on one mail."""
     body = json.dumps({"email_content": mail}).encode()
     headers = {"Content-Type": "application/json", "X-Environment": environment, **key_header()}
     try:
         answer = _get(urllib.request.Request(f"{base}/api/v1/predict", body, headers))
-        return Verdict(f"{answer['prediction']:4}  {answer['spam_probability']:.4f}")
+        return EnvironmentVerdict(f"{answer['prediction']:4}  {answer['spam_probability']:.4f}")
     except urllib.error.HTTPError as error:
-        return Verdict(_refusal(error, environment), error.code)
+        return EnvironmentVerdict(_refusal(error, environment), error.code)
     except TimeoutError:
-        return Verdict(f"no answer within {ANSWER_SECONDS} s", 0)
+        return EnvironmentVerdict(f"no answer within {ANSWER_SECONDS} s", 0)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return Verdict(f"no answer ({getattr(error, 'reason', error) or type(error).__name__})", 0)
+        return EnvironmentVerdict(f"no answer ({getattr(error, 'reason', error) or type(error).__name__})", 0)
 
 
 def key_header(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

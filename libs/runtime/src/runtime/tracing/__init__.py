@@ -4,8 +4,8 @@ Tracing is off unless OTEL_EXPORTER_OTLP_ENDPOINT is set; then OpenTelemetry's S
 OpenTelemetry provider is set: FastAPI would use it for its own spans of every request.
 """
 
-from runtime.tracing.settings import Settings
+from runtime.tracing.settings import TracingSettings
 from runtime.tracing.spans import Span, Tracer, current, entered, part
 from runtime.tracing.start import start
 
-__all__ = ["Settings", "Span", "Tracer", "current", "entered", "part", "start"]
+__all__ = ["Span", "Tracer", "TracingSettings", "current", "entered", "part", "start"]

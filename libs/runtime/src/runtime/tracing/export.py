@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from runtime.tracing.settings import Settings
+from runtime.tracing.settings import TracingSettings
 from runtime.tracing.spans import Tracer
 
 QUIET_SECONDS = 60.0
@@ -42,7 +42,7 @@ class Seldom(logging.Filter):
 class ExportingTracer(Tracer):
     """A tracer that exports its spans to the settings' endpoint."""
 
-    def __init__(self, settings: Settings, service: str, environment: str) -> None:
+    def __init__(self, settings: TracingSettings, service: str, environment: str) -> None:
         # Not shut down at exit: `close` does that, and does not wait for an unreachable collector.
         self._provider = TracerProvider(ALWAYS_ON, _resource(service, environment), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.endpoint)))

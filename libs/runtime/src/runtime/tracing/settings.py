@@ -18,7 +18,7 @@ DEFAULT_RATIO = 0.01
 _URL = TypeAdapter(HttpUrl)
 
 
-class Settings(BaseSettings):
+class TracingSettings(BaseSettings):
     """OpenTelemetry's own variables and one more; each field is an environment variable of the same name in capitals.
 
     https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/. The SDK reads further ones

@@ -10,7 +10,7 @@ from opentelemetry.trace import Link, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from runtime.tracing.sampler import Allowance, Runs
-from runtime.tracing.settings import Settings
+from runtime.tracing.settings import TracingSettings
 
 Value = str | int | float | bool
 
@@ -93,7 +93,7 @@ class Tracer:
         settings: Which requests are sampled.
     """
 
-    def __init__(self, tracer: trace.Tracer, settings: Settings) -> None:
+    def __init__(self, tracer: trace.Tracer, settings: TracingSettings) -> None:
         self._tracer = tracer
         self._runs = Runs(settings.ratio)
         self._follows_parents = settings.follows_parents

@@ -1,10 +1,10 @@
 """Start of tracing, if it is on."""
 
-from runtime.tracing.settings import Settings
+from runtime.tracing.settings import TracingSettings
 from runtime.tracing.spans import Tracer
 
 
-def start(settings: Settings, service: str, environment: str = "") -> Tracer | None:
+def start(settings: TracingSettings, service: str, environment: str = "") -> Tracer | None:
     """Return the tracer for these settings, or None if tracing is off.
 
     Args:

@@ -7,24 +7,24 @@ import aiohttp
 
 from gateway.experiments.canary import Bounds, Canary
 from gateway.experiments.comparison import Comparison
-from gateway.experiments.shadow_queue import Shadow, ShadowLimits
+from gateway.experiments.shadow_queue import ShadowLimits, ShadowQueue
 from gateway.metrics import Metrics
 from gateway.predictions.environment import Ask, Environment, Predicted
 from gateway.predictions.mails import Mail
 from gateway.predictions.transformer_client import TransformerClient
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from inference import Replicas
 
 
 class Experiment:
     """The candidate's shadow and canary beside production; `opened` must be entered before use."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, comparison: Comparison) -> None:
+    def __init__(self, settings: GatewaySettings, metrics: Metrics, comparison: Comparison) -> None:
         self._settings = settings
         self._metrics = metrics
         self._comparison = comparison
         self._production = settings.experiment_baseline
-        self._shadow: Shadow | None = None
+        self._shadow: ShadowQueue | None = None
         self._canary: Canary | None = None
 
     @asynccontextmanager
@@ -48,7 +48,7 @@ class Experiment:
             before = [environments[name].coalescer for name in (self._production, candidate)]
             limits = ShadowLimits.of(settings)
             share, counts = settings.shadow_share, self._metrics.shadow
-            self._shadow = Shadow(client, limits, share, before, self._comparison, counts)
+            self._shadow = ShadowQueue(client, limits, share, before, self._comparison, counts)
         try:
             yield
         finally:

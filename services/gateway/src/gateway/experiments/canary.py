@@ -15,7 +15,7 @@ from gateway.experiments.shares import in_share
 from gateway.metrics import CanaryMetrics
 from gateway.predictions.environment import Ask, Environment
 from gateway.predictions.mails import Verdicts
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 
 log = logging.getLogger("gateway")
 
@@ -38,7 +38,7 @@ class Bounds:
     window_seconds: int
 
     @classmethod
-    def of(cls, settings: Settings) -> "Bounds":
+    def of(cls, settings: GatewaySettings) -> "Bounds":
         """Return the limits from the settings, which are all set if the canary has a share."""
         assert settings.canary_max_error_rate is not None and settings.canary_max_latency_seconds is not None
         return cls(
@@ -59,7 +59,7 @@ class Second:
     slow: int = 0
 
 
-class Window:
+class RecentRequests:
     """The candidate's requests in the recent past."""
 
     def __init__(self, bounds: Bounds) -> None:
@@ -117,7 +117,7 @@ class Canary:
         self._share = share
         self._candidate = candidate
         self._deadline_seconds = deadline_seconds
-        self._window = Window(bounds)
+        self._window = RecentRequests(bounds)
         self._metrics = metrics
         metrics.share.set(share)
         for bound in metrics.BOUNDS:

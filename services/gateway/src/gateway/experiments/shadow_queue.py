@@ -26,7 +26,7 @@ from gateway.experiments.shares import in_share
 from gateway.metrics import ShadowMetrics
 from gateway.predictions.mails import Mail, Verdicts
 from gateway.predictions.transformer_client import BatchRefused, TransformerClient
-from gateway.settings import MIB, Settings
+from gateway.settings import MIB, GatewaySettings
 
 log = logging.getLogger("gateway")
 
@@ -65,7 +65,7 @@ class ShadowLimits:
     timeout_seconds: float
 
     @classmethod
-    def of(cls, settings: Settings) -> "ShadowLimits":
+    def of(cls, settings: GatewaySettings) -> "ShadowLimits":
         """Return the limits from the settings."""
         return cls(
             batch_mails=settings.max_bulk_mails,
@@ -75,7 +75,7 @@ class ShadowLimits:
         )
 
 
-class Shadow:
+class ShadowQueue:
     """The candidate's queue of mails that production has answered.
 
     Args:

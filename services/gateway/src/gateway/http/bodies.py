@@ -14,7 +14,7 @@ from gateway.http import body_hints, large_body
 from gateway.http.large_body import Mails
 from gateway.http.request_record import record_of
 from gateway.http.turns import Turns
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from httpserver import EXTENSION, Exchange
 
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -92,7 +92,7 @@ class ArrivingRoom(Protocol):
         """Release bytes."""
 
 
-async def read_body(request: Request, settings: Settings, room: ArrivingRoom, turns: Turns) -> bytes | bytearray:
+async def read_body(request: Request, settings: GatewaySettings, room: ArrivingRoom, turns: Turns) -> bytes | bytearray:
     """Return the request's body; a large one arrives in pieces, each of which waits for its turn.
 
     Raises:
@@ -136,7 +136,7 @@ def _within(body: Buffer, limit: int) -> Buffer:
     return body
 
 
-async def read_mails(model: type[Body], body: bytes | bytearray, settings: Settings, turns: Turns) -> Mails:
+async def read_mails(model: type[Body], body: bytes | bytearray, settings: GatewaySettings, turns: Turns) -> Mails:
     """Return the mails of a body. A large body is read in pieces, each of which waits for its turn.
 
     Raises:

@@ -1,10 +1,10 @@
 """Limits of client connections, from the settings."""
 
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from httpserver import ConnectionLimits, HeadLimits, raise_file_limit
 
 
-def connection_limits(settings: Settings, idle: float) -> ConnectionLimits:
+def connection_limits(settings: GatewaySettings, idle: float) -> ConnectionLimits:
     """Return the limits from the settings, with at most as many connections as open files allow.
 
     Args:

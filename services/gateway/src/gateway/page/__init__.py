@@ -11,7 +11,7 @@ from string import Template
 from starlette.routing import BaseRoute, Route
 
 from gateway.page.assets import POLICY, TRUSTED_TYPES, Asset, handler
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 
 ASSETS = {
     "/page.css": "text/css",
@@ -21,7 +21,7 @@ ASSETS = {
 }
 
 
-def page_routes(settings: Settings) -> list[BaseRoute]:
+def page_routes(settings: GatewaySettings) -> list[BaseRoute]:
     """Return the routes of the page and its files; none if the page is switched off."""
     if not settings.page:
         return []
@@ -35,7 +35,7 @@ def _read(name: str) -> bytes:
     return files(__name__).joinpath(name).read_bytes()
 
 
-def _index(settings: Settings) -> bytes:
+def _index(settings: GatewaySettings) -> bytes:
     """Return the HTML of the page, with the environments and limits of this gateway filled in."""
     known = {
         "environments": json.dumps(list(settings.environments)),

@@ -10,7 +10,7 @@ import orjson
 
 from contract import tensors
 from contract.limits import is_probability
-from gateway.predictions.mails import Answered, Explanation, Mail, Verdicts
+from gateway.predictions.mails import Answered, ExplainedFeatures, Mail, Verdicts
 from inference.answers import REASON_CHARACTERS, error_text, model_sha256, model_version, read_answer, threshold
 
 
@@ -81,7 +81,7 @@ def _column(answer: dict[str, Any], name: str, n: int) -> list[Any]:
     return data
 
 
-def read_features(body: bytes) -> Explanation:
+def read_features(body: bytes) -> ExplainedFeatures:
     """Return the features that the transformer adds to its answer for `explain`, of one mail.
 
     Raises:
@@ -96,10 +96,10 @@ def read_features(body: bytes) -> Explanation:
         raise ValueError(f"{len(names)} names and {len(descriptions)} descriptions of {len(values)} features")
     if quantiles is not None and len(quantiles) != len(names) * len(tensors.GROUPS) * len(tensors.QUANTILES):
         raise ValueError(f"{len(quantiles)} quantiles of {len(names)} features")
-    return Explanation(names, descriptions, values, quantiles)
+    return ExplainedFeatures(names, descriptions, values, quantiles)
 
 
-def read_explained(body: bytes, n: int, batch_id: str) -> tuple[Verdicts, Explanation]:
+def read_explained(body: bytes, n: int, batch_id: str) -> tuple[Verdicts, ExplainedFeatures]:
     """Return the answer to one mail and its features; raises as `read_response` and `read_features`."""
     return read_response(body, n, batch_id), read_features(body)
 

@@ -48,7 +48,7 @@ class Answered(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class ExplainedFeatures:
     """Named numbers from which a mail's verdict was made."""
 
     names: list[str]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.predictions.mails import Mail, Verdicts
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from runtime.tracing import Span
 
 RECENT_BATCHES = 11
@@ -36,7 +36,7 @@ class QueueLimits:
     explains: int
 
     @classmethod
-    def of(cls, settings: Settings) -> "QueueLimits":
+    def of(cls, settings: GatewaySettings) -> "QueueLimits":
         """Return the limits from the settings.
 
         Without coalescing, each request is a batch and none waits for another.

@@ -17,7 +17,7 @@ from gateway.predictions.mail_tensors import (
     read_response,
     shadow_request,
 )
-from gateway.predictions.mails import Answered, Explanation, Mail, Verdicts
+from gateway.predictions.mails import Answered, ExplainedFeatures, Mail, Verdicts
 from gateway.problems import Problem
 from inference import Call, ConnectionFailed, ErrorAnswer, InferenceClient, Replica, Replicas, Unreachable, Unusable
 from runtime.tracing import Span
@@ -88,7 +88,7 @@ class TransformerClient:
 
     async def explain(
         self, mail: Mail, timeout_seconds: float, span: Span | None = None
-    ) -> tuple[Verdicts, Explanation]:
+    ) -> tuple[Verdicts, ExplainedFeatures]:
         """Send one mail and request its features too.
 
         Raises:

@@ -23,7 +23,7 @@ from gateway.predictions.mails import Mail, Verdicts
 from gateway.predictions.predict import Context, Predictions
 from gateway.routing import openapi
 from gateway.routing.endpoints import Endpoints, endpoint
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from httpserver import EXTENSION
 
 PREFIX = "/api/v1"
@@ -86,7 +86,7 @@ class Api(Endpoints):
 
     def __init__(
         self,
-        settings: Settings,
+        settings: GatewaySettings,
         environments: dict[str, Environment],
         predictions: Predictions,
         turns: Turns,

@@ -20,7 +20,7 @@ from gateway.http.request_record import RequestRecord, record_of
 from gateway.metrics import RequestMetrics
 from gateway.predictions.environment import Environment
 from gateway.routing.api import BATCH_PREDICT_PATH, PREDICT_PATH
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from httpserver import Head
 
 GUARDED = frozenset({PREDICT_PATH, BATCH_PREDICT_PATH})
@@ -92,7 +92,7 @@ class EarlyRefusals:
     """ASGI middleware that refuses mail without room in its environment and passes everything else on."""
 
     def __init__(
-        self, app: ASGIApp, environments: Mapping[str, Environment], settings: Settings, metrics: RequestMetrics
+        self, app: ASGIApp, environments: Mapping[str, Environment], settings: GatewaySettings, metrics: RequestMetrics
     ) -> None:
         self._app = app
         self._environments = environments

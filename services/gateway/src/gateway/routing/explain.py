@@ -15,11 +15,11 @@ from contract.tensors import GROUPS, QUANTILES
 from gateway.http.bodies import PredictRequest
 from gateway.http.request_record import record_of
 from gateway.predictions.environment import Environment
-from gateway.predictions.mails import Explanation, Mail, Verdicts
+from gateway.predictions.mails import ExplainedFeatures, Mail, Verdicts
 from gateway.predictions.transformer_client import BatchRefused
 from gateway.routing.api import PREFIX, Api, PredictResponse, as_json, origin
 from gateway.routing.endpoints import Endpoints, endpoint
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 from runtime.tracing import Span
 
 
@@ -59,7 +59,7 @@ class ExplainResponse(PredictResponse):
 class Explain(Endpoints):
     """The explain endpoint over the API's environments."""
 
-    def __init__(self, settings: Settings, api: Api) -> None:
+    def __init__(self, settings: GatewaySettings, api: Api) -> None:
         super().__init__(api.turns)
         self._settings = settings
         self._api = api
@@ -94,7 +94,7 @@ class Explain(Endpoints):
         found = {**verdict, **origin(environment, answer, record.request_id), "features": _described(features)}
         return as_json(found, answer)
 
-    async def _ask(self, environment: Environment, mail: Mail, span: Span | None) -> tuple[Verdicts, Explanation]:
+    async def _ask(self, environment: Environment, mail: Mail, span: Span | None) -> tuple[Verdicts, ExplainedFeatures]:
         with environment.admission.explaining():
             try:
                 return await environment.transformer.explain(mail, self._settings.deadline_seconds, span)
@@ -102,7 +102,7 @@ class Explain(Endpoints):
                 raise refused.problem from None
 
 
-def _described(features: Explanation) -> list[dict[str, object]]:
+def _described(features: ExplainedFeatures) -> list[dict[str, object]]:
     """Return the numbers as JSON objects shaped like `Feature`, in the transformer's order."""
     rows = zip(features.names, features.descriptions, features.values, strict=True)
     return [

@@ -32,7 +32,7 @@ Explain requests are most of these, and cost the hops behind as much again.
 LARGEST_BYTES = 4 * 1024 * 1024
 """Bytes of the largest page that is kept."""
 
-Answer = Callable[[], Awaitable[Response]]
+LiveAnswer = Callable[[], Awaitable[Response]]
 """Answers a GET whose content changes from request to request."""
 
 
@@ -80,7 +80,7 @@ class SidePath:
         self,
         app: ASGIApp,
         routes: Sequence[BaseRoute],
-        answers: Mapping[str, Answer],
+        answers: Mapping[str, LiveAnswer],
         turns: Turns,
         metrics: RequestMetrics,
     ) -> None:
