@@ -171,7 +171,7 @@ async def test_a_client_that_asks_whether_to_go_on_is_told_so_once() -> None:
 
 
 async def test_bodies_have_limits_where_the_application_sets_none() -> None:
-    limits = ConnectionLimits(body_bytes=1000, unread_bytes=1500)
+    limits = ConnectionLimits(body_bytes=1000, bodies_bytes=1500)
     go_on = asyncio.Event()
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
@@ -188,10 +188,10 @@ async def test_bodies_have_limits_where_the_application_sets_none() -> None:
             assert (await four.answer())[0] == 413
         one.send(head("/", "Content-Length: 1000", method="POST"), b"x" * 1000)
         async with asyncio.timeout(10):
-            while served.connections.unread_bytes < 1000:
+            while served.connections.bodies_bytes < 1000:
                 await asyncio.sleep(0)
         two.send(head("/", "Content-Length: 1000", method="POST"), b"x" * 1000)
-        assert (await two.answer())[2]["kind"] == "too-much-unread"
+        assert (await two.answer())[2]["kind"] == "too-many-bodies"
         go_on.set()
         assert (await one.answer())[0] == 200
-        assert served.connections.unread_bytes == 0
+        assert served.connections.bodies_bytes == 0

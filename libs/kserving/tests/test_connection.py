@@ -161,11 +161,24 @@ def test_the_largest_body_is_taken(client: Client) -> None:
     assert echoed(client.answer()) == value
 
 
-def test_few_requests_wait_behind_one_and_those_are_answered(client: Client) -> None:
-    client.send(infer("slow") + infer("a") * 100)
-    statuses = client.rest()
-    assert set(statuses) == {200}
-    assert 2 <= len(statuses) <= 10
+def test_requests_behind_one_that_waits_are_answered_after_it(client: Client) -> None:
+    client.send(infer("slow") + b"".join(infer(str(n)) for n in range(100)))
+    assert [echoed(client.answer()) for _ in range(101)] == ["slow", *map(str, range(100))]
+
+
+def test_a_client_that_ends_its_side_gets_its_answer(client: Client) -> None:
+    client.send(infer("slow"))
+    client.socket.shutdown(socket.SHUT_WR)
+    assert client.rest() == [200]
+
+
+@pytest.mark.parametrize(
+    "sent", [b"GET /v2/health/live HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"]
+)
+def test_an_ambiguous_head_is_refused(client: Client, sent: bytes) -> None:
+    client.send(sent)
+    answer = client.answer()
+    assert answer is not None and (answer.status, list(answer.body)) == (400, ["error"])
 
 
 @pytest.mark.parametrize(

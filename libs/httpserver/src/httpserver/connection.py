@@ -52,7 +52,6 @@ class Connection(Ending):
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self._client, self._server = _address(transport, "peername"), _address(transport, "sockname")
         self._end = self._since + shared.limits.age * (1 - JITTER * random.random())
-        self._body_bytes = 0
         self._stream = RequestStream(self, shared.limits.heads)
         self.flow = Flow(transport, self._stream)
         shared.state.connections.add(self)
@@ -86,7 +85,7 @@ class Connection(Ending):
         self._shared.state.connections.discard(self)
         self._stream.close()
         self._count(0)
-        self.took(self._unread)
+        self._release_body()
         self.flow.resume_writing()
         if self._exchange is not None:
             self._exchange.disconnect()
@@ -166,7 +165,6 @@ class Connection(Ending):
             self._exchange = None
             shared.refusals.write(self.transport, shared.refusal_begin() + answer)
             return
-        self._body_bytes = 0
         self._check_body(head.length)
         scope = scope_of(head, self._client, self._server, shared.app_state)
         self._exchange = Exchange(self, head, scope, head.keep_alive and not is_last)
@@ -184,11 +182,10 @@ class Connection(Ending):
         exchange = self._exchange
         if exchange is None or exchange.done:
             return
+        self._check_body(self._body_bytes + len(body))
         self._body_bytes += len(body)
-        self._check_body(self._body_bytes)
-        self._unread += len(body)
-        if not self._shared.unread.change(len(body)):
-            raise refusals.too_much_unread(self._shared.unread.limit)
+        if not self._shared.bodies.change(len(body)):
+            raise refusals.too_many_bodies(self._shared.bodies.limit)
         if exchange.add(body) > UNREAD_BYTES:
             self.flow.pause_reading()
 
@@ -207,7 +204,7 @@ class Connection(Ending):
 
     def answered(self, keep_alive: bool) -> None:
         """Note that the answer is complete; the request itself may not be."""
-        self.took(self._unread)
+        self._release_body()
         if not keep_alive:
             self._finish()
         self._rest_if_done()
@@ -278,9 +275,9 @@ class Connections:
         return 0 if self._shared is None else self._shared.refusals.waiting
 
     @property
-    def unread_bytes(self) -> int:
-        """Return how many bytes of bodies wait for the application, over all connections."""
-        return 0 if self._shared is None else self._shared.unread.used
+    def bodies_bytes(self) -> int:
+        """Return how many bytes the bodies of all unanswered requests have."""
+        return 0 if self._shared is None else self._shared.bodies.used
 
     @property
     def waiting_bytes(self) -> int:

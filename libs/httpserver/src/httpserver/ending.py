@@ -58,18 +58,17 @@ class Ending(asyncio.Protocol):
         """Whether the client has closed its side."""
         self._counted = 0
         """Bytes of this connection counted in the shared room."""
-        self._unread = 0
-        """Bytes of this connection's bodies that the application has not read, counted in the shared room."""
+        self._body_bytes = 0
+        """Bytes of the body of the request under way, counted in the shared room."""
 
     def _count(self, size: int) -> bool:
         """Count the bytes this connection holds; return whether the shared room has space for them."""
         more, self._counted = size - self._counted, size
         return self._shared.waiting.change(more)
 
-    def took(self, size: int) -> None:
-        """Note that the application has read, or will not read, this many bytes of the body."""
-        self._unread -= size
-        self._shared.unread.change(-size)
+    def _release_body(self) -> None:
+        self._shared.bodies.change(-self._body_bytes)
+        self._body_bytes = 0
 
     def _is_answered(self) -> bool:
         return self._exchange is None or self._exchange.done
@@ -153,7 +152,7 @@ class Ending(asyncio.Protocol):
             self._answer_closing(refused)
         if exchange is not None:
             exchange.disconnect()
-        self.took(self._unread)
+        self._release_body()
         self._forget()
         if begun or self.has_ended:
             self.transport.close()

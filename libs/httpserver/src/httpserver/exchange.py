@@ -44,9 +44,6 @@ class Owner(Protocol):
     def fail(self) -> None:
         """Answer 500 if nothing of the answer was sent; close."""
 
-    def took(self, size: int) -> None:
-        """Note that the application has read this many bytes of the body."""
-
 
 class Exchange:
     """One request and its answer."""
@@ -165,7 +162,6 @@ class Exchange:
         if self.disconnected or self.done:
             return _DISCONNECT
         body, self._body = self._body, b""
-        self._owner.took(len(body))
         return {"type": "http.request", "body": bytes(body), "more_body": not self._is_whole}
 
     async def _have_news(self) -> None:

@@ -26,8 +26,8 @@ class ConnectionLimits:
     """Bytes of heads and of requests that wait behind another, over all connections."""
     body_bytes: int | None = None
     """Bytes of a body; None leaves the limit to the application."""
-    unread_bytes: int | None = None
-    """Bytes of bodies that the application has not read, over all connections; None sets no limit."""
+    bodies_bytes: int | None = None
+    """Bytes of the bodies of all unanswered requests, over all connections; None sets no limit."""
 
 
 class Room:

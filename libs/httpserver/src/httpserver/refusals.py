@@ -49,9 +49,9 @@ def too_many_connections(limit: int) -> RequestRefused:
     return _no_room("too-many-connections", f"{limit:,} connections are open and busy")
 
 
-def too_much_unread(limit: int) -> RequestRefused:
-    """Return the refusal of a body for which the bodies of others leave no room (503)."""
-    return _no_room("too-much-unread", f"{limit:,} bytes of requests are under way already")
+def too_many_bodies(limit: int) -> RequestRefused:
+    """Return the refusal of a body for which those of other requests leave no room (503)."""
+    return _no_room("too-many-bodies", f"{limit:,} bytes of requests are under way already")
 
 
 def too_slow(what: str, seconds: float) -> RequestRefused:

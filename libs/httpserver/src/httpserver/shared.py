@@ -1,6 +1,7 @@
 """What the connections of one server share."""
 
 import asyncio
+import sys
 from collections import OrderedDict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,7 @@ class Shared:
         self.refusals = PacedRefusals()
         """Refusals that wait to be written."""
         self.waiting = Room(limits.waiting_bytes)
-        self.unread = Room(limits.unread_bytes if limits.unread_bytes is not None else 2**63)
+        self.bodies = Room(limits.bodies_bytes if limits.bodies_bytes is not None else sys.maxsize)
         self.sweep = Sweep(state.connections, asyncio.get_running_loop())
         self._own: tuple[uvicorn_names.Headers, bytes] = ((), b"")
 

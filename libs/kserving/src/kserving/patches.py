@@ -34,7 +34,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
-from kserving.connection import connections
+from kserving.connections import connections
 from kserving.errors import InvalidInput, Unavailable
 from kserving.infer_path import invalid, unavailable
 

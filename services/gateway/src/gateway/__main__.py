@@ -37,7 +37,7 @@ def main() -> None:
         make_key.run(sys.argv[1:])
         return
     configure_logging()
-    settings, traced = read_settings(GatewaySettings), read_settings(tracing.Settings)
+    settings, traced = read_settings(GatewaySettings), read_settings(tracing.TracingSettings)
     try:
         app = create_app(settings, Metrics(REGISTRY), tracing.start(traced, "gateway"))
     except ApiKeysError as error:

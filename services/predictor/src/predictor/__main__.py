@@ -18,7 +18,7 @@ TRACES_SECONDS = 2.0
 def main() -> None:
     """Serve until SIGTERM. If the bundle cannot be trusted, exit 1 with one line that says why."""
     configure_logging()
-    settings, traced = read_settings(PredictorSettings), read_settings(tracing.Settings)
+    settings, traced = read_settings(PredictorSettings), read_settings(tracing.TracingSettings)
     try:
         bundle = load(settings.model_dir, settings.model_sha256)
     except BundleError as error:

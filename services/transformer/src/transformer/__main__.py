@@ -20,7 +20,7 @@ TRACES_SECONDS = 2.0
 def main() -> None:
     """Serve until SIGTERM, then write the last rows of the inference log."""
     configure_logging()
-    settings, traced = read_settings(TransformerSettings), read_settings(tracing.Settings)
+    settings, traced = read_settings(TransformerSettings), read_settings(tracing.TracingSettings)
     tracer = tracing.start(traced, "transformer", settings.environment)
     predictor = PredictorClient(str(settings.predictor_url), settings.model_name, settings.predictor_timeout_seconds)
     inference_log, shadow_log = open_inference_log(settings), open_shadow_log(settings)
