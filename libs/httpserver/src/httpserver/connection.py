@@ -161,7 +161,7 @@ class Connection(Ending):
         self._forget()
         shared.refusals.flush(self.transport)
         is_last = shared.draining or self._since > self._end
-        if not (is_last or self.flow.write_paused) and head.keep_alive and (answer := shared.hooks.at_once(head)):
+        if not (is_last or self.flow.write_paused) and head.keep_alive and (answer := shared.at_once(head)):
             self._exchange = None
             shared.refusals.write(self.transport, shared.refusal_begin() + answer)
             return

@@ -56,6 +56,8 @@ NOT_IN_TRAILERS = FRAMING | {
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(?::[0-9]{0,5})?")
 USUAL_HOST_BYTES = 261
 """Bytes of a host name of the longest kind with its port; longer ones are not remembered."""
+USUAL_LINE_BYTES = 128
+"""Bytes of a request line of the usual kind; longer ones are not remembered."""
 _CODING = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _WEB = (b"http", b"https")
 
@@ -120,17 +122,16 @@ def check(head: Head, line: bytes) -> None:
     Raises:
         RequestRefused: The head is ambiguous (400), or needs an unsupported feature (501, 505).
     """
-    if head.version not in VERSIONS:
-        raise unknown_version()
-    # The parser accepts repeated spaces, and the protocols ICE and RTSP.
-    if line != b"%b %b HTTP/%b" % (head.method, head.target, head.version.encode()):
-        raise malformed("the request line must be METHOD SP TARGET SP HTTP/1.1")
+    is_usual = len(line) <= USUAL_LINE_BYTES and _is_usual(line, head.method, head.target, head.version)
+    if not is_usual:
+        _check_line(head, line)
     found = head.fields
     if len(found) != len(head.headers) and (name := repeated(head.headers, FRAMING)):
         raise malformed(f"{name} is given more than once; give it once")
     host = found.get(b"host")
     _check_host(host, head.version)
-    head.target = _origin_form(head.method, head.target, host)
+    if not is_usual:
+        head.target = _origin_form(head.method, head.target, host)
     if b"transfer-encoding" in found:
         head.chunked = True
         _check_coding(found[b"transfer-encoding"], head.version)
@@ -139,6 +140,22 @@ def check(head: Head, line: bytes) -> None:
     if b"expect" in found:
         # HTTP/1.0 has no interim responses (RFC 9110, section 10.1.1).
         head.expects_continue = found[b"expect"].lower() == b"100-continue" and head.version != "1.0"
+
+
+# A client sends the same line with each of its requests.
+@lru_cache(maxsize=256)
+def _is_usual(line: bytes, method: bytes, target: bytes, version: str) -> bool:
+    """Return whether a request line is one that needs no further look; most are."""
+    is_plain = target.startswith(b"/") and target.isascii() and b"#" not in target and method != b"CONNECT"
+    return is_plain and line == b"%b %b HTTP/1.1" % (method, target) and version == "1.1"
+
+
+def _check_line(head: Head, line: bytes) -> None:
+    if head.version not in VERSIONS:
+        raise unknown_version()
+    # The parser accepts repeated spaces, and the protocols ICE and RTSP.
+    if line != b"%b %b HTTP/%b" % (head.method, head.target, head.version.encode()):
+        raise malformed("the request line must be METHOD SP TARGET SP HTTP/1.1")
 
 
 def repeated(headers: Headers, singletons: frozenset[bytes] = SINGLETONS) -> str | None:

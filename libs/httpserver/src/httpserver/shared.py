@@ -39,6 +39,7 @@ class Shared:
         app_state: dict[str, Any],
     ) -> None:
         self.limits, self.hooks, self.app_state = limits, hooks, app_state
+        self.at_once = hooks.at_once
         self.application = uvicorn_names.application(config)
         self.state = state
         self.draining = False

@@ -1,5 +1,7 @@
 """What the HTTP server asks of the gateway: answers to refused requests, and counts."""
 
+from collections.abc import Callable
+
 from gateway import problems
 from gateway.http.access_log import new_request_id
 from gateway.metrics import ConnectionMetrics
@@ -18,11 +20,8 @@ class ServerHooks:
 
     def __init__(self, metrics: ConnectionMetrics, early: EarlyRefusals | None) -> None:
         self._ended = {reason: metrics.ended.labels(reason) for reason in REASONS}
-        self._early = early
-
-    def at_once(self, head: Head) -> bytes | None:
-        """Return header lines and body of a 503 if the queue is full; None: the application answers."""
-        return None if self._early is None else self._early.at_once(head)
+        self.at_once: Callable[[Head], bytes | None] = early.at_once if early is not None else lambda head: None
+        """Returns header lines and body of a 503 if the queue is full; None: the application answers."""
 
     def refusal(self, refused: RequestRefused) -> RefusalAnswer:
         """Return the problem of a request that the server refuses."""
