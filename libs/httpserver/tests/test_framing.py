@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from httpserver.framing import HeadLimits, RequestStream
-from httpserver.heads import NOT_IN_TRAILERS, Head, RequestRefused, repeated
+from httpserver.framing import RequestStream
+from httpserver.heads import NOT_IN_TRAILERS, Head, HeadLimits, RequestRefused, repeated
 
 HOST = b"Host: gateway\r\n"
 NEXT = b"GET /next HTTP/1.1\r\n" + HOST + b"\r\n"

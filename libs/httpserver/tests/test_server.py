@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from httpserver import ConnectionLimits
-from httpserver.framing import HEAD_BYTES
+from httpserver.heads import HEAD_BYTES
 from httpserver.server import ACCEPTED_AT_ONCE
 
 REQUEST = head("/")

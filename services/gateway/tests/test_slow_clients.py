@@ -15,7 +15,7 @@ from gateway.app import GatewayApp, create_app
 from gateway.metrics import Metrics
 from gateway.settings import GatewaySettings
 from httpserver import ConnectionLimits
-from httpserver.framing import HEAD_BYTES
+from httpserver.heads import HEAD_BYTES
 
 PREDICT = "/api/v1/predict"
 GET = b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n"

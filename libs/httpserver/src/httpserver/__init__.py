@@ -2,8 +2,7 @@
 
 from httpserver.connection import Connections
 from httpserver.exchange import EXTENSION, Exchange
-from httpserver.framing import HeadLimits
-from httpserver.heads import Head, RequestRefused, repeated
+from httpserver.heads import Head, HeadLimits, RequestRefused, repeated
 from httpserver.limits import ConnectionLimits, raise_file_limit
 from httpserver.refusals import REASONS, Hooks, RefusalAnswer
 from httpserver.server import Server

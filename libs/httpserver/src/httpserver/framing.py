@@ -7,16 +7,23 @@ The parser is httptools' (llhttp). It gets pieces that end where a message may e
   protocol is supported here, and a server may ignore the offer (RFC 9110, section 7.8).
 """
 
-from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Protocol
 
 import httptools
 
-from httpserver.heads import Head, Headers, RequestRefused, check, check_trailer, malformed, unknown_version
+from httpserver.heads import (
+    Head,
+    Headers,
+    HeadLimits,
+    RequestRefused,
+    check,
+    check_trailer,
+    malformed,
+    too_large_head,
+    too_many_headers,
+    unknown_version,
+)
 
-HEAD_BYTES = 64 * 1024
-"""Bytes of a request line with its headers, or of trailers and chunk extensions."""
 CHUNK_BYTES = 16
 """Bytes of a chunk's framing that do not count as extensions: its hexadecimal size and two line ends."""
 VERSION_REASONS = ("Invalid HTTP version", "Pause on PRI/Upgrade")
@@ -42,14 +49,6 @@ class Events(Protocol):
 
     def takes_next(self) -> bool:
         """Return whether another request may begin because the previous one is answered."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeadLimits:
-    """Limits of a request's head."""
-
-    bytes: int = HEAD_BYTES
-    headers: int = 100
 
 
 class RequestStream:
@@ -218,17 +217,12 @@ class RequestStream:
         if not self._is_under_way:
             self.head_bytes = 0
         if self.head_bytes + more > self._limits.bytes:
-            raise self._too_large("request line and headers")
-
-    def _too_large(self, what: str) -> RequestRefused:
-        limit = self._limits.bytes
-        detail = f"{what} are larger than {limit:,} bytes; send less"
-        return RequestRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "large-head", detail, limit_bytes=limit)
+            raise too_large_head("request line and headers", self._limits.bytes)
 
     def _check_overhead(self, size: int) -> None:
         self._overhead += size - sum(map(len, self._pieces))
         if self._overhead - self._chunks * CHUNK_BYTES > self._limits.bytes:
-            raise self._too_large("trailers and chunk extensions")
+            raise too_large_head("trailers and chunk extensions", self._limits.bytes)
 
     def _note_line(self, piece: bytes) -> None:
         """Keep the request line as received."""
@@ -265,7 +259,7 @@ class RequestStream:
         if self._head is None:
             self._headers.append((name.lower(), value.strip(b" \t")))
             if len(self._headers) > self._limits.headers:
-                self._refuse(self._too_many())
+                self._refuse(too_many_headers(self._limits.headers))
         elif not self._resumes:
             try:
                 check_trailer(name.lower())
@@ -303,9 +297,3 @@ class RequestStream:
         """Stop the parser, which hides what its callbacks raise."""
         self._refused = refused
         raise refused
-
-    def _too_many(self) -> RequestRefused:
-        limit = self._limits.headers
-        detail = f"the request has more than {limit} headers; send fewer"
-        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-        return RequestRefused(status, "too-many-headers", detail, limit_headers=limit)

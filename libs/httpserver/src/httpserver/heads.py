@@ -13,6 +13,8 @@ from typing import Any
 import httptools
 
 VERSIONS = ("1.1", "1.0")
+HEAD_BYTES = 64 * 1024
+"""Bytes of a request line with its headers, or of trailers and chunk extensions."""
 FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding"})
 """Headers that say where a request ends and which host it is for; a repeated one ends the connection."""
 SINGLETONS = FRAMING | {
@@ -100,6 +102,14 @@ class Head:
         return self.chunked or self.length > 0
 
 
+@dataclass(frozen=True, slots=True)
+class HeadLimits:
+    """Limits of a request's head."""
+
+    bytes: int = HEAD_BYTES
+    headers: int = 100
+
+
 def malformed(reason: str) -> RequestRefused:
     """Return the refusal of bytes that are not an HTTP request (400)."""
     detail = f"not a well-formed HTTP/1.1 request (RFC 9112): {reason}"
@@ -110,6 +120,20 @@ def unknown_version() -> RequestRefused:
     """Return the refusal of an unsupported HTTP version (505)."""
     detail = "the HTTP version is not supported; use HTTP/1.1 or HTTP/1.0"
     return RequestRefused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "unsupported-version", detail)
+
+
+def too_large_head(what: str, limit: int) -> RequestRefused:
+    """Return the refusal of a part of a request that is larger than `limit` bytes (431)."""
+    detail = f"{what} are larger than {limit:,} bytes; send less"
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    return RequestRefused(status, "large-head", detail, limit_bytes=limit)
+
+
+def too_many_headers(limit: int) -> RequestRefused:
+    """Return the refusal of a request with more than `limit` headers (431)."""
+    detail = f"the request has more than {limit} headers; send fewer"
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    return RequestRefused(status, "too-many-headers", detail, limit_headers=limit)
 
 
 def check(head: Head, line: bytes) -> None:

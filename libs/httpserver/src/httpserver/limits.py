@@ -3,7 +3,7 @@
 import resource
 from dataclasses import dataclass, field
 
-from httpserver.framing import HeadLimits
+from httpserver.heads import HeadLimits
 
 MIB = 1024 * 1024
 SPARE_FILES = 500
