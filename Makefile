@@ -17,6 +17,7 @@ BUILD := build
 MODELS := $(BUILD)/models
 CORPORA := $(BUILD)/corpora
 BROWSER := $(TOOLS)/browser
+NEWEST_UVICORN := $(BUILD)/newest-uvicorn
 LOG := $(CURDIR)/$(BUILD)/inference-log
 
 # Everything stays inside the repository's ignored folders, and Python is the machine's own.
@@ -153,6 +154,14 @@ lint: $(foreach p,$(TESTED),$(call ready,$(p))) $(if $(shell command -v go),$(TO
 	  printf '\033[1m==> mypy %s\033[0m\n' "$$package"; (cd "$$package" && .venv/bin/mypy src); \
 	done
 	@if [ -x $(TOOLS)/bin/actionlint ]; then printf '\033[1m==> actionlint\033[0m\n'; $(TOOLS)/bin/actionlint; fi
+
+# The library uses names that uvicorn does not document. What it needs besides is as locked.
+.PHONY: test-newest-uvicorn
+test-newest-uvicorn: $(UV_READY) | $(BUILD) ## Run the tests of libs/httpserver on the newest uvicorn (asks PyPI)
+	@UV_PROJECT_ENVIRONMENT="$(CURDIR)/$(NEWEST_UVICORN)" $(UV) sync --quiet --frozen --package httpserver --python $(PYTHON)
+	@$(UV) pip install --quiet --python $(NEWEST_UVICORN) --upgrade-package uvicorn --refresh-package uvicorn uvicorn
+	$(call say,pytest libs/httpserver on uvicorn $$($(NEWEST_UVICORN)/bin/python -c 'import uvicorn; print(uvicorn.__version__)'))
+	@cd libs/httpserver && "$(CURDIR)/$(NEWEST_UVICORN)/bin/python" -m pytest -q
 
 .PHONY: audit
 audit: $(call ready,tests/audit) ## Look for known vulnerabilities of what the lock files pin (asks PyPI; OSV_URL=https://… asks an OSV service)

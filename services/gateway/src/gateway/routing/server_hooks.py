@@ -1,4 +1,4 @@
-"""What the HTTP server asks of the gateway: answers to refused requests, and counts."""
+"""Hooks of the HTTP server: the gateway's answers to refused requests, and its counts of connections."""
 
 from collections.abc import Callable
 
