@@ -14,7 +14,7 @@ class RefusalAnswer(NamedTuple):
 
 
 class Hooks(Protocol):
-    """What a server asks of the application that it serves, beside ASGI."""
+    """Hooks by which a server asks its application, beside ASGI."""
 
     def at_once(self, head: Head) -> bytes | None:
         """Return header lines and body of a 503 that refuses a request unread; None: the application answers.

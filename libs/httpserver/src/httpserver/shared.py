@@ -1,4 +1,4 @@
-"""What the connections of one server share."""
+"""State that the connections of one server share."""
 
 import asyncio
 import sys
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Shared:
-    """What the connections of one server share.
+    """State that the connections of one server share.
 
     Args:
         limits: Limits of the connections.

@@ -17,24 +17,24 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import uvicorn
+from starlette.types import ASGIApp
 
-Application = Callable[[Any, Any, Any], Any]
 Headers = Sequence[tuple[bytes, bytes]]
 
 
 class ServerState(Protocol):
-    """What the protocols of one server share with uvicorn."""
+    """State that the protocols of one server share with uvicorn."""
 
     connections: set[Any]
     tasks: set[asyncio.Task[None]]
     default_headers: list[tuple[bytes, bytes]]
 
 
-def application(config: uvicorn.Config) -> Application:
+def application(config: uvicorn.Config) -> ASGIApp:
     """Return the application that a server serves."""
     if not config.loaded:
         config.load()
-    app: Application = config.loaded_app
+    app: ASGIApp = config.loaded_app
     return app
 
 
