@@ -1,6 +1,5 @@
 """Clients of a gateway in the test's own process, and the lines that the gateway logs."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -9,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from starlette.types import ASGIApp
+from waiting import until
 
 from gateway.app import GatewayApp, create_app
 from gateway.settings import GatewaySettings
@@ -38,8 +38,10 @@ async def running(environments: Mapping[str, str], **settings: object) -> AsyncI
 async def lines_until(capsys: pytest.CaptureFixture[str], enough: Callable[[Lines], object]) -> Lines:
     """Return all lines once they are enough; they are written some time after the answers."""
     lines: Lines = []
-    async with asyncio.timeout(5):
-        while not enough(lines):
-            await asyncio.sleep(0.005)
-            lines += [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+
+    def found() -> object:
+        lines.extend(json.loads(text) for text in capsys.readouterr().out.splitlines())
+        return enough(lines)
+
+    await until(found)
     return lines
