@@ -11,8 +11,9 @@ import pytest
 import uvloop
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from waiting import until
+from waiting import Clock, until
 
+from gateway.http.sampled_lines import SampledLines
 from gateway.metrics import EnvironmentMetrics, Metrics
 from gateway.predictions.coalescer import Coalescer
 from gateway.predictions.environment import Environment
@@ -154,6 +155,15 @@ def sample(metrics: Metrics, name: str, **labels: str) -> float:
 
 def mail(p: float) -> Mail:
     return Mail(str(p), f"request-{p}")
+
+
+@pytest.fixture
+def line_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the clock by which lines are sampled, of a gateway that is made after it."""
+    clock = Clock()
+    monkeypatch.setattr("gateway.routing.early_refusals.perf_counter", clock)
+    monkeypatch.setattr("gateway.http.access_log.SampledLines", lambda: SampledLines(clock))
+    return clock
 
 
 @pytest.fixture(autouse=True)

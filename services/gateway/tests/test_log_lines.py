@@ -1,6 +1,5 @@
 """Fields of log lines and request spans, in their order: log pipelines and dashboards read them by name."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from serving import client_of, head, post, serving
+from waiting import Clock
 
 from gateway.access.api_keys import digest_of, new_key
 from gateway.app import GatewayApp, create_app
@@ -127,14 +127,16 @@ async def test_what_the_canary_answered_says_so(transformer: FakeTransformer, fi
     assert fields() == [["environment", "answered_by"], ["environment", "mails", "answered_by"]]
 
 
-async def test_refusals_at_the_gate_count_those_before(transformer: FakeTransformer, fields: Fields) -> None:
+async def test_refusals_at_the_gate_count_those_before(
+    transformer: FakeTransformer, fields: Fields, line_clock: Clock
+) -> None:
     transformer.gate.clear()
     async with serving(gateway(transformer, max_queued_mails=1), ConnectionLimits(60)) as port, client_of(port) as full:
         full.send(post(PREDICT, MAIL))
         await transformer.wait_for_batches(1)
         async with client_of(port) as client:
-            for wait in (0, 0, 0.15, 0):
-                await asyncio.sleep(wait)
+            for later in (0, 0, 1, 0):
+                line_clock.now += later
                 client.send(post(PREDICT, MAIL))
                 assert (await client.answer())[0] == 503
         transformer.gate.set()
