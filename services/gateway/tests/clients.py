@@ -12,14 +12,15 @@ from waiting import until
 
 from gateway.app import GatewayApp, create_app
 from gateway.settings import GatewaySettings
+from runtime.tracing import Tracer
 
 Lines = list[dict[str, Any]]
 NOBODY = {"staging": "http://127.0.0.1:1"}
 """Environments of a gateway whose transformer is not asked."""
 
 
-def app_of(environments: Mapping[str, str] = NOBODY, **settings: object) -> GatewayApp:
-    return create_app(GatewaySettings(environments=environments, **settings))  # type: ignore[arg-type]
+def app_of(environments: Mapping[str, str] = NOBODY, tracer: Tracer | None = None, **settings: object) -> GatewayApp:
+    return create_app(GatewaySettings(environments=environments, **settings), tracer=tracer)  # type: ignore[arg-type]
 
 
 def in_process(app: ASGIApp, address: str = "127.0.0.1") -> httpx.AsyncClient:

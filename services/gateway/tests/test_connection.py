@@ -12,11 +12,12 @@ from typing import Any
 
 import orjson
 import pytest
+from clients import app_of
 from conftest import FakeTransformer, sample
 from serving import client_of, head, post, serving
 from waiting import turns, until
 
-from gateway.app import GatewayApp, create_app
+from gateway.app import GatewayApp
 from gateway.http.limits import connection_limits
 from gateway.settings import MIB, GatewaySettings
 from httpserver import ConnectionLimits
@@ -42,7 +43,7 @@ async def port(transformer: FakeTransformer) -> AsyncIterator[int]:
 
 def gateway(transformer: FakeTransformer, **settings: object) -> GatewayApp:
     environments = {"staging": transformer.url, "production": transformer.url}
-    return create_app(GatewaySettings(environments=environments, **settings))  # type: ignore[arg-type]
+    return app_of(environments, **settings)
 
 
 # Upgrades

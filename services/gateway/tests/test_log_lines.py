@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from aiohttp import web
+from clients import app_of, in_process
 from conftest import FakeTransformer
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -16,10 +16,9 @@ from serving import client_of, head, post, serving
 from waiting import Clock
 
 from gateway.access.api_keys import digest_of, new_key
-from gateway.app import GatewayApp, create_app
+from gateway.app import GatewayApp
 from gateway.http.limits import ConnectionLimits
 from gateway.http.sampled_lines import SampledLines as Sampled
-from gateway.settings import GatewaySettings
 from runtime.tracing import Tracer, TracingSettings
 
 PREDICT, BATCH = "/api/v1/predict", "/api/v1/batch-predict"
@@ -34,14 +33,13 @@ Fields = Callable[[], list[list[str]]]
 
 def gateway(transformer: FakeTransformer, tracer: Tracer | None = None, **settings: Any) -> GatewayApp:
     environments = {"staging": transformer.url, "production": transformer.url}
-    return create_app(GatewaySettings(environments=environments, **settings), tracer=tracer)  # type: ignore[arg-type]
+    return app_of(environments, tracer, **settings)
 
 
 async def ask(app: GatewayApp, *sent: tuple[str, object], **headers: str) -> None:
     """Post each body, or send a GET where it is None."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://gw") as http:
+    async with app.router.lifespan_context(app), in_process(app) as http:
         for path, body in sent:
             await (http.get(path, headers=named) if body is None else http.post(path, json=body, headers=named))
 

@@ -6,16 +6,16 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
+from clients import app_of
 from conftest import FakeTransformer, sample
 from serving import Client, client_of, head, post, serving
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from waiting import until
 
-from gateway.app import GatewayApp, create_app
+from gateway.app import GatewayApp
 from gateway.metrics import Metrics
 from gateway.predictions.admission import Admission
-from gateway.settings import GatewaySettings
 from httpserver import ConnectionLimits
 from httpserver.framing import HEAD_BYTES
 
@@ -39,7 +39,7 @@ async def page(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def gateway(transformer: FakeTransformer, **settings: object) -> GatewayApp:
-    return create_app(GatewaySettings(environments={"staging": transformer.url}, **settings))  # type: ignore[arg-type]
+    return app_of({"staging": transformer.url}, **settings)
 
 
 class Ended:
