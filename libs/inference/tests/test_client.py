@@ -107,6 +107,7 @@ def answering(status: int, body: bytes = b"why") -> Fault:
 
 
 async def hang(_: web.Request) -> None:
+    # The scenario: a replica that does not answer in time.
     await asyncio.sleep(30)
 
 

@@ -4,12 +4,15 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator
+from itertools import islice
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 from names import ADDRESSES, Names
+from waiting import Clock, until
 
 from inference import Replicas, Unreachable
 
@@ -31,6 +34,7 @@ class Servers:
             self.hosts.add(request.headers["Host"])
             if address in self.slow:
                 await self.slow_may_answer.wait()
+            # The scenario: answering takes time, so requests overlap.
             await asyncio.sleep(0.002)
             return web.Response(text=request.path)
 
@@ -77,6 +81,14 @@ async def load(session: aiohttp.ClientSession, replicas: Replicas, requests: int
     await asyncio.gather(*(client() for _ in range(at_a_time)))
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the clock by which addresses become old."""
+    clock = Clock()
+    monkeypatch.setattr("inference.addresses.monotonic", clock)
+    return clock
+
+
 def named(servers: Servers, names: Names, path: str = "", refresh_seconds: float = 60) -> Replicas:
     return Replicas(f"http://spam.test:{servers.port}{path}", names, refresh_seconds)
 
@@ -100,9 +112,8 @@ async def test_a_slow_one_gets_less(servers: Servers, session: aiohttp.ClientSes
     replicas = named(servers, Names(ADDRESSES))
     # Four of six clients finish, and two wait for the slow server.
     clients = [asyncio.create_task(load(session, replicas, 50, at_a_time=1)) for _ in range(6)]
-    async with asyncio.timeout(60):
-        while sum(client.done() for client in clients) < 4:
-            await asyncio.sleep(0.001)
+    for finished in islice(asyncio.as_completed(clients, timeout=60), 4):
+        await finished
     assert servers.served["127.0.0.2"] == 2
     servers.slow_may_answer.set()
     await asyncio.gather(*clients)
@@ -113,28 +124,37 @@ async def test_paths_and_the_name_asked_for_are_kept(servers: Servers, session: 
     assert servers.hosts == {f"spam.test:{servers.port}"}
 
 
-async def test_new_ones_are_found_and_old_ones_left(servers: Servers, session: aiohttp.ClientSession) -> None:
+async def test_new_ones_are_found_and_old_ones_left(
+    servers: Servers, session: aiohttp.ClientSession, clock: Clock
+) -> None:
     names = Names(ADDRESSES[:2])
-    replicas = named(servers, names, refresh_seconds=0.01)
+    replicas = named(servers, names, refresh_seconds=10)
     await load(session, replicas, 60)
     assert servers.served.keys() == set(ADDRESSES[:2])
     names.addresses = ADDRESSES[1:]
-    await asyncio.sleep(0.02)
-    await ask(session, replicas)  # uses the known addresses and resolves in the background
-    await asyncio.sleep(0.02)
+    clock.now += 15
+    names.hangs = asyncio.Event()
+    await ask(session, replicas)
+    assert servers.served.keys() == set(ADDRESSES[:2]), "it uses the known addresses and resolves in the background"
+    names.hangs.set()
+
+    async def new_are_known() -> bool:
+        return {urlsplit(replica.url).hostname for replica in await replicas.ranked()} == set(ADDRESSES[1:])
+
+    await until(new_are_known)
     servers.served.clear()
     await load(session, replicas, 60)
     assert servers.served.keys() == set(ADDRESSES[1:])
 
 
 async def test_after_a_pause_the_first_request_goes_to_those_that_are_there_now(
-    servers: Servers, session: aiohttp.ClientSession
+    servers: Servers, session: aiohttp.ClientSession, clock: Clock
 ) -> None:
     names = Names(ADDRESSES[:1])
-    replicas = named(servers, names, refresh_seconds=0.01)
+    replicas = named(servers, names, refresh_seconds=10)
     await ask(session, replicas)
     names.addresses = ADDRESSES[1:]
-    await asyncio.sleep(0.03)
+    clock.now += 21
     servers.served.clear()
     await ask(session, replicas)
     assert "127.0.0.1" not in servers.served
@@ -218,12 +238,14 @@ async def test_ipv6_addresses_stand_in_brackets() -> None:
     assert (await Replicas("http://spam.test:80", Names(["::1"])).pick()).url == "http://[::1]:80"
 
 
-async def test_changes_are_said_once(servers: Servers, caplog: pytest.LogCaptureFixture) -> None:
+async def test_changes_are_said_once(servers: Servers, caplog: pytest.LogCaptureFixture, clock: Clock) -> None:
     caplog.set_level(logging.INFO)
-    replicas = named(servers, Names(ADDRESSES), refresh_seconds=0.0)
+    names = Names(ADDRESSES)
+    replicas = named(servers, names, refresh_seconds=10)
     for _ in range(5):
         await replicas.pick()
-        await asyncio.sleep(0.005)
+        clock.now += 21
+    assert len(names.asked) == 5
     assert [record.message for record in caplog.records] == ["replicas changed"]
 
 

@@ -118,9 +118,16 @@ assert "opentelemetry.sdk" not in sys.modules and "opentelemetry.exporter" not i
 """
 ON = """
 from opentelemetry import trace
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from runtime import tracing
+from runtime.tracing import export
+recorded = InMemorySpanExporter()
+export.OTLPSpanExporter = lambda endpoint: recorded
 tracer = tracing.start(tracing.TracingSettings(), "gateway", "staging")
-print(dict(tracer._provider.resource.attributes))
+tracer.request("POST", []).end()
+tracer.close(10)
+(span,) = recorded.get_finished_spans()
+print(dict(span.resource.attributes))
 assert type(trace.get_tracer_provider()).__name__ == "ProxyTracerProvider", "FastAPI would trace every request"
 """
 
@@ -136,7 +143,7 @@ def test_off_the_sdk_is_not_imported() -> None:
 
 
 def test_resource() -> None:
-    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_TRACES_SAMPLER": "always_on"}
     said = run(ON, **endpoint)
     assert "'service.name': 'gateway'" in said and "'deployment.environment.name': 'staging'" in said
     other = {"OTEL_SERVICE_NAME": "mail", "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=canary,team=a"}

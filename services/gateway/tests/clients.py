@@ -1,6 +1,5 @@
 """Clients of a gateway in the test's own process, and the lines that the gateway logs."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -9,17 +8,19 @@ from typing import Any
 import httpx
 import pytest
 from starlette.types import ASGIApp
+from waiting import until
 
 from gateway.app import GatewayApp, create_app
 from gateway.settings import GatewaySettings
+from runtime.tracing import Tracer
 
 Lines = list[dict[str, Any]]
 NOBODY = {"staging": "http://127.0.0.1:1"}
 """Environments of a gateway whose transformer is not asked."""
 
 
-def app_of(environments: Mapping[str, str] = NOBODY, **settings: object) -> GatewayApp:
-    return create_app(GatewaySettings(environments=environments, **settings))  # type: ignore[arg-type]
+def app_of(environments: Mapping[str, str] = NOBODY, tracer: Tracer | None = None, **settings: object) -> GatewayApp:
+    return create_app(GatewaySettings(environments=environments, **settings), tracer=tracer)  # type: ignore[arg-type]
 
 
 def in_process(app: ASGIApp, address: str = "127.0.0.1") -> httpx.AsyncClient:
@@ -38,8 +39,10 @@ async def running(environments: Mapping[str, str], **settings: object) -> AsyncI
 async def lines_until(capsys: pytest.CaptureFixture[str], enough: Callable[[Lines], object]) -> Lines:
     """Return all lines once they are enough; they are written some time after the answers."""
     lines: Lines = []
-    async with asyncio.timeout(5):
-        while not enough(lines):
-            await asyncio.sleep(0.005)
-            lines += [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+
+    def found() -> object:
+        lines.extend(json.loads(text) for text in capsys.readouterr().out.splitlines())
+        return enough(lines)
+
+    await until(found)
     return lines

@@ -11,7 +11,9 @@ import pytest
 import uvloop
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from waiting import Clock, until
 
+from gateway.http.sampled_lines import SampledLines
 from gateway.metrics import EnvironmentMetrics, Metrics
 from gateway.predictions.coalescer import Coalescer
 from gateway.predictions.environment import Environment
@@ -42,6 +44,8 @@ class FakeTransformer:
     ready: bool = True
     reason: str = ""
     probed: int = 0
+    under_way: int = 0
+    most_under_way: int = 0
     quantiles: list[float] | None = field(default_factory=lambda: [float(i) for i in range(30)])
 
     async def infer(self, request: web.Request) -> web.StreamResponse:
@@ -49,6 +53,14 @@ class FakeTransformer:
         body = orjson.loads(await request.read())
         mails = body["inputs"][0]["data"]
         self.batches.append(mails)
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            return await self._answer(request, body, mails)
+        finally:
+            self.under_way -= 1
+
+    async def _answer(self, request: web.Request, body: dict[str, Any], mails: list[str]) -> web.StreamResponse:
         await self.gate.wait()
         if self.fault and (answer := await self.fault(request, mails)):
             return answer
@@ -63,9 +75,7 @@ class FakeTransformer:
         return web.json_response(body, status=200 if self.ready else 503)
 
     async def wait_for_batches(self, n: int) -> None:
-        async with asyncio.timeout(5):
-            while len(self.batches) < n:
-                await asyncio.sleep(0.001)
+        await until(lambda: len(self.batches) >= n)
 
 
 SHA256 = "ab" * 32
@@ -125,13 +135,17 @@ def coalescer(client: TransformerClient, transformer: FakeTransformer) -> Coales
 
 
 def make_coalescer(
-    client: TransformerClient, transformer: FakeTransformer, linger_seconds: float = 0, **limits: object
+    client: TransformerClient,
+    transformer: FakeTransformer,
+    linger_seconds: float = 0,
+    metrics: EnvironmentMetrics | None = None,
+    **limits: object,
 ) -> Coalescer:
     defaults = {"max_batch_mails": 4, "max_batches_in_flight": 1, "max_queued_mails": 20, "deadline_seconds": 5}
     defaults |= {"max_bulk_mails": 4}
     settings = GatewaySettings(environments={"staging": transformer.url}, **(defaults | limits))  # type: ignore[arg-type]
     limits = replace(QueueLimits.of(settings), linger_seconds=linger_seconds)
-    return Environment(client, limits, EnvironmentMetrics()).coalescer
+    return Environment(client, limits, metrics or EnvironmentMetrics()).coalescer
 
 
 def sample(metrics: Metrics, name: str, **labels: str) -> float:
@@ -141,6 +155,15 @@ def sample(metrics: Metrics, name: str, **labels: str) -> float:
 
 def mail(p: float) -> Mail:
     return Mail(str(p), f"request-{p}")
+
+
+@pytest.fixture
+def line_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the clock by which lines are sampled, of a gateway that is made after it."""
+    clock = Clock()
+    monkeypatch.setattr("gateway.routing.early_refusals.perf_counter", clock)
+    monkeypatch.setattr("gateway.http.access_log.SampledLines", lambda: SampledLines(clock))
+    return clock
 
 
 @pytest.fixture(autouse=True)

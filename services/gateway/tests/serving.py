@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import uvicorn
 from starlette.types import ASGIApp
+from waiting import until
 
 from gateway.app import GatewayApp
 from gateway.metrics import ConnectionMetrics
@@ -71,8 +72,7 @@ async def serving(
     )
     server = Server(config, made, drain_seconds=0)
     running = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.001)
+    await until(lambda: server.started)
     try:
         yield server.servers[0].sockets[0].getsockname()[1]
     finally:

@@ -15,11 +15,12 @@ import orjson
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from clients import app_of, in_process
 from conftest import THRESHOLD, FakeTransformer, sample, verdicts
 from pydantic import ValidationError
+from waiting import until
 
 from gateway.access.api_keys import digest_of, new_key
-from gateway.app import create_app
 from gateway.experiments.canary import Bounds, RecentRequests
 from gateway.metrics import Metrics
 from gateway.settings import GatewaySettings
@@ -28,7 +29,7 @@ PRODUCTION = {"X-Environment": "production"}
 
 
 @asynccontextmanager
-async def serving(fake: FakeTransformer) -> AsyncIterator[str]:
+async def started(fake: FakeTransformer) -> AsyncIterator[str]:
     app = web.Application(client_max_size=2**26)
     app.router.add_post("/v2/models/spam-detector/infer", fake.infer)
     app.router.add_get("/v2/models/spam-detector/ready", fake.is_ready)
@@ -44,6 +45,10 @@ class Gateway:
         self, http: httpx.AsyncClient, staging: FakeTransformer, production: FakeTransformer, metrics: Metrics
     ) -> None:
         self.http, self.staging, self.production, self.metrics = http, staging, production, metrics
+
+    def compared(self) -> float:
+        """Return how many shadowed mails have been compared."""
+        return sample(self.metrics, "gateway_shadow_mails_total", outcome="compared")
 
     def canary(self, outcome: str) -> float:
         """Return how many requests of the canary had this outcome."""
@@ -76,13 +81,12 @@ async def open_gateway() -> AsyncIterator[Open]:
             production.gate.set()
             production.fault = production_answers
             environments = {
-                "staging": await stack.enter_async_context(serving(staging)),
-                "production": await stack.enter_async_context(serving(production)),
+                "staging": await stack.enter_async_context(started(staging)),
+                "production": await stack.enter_async_context(started(production)),
             }
-            app = create_app(GatewaySettings(environments=environments, **({"deadline_seconds": 20} | settings)))  # type: ignore[arg-type]
+            app = app_of(environments, **({"deadline_seconds": 20} | settings))
             await stack.enter_async_context(app.router.lifespan_context(app))
-            transport = httpx.ASGITransport(app)
-            http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://gw"))
+            http = await stack.enter_async_context(in_process(app))
             return Gateway(http, staging, production, app.metrics)
 
         yield begin
@@ -107,10 +111,7 @@ async def test_production_is_answered_as_ever_and_staging_sees_its_mail(open_gat
     batch = (await gateway.batch("0.1", "0.9")).json()
     assert [each["spam_probability"] for each in batch["predictions"]] == [0.25, 0.75]
     assert (single["threshold"], batch["threshold"]) == (0.7, 0.7)
-    await gateway.staging.wait_for_batches(1)
-    async with asyncio.timeout(5):
-        while sample(gateway.metrics, "gateway_shadow_mails_total", outcome="compared") < 3:
-            await asyncio.sleep(0.005)
+    await until(lambda: gateway.compared() == 3)
     assert sorted(mail for batch in gateway.staging.batches for mail in batch) == ["0.1", "0.9", "0.9"]
 
 
@@ -120,8 +121,10 @@ async def test_only_productions_answered_mail_is_shadowed(open_gateway: Open) ->
     assert asked.json()["environment"] == "staging"
     gateway.production.fault = fail
     assert (await gateway.predict("0.8")).status_code == 502
-    await asyncio.sleep(0.2)
-    assert gateway.staging.batches == [["0.9"]]
+    gateway.production.fault = production_answers
+    assert (await gateway.predict("0.7")).status_code == 200
+    await until(lambda: gateway.compared() == 1)
+    assert gateway.staging.batches == [["0.9"], ["0.7"]], "the shadow keeps the order, so 0.8 would stand before 0.7"
 
 
 @pytest.mark.parametrize("hangs", [False, True])
@@ -213,11 +216,8 @@ async def test_it_stops_by_itself_once_its_errors_are_too_many(open_gateway: Ope
 
 
 async def test_it_stops_by_itself_once_it_is_too_slow(open_gateway: Open) -> None:
-    async def slow(_: web.Request, __: list[str]) -> None:
-        await asyncio.sleep(0.15)
-
-    gateway = await open_gateway(**CANARY | {"canary_max_latency_seconds": 0.1}, canary_minimum_requests=3)
-    gateway.staging.fault = slow
+    # No answer takes less than a microsecond.
+    gateway = await open_gateway(**CANARY | {"canary_max_latency_seconds": 1e-6}, canary_minimum_requests=3)
     found = [(await gateway.predict()).json()["environment"] for _ in range(4)]
     assert found == ["staging"] * 3 + ["production"]
     assert gateway.stopped("latency") == (1, 0)
@@ -228,10 +228,8 @@ async def test_shadow_and_canary_together_compare_only_what_production_answers(o
     answers = [(await gateway.predict()).json() for _ in range(40)]
     production = [answer["request_id"] for answer in answers if answer["environment"] == "production"]
     assert 5 < len(production) < 35
-    async with asyncio.timeout(5):
-        while sum(map(len, gateway.staging.batches)) < 40:
-            await asyncio.sleep(0.005)
-    await asyncio.sleep(0.1)
+    await until(lambda: gateway.compared() == len(production))
+    assert sample(gateway.metrics, "gateway_shadow_queued_mails") == 0
     assert sum(map(len, gateway.staging.batches)) == 40, "each mail has been there once"
 
 

@@ -14,10 +14,14 @@ import httpx
 import pytest
 from clients import Lines, lines_until, running
 from conftest import FakeTransformer
+from starlette.requests import Request
+from waiting import until
 
 from gateway.access.api_keys import ApiKeysError, digest_of, new_key, read_keys
-from gateway.access.callers import Access
+from gateway.access.callers import Access, Caller
+from gateway.http.request_record import RequestRecord
 from gateway.metrics import KeyMetrics
+from gateway.problems import Problem
 from runtime import stdout
 
 PREDICT, BATCH = "/api/v1/predict", "/api/v1/batch-predict"
@@ -218,9 +222,7 @@ async def test_batches_side_by_side_do_not_get_round_the_rate(transformer: FakeT
 
     async with gateway(transformer, keys) as http:
         asked = [asyncio.create_task(http.post(BATCH, content=slow(), headers=bearer(SHOP))) for _ in range(3)]
-        async with asyncio.timeout(5):
-            while len(begun) < len(asked):
-                await asyncio.sleep(0.001)
+        await until(lambda: len(begun) == len(asked))
         waiting.set()
         assert sorted([(await each).status_code for each in asked]) == [200, 429, 429]
 
@@ -311,9 +313,7 @@ async def accepted(http: httpx.AsyncClient, key: str) -> bool:
 async def test_a_changed_file_is_taken_while_running(http: httpx.AsyncClient, keys: Path) -> None:
     new = new_key()
     put(keys, next={"sha256": digest_of(new).hex(), "environments": ["staging"]})
-    async with asyncio.timeout(10):
-        while not await accepted(http, new):
-            await asyncio.sleep(0.05)
+    await until(lambda: accepted(http, new))
     assert not await accepted(http, SHOP)
 
 
@@ -352,23 +352,41 @@ def test_a_secret_that_is_swapped_as_the_kubelet_does_is_seen(tmp_path: Path) ->
     assert names(access) == {"mill"}
 
 
+def caller_of(access: Access, key: str) -> Caller | None:
+    """Return the caller that has a key, or None if the key is not known."""
+    scope = {"type": "http", "headers": [(b"x-api-key", key.encode())]}
+    RequestRecord("id").begin(scope)
+    try:
+        return access.caller(Request(scope))
+    except Problem:
+        return None
+
+
 def names(access: Access) -> set[str]:
-    return set(access._named)
+    """Return which of the shop and the mill are known."""
+    callers = [caller_of(access, key) for key in (SHOP, MILL)]
+    return {caller.key.name for caller in callers if caller}
 
 
-async def test_a_changed_file_forgives_no_debt_unless_the_rate_is_another(
-    transformer: FakeTransformer, keys: Path
-) -> None:
+def test_a_changed_file_forgives_no_debt_unless_the_rate_is_another(keys: Path) -> None:
     slow = {**ENTRIES["shop"], "mails_per_second": 0.01, "burst": 1}
     put(keys, shop=slow)
     access = Access(keys, ["staging", "production"], KeyMetrics())
-    before = access._named["shop"].bucket
+    shop(access).enter("staging")
     put(keys, shop={**slow, "environments": ["production"]})
     access.refresh()
-    assert access._named["shop"].bucket is before
+    with pytest.raises(Problem, match="shop") as refused:
+        shop(access).enter("production")
+    assert refused.value.status == 429
     put(keys, shop={**slow, "burst": 2})
     access.refresh()
-    assert access._named["shop"].bucket is not before
+    shop(access).enter("staging")
+
+
+def shop(access: Access) -> Caller:
+    caller = caller_of(access, SHOP)
+    assert caller
+    return caller
 
 
 LEAK = new_key()
@@ -425,6 +443,5 @@ async def test_a_file_of_ten_thousand_keys_is_read_beside_the_event_loop(
         assert await asyncio.to_thread(reading.wait, 30)
         assert names(access) == {"shop", "mill"}, "the keys before hold while the others are read"
         go_on.set()
-        async with asyncio.timeout(30):
-            while len(names(access)) != 10_000:
-                await asyncio.sleep(0.01)
+        await until(lambda: caller_of(access, "k9999"), seconds=30)
+    assert (caller_of(access, SHOP), caller_of(access, MILL)) == (None, None)

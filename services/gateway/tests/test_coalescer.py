@@ -1,16 +1,18 @@
 import asyncio
 from collections.abc import Sequence
-from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 from aiohttp import web
-from conftest import SHA256, THRESHOLD, FakeTransformer, mail, make_coalescer
+from conftest import SHA256, THRESHOLD, FakeTransformer, mail, make_coalescer, sample
+from waiting import Clock, turns, until
 
+from gateway.metrics import Metrics
 from gateway.predictions.coalescer import Coalescer
 from gateway.predictions.mails import Mail, Verdicts
+from gateway.predictions.queue import RECENT_BATCHES
 from gateway.predictions.transformer_client import TransformerClient
 from gateway.problems import Problem
 from inference import Replicas
@@ -43,11 +45,20 @@ async def test_what_waits_for_a_slot_leaves_together(coalescer: Coalescer, trans
     assert [answer.batch_mails for answer in answers] == [1, 4, 4, 4, 4, 2, 2]
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Give each coalescer of this test a clock that the test moves."""
+    clock = Clock()
+    monkeypatch.setattr("gateway.predictions.coalescer.monotonic", clock)
+    monkeypatch.setattr("gateway.predictions.coalescer.Pauses", lambda: Pauses(clock))
+    return clock
+
+
 async def test_mail_that_would_wait_too_long_is_refused_although_there_is_room(
-    client: TransformerClient, transformer: FakeTransformer
+    client: TransformerClient, transformer: FakeTransformer, clock: Clock
 ) -> None:
     async def slow(_: web.Request, __: list[str]) -> None:
-        await asyncio.sleep(0.1)
+        clock.now += 0.1
 
     transformer.fault = slow
     coalescer = make_coalescer(client, transformer, max_batch_mails=1, max_queue_seconds=0.3)
@@ -59,24 +70,21 @@ async def test_mail_that_would_wait_too_long_is_refused_although_there_is_room(
         jobs += [submit(coalescer, 0.5) for _ in range(15)]
     assert not coalescer.admission.has_room()
     await asyncio.gather(*jobs)
-    while not coalescer.admission.has_room():
-        await asyncio.sleep(0.01)
+    await until(coalescer.admission.has_room)
     await submit(coalescer, 0.5)
 
 
 async def test_a_gateway_that_stood_still_does_not_take_its_queue_for_slow(
-    client: TransformerClient, transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
+    client: TransformerClient, transformer: FakeTransformer, clock: Clock
 ) -> None:
-    stood_still = 0.0
-    monkeypatch.setattr("gateway.predictions.coalescer.monotonic", lambda: monotonic() + stood_still)
     coalescer = make_coalescer(client, transformer, max_batch_mails=1, max_queue_seconds=5)
-    coalescer._pauses = Pauses(lambda: monotonic() + stood_still)
-    transformer.gate.clear()
-    under_way = submit(coalescer, 0.5)
-    await transformer.wait_for_batches(1)
-    stood_still = 8
-    transformer.gate.set()
-    await under_way
+    for n in range(RECENT_BATCHES):
+        transformer.gate.clear()
+        under_way = submit(coalescer, 0.5)
+        await transformer.wait_for_batches(n + 1)
+        clock.now += 8
+        transformer.gate.set()
+        await under_way
     transformer.gate.clear()
     waiting = [submit(coalescer, 0.5) for _ in range(9)]
     transformer.gate.set()
@@ -84,16 +92,16 @@ async def test_a_gateway_that_stood_still_does_not_take_its_queue_for_slow(
 
 
 async def test_a_few_batches_that_met_a_hung_replica_refuse_nobody(
-    client: TransformerClient, transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
+    client: TransformerClient, transformer: FakeTransformer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hung = 0.0
-    monkeypatch.setattr("gateway.predictions.coalescer.monotonic", lambda: monotonic() + hung)
+    # Only the replica stands still here, and not this process.
+    monkeypatch.setattr("gateway.predictions.coalescer.Pauses", Pauses)
     coalescer = make_coalescer(client, transformer, max_batch_mails=1, max_queue_seconds=5, max_queued_mails=100)
     for _ in range(4):
         transformer.gate.clear()
         slow = submit(coalescer, 0.5)
         await transformer.wait_for_batches(len(transformer.batches) + 1)
-        hung += 5
+        clock.now += 5
         transformer.gate.set()
         await slow
     transformer.gate.clear()
@@ -103,10 +111,10 @@ async def test_a_few_batches_that_met_a_hung_replica_refuse_nobody(
 
 
 async def test_how_long_pieces_of_many_mails_wait_is_judged_by_their_number(
-    client: TransformerClient, transformer: FakeTransformer
+    client: TransformerClient, transformer: FakeTransformer, clock: Clock
 ) -> None:
     async def slow(_: web.Request, __: list[str]) -> None:
-        await asyncio.sleep(0.1)
+        clock.now += 0.1
 
     transformer.fault = slow
     coalescer = make_coalescer(
@@ -154,7 +162,7 @@ async def test_the_next_batch_leaves_while_a_large_one_is_answered(
     answers = await asyncio.gather(*jobs)
     assert [answer.probabilities for answer in answers] == [[n / 10] for n in range(9)]
     assert answered[0] == 1 and 1 < answered[1] < 5, "the first batch is answered, the second in part"
-    assert coalescer._in_flight == 0
+    assert not coalescer.busy
 
 
 async def test_it_is_busy_while_one_batch_more_would_wait(coalescer: Coalescer, transformer: FakeTransformer) -> None:
@@ -166,9 +174,7 @@ async def test_it_is_busy_while_one_batch_more_would_wait(coalescer: Coalescer, 
     assert coalescer.busy, "all that may be under way are"
     transformer.gate.set()
     await answer
-    async with asyncio.timeout(5):
-        while coalescer.busy:
-            await asyncio.sleep(0.001)
+    await until(lambda: not coalescer.busy)
 
 
 async def test_heads_of_one_turn_keep_room_for_their_mail(
@@ -179,11 +185,11 @@ async def test_heads_of_one_turn_keep_room_for_their_mail(
         assert coalescer.admission.has_room()
         coalescer.admission.expect()
     assert not coalescer.admission.has_room(), "three are on their way"
-    await asyncio.sleep(0)
+    await turns(1)
     assert coalescer.admission.has_room(), "none of them has come"
 
 
-async def test_each_replica_has_its_batches_under_way(transformer: FakeTransformer) -> None:
+async def test_each_replica_has_its_batches_under_way(transformer: FakeTransformer, metrics: Metrics) -> None:
     async def resolve(_: str) -> list[str]:
         return ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
 
@@ -192,13 +198,15 @@ async def test_each_replica_has_its_batches_under_way(transformer: FakeTransform
     async with aiohttp.ClientSession() as session:
         client = TransformerClient("staging", replicas, "spam-detector", session)
         await replicas.pick()
-        coalescer = make_coalescer(client, transformer, max_batch_mails=1, max_batches_in_flight=2)
+        counts = metrics.environments
+        coalescer = make_coalescer(client, transformer, metrics=counts, max_batch_mails=1, max_batches_in_flight=2)
         jobs = [submit(coalescer, n / 10) for n in range(9)]
         await transformer.wait_for_batches(6)
-        await asyncio.sleep(0.05)
-        assert len(transformer.batches) == 6
+        for name, n in (("gateway_batches_in_flight", 6), ("gateway_queued_mails", 3)):
+            assert sample(metrics, name, environment="staging") == n
         transformer.gate.set()
         await asyncio.gather(*jobs)
+    assert transformer.most_under_way == 6
 
 
 async def lingering(
@@ -216,9 +224,6 @@ async def lingering(
     first = submit(coalescer, 0.0)
     await transformer.wait_for_batches(1)
     await submit(coalescer, 0.1)
-    async with asyncio.timeout(5):
-        while not coalescer._lingers:
-            await asyncio.sleep(0)
     return coalescer, release, first
 
 
@@ -228,14 +233,23 @@ LONGER_THAN_THE_DEADLINE = 60.0
 async def test_a_small_batch_lingers_while_another_is_under_way(
     client: TransformerClient, transformer: FakeTransformer
 ) -> None:
-    coalescer, release, first = await lingering(client, transformer, 0.1)
+    coalescer, release, first = await lingering(client, transformer, LONGER_THAN_THE_DEADLINE)
     together = [submit(coalescer, 0.2)]
-    await asyncio.sleep(0.01)
+    await turns()
     together.append(submit(coalescer, 0.3))
-    await asyncio.gather(*together)
+    release.set()
+    await asyncio.gather(first, *together)
+    assert transformer.batches == [["0.0"], ["0.1"], ["0.2", "0.3"]]
+
+
+async def test_a_batch_that_has_lingered_leaves_although_another_is_under_way(
+    client: TransformerClient, transformer: FakeTransformer
+) -> None:
+    coalescer, release, first = await lingering(client, transformer, 0.02)
+    assert (await submit(coalescer, 0.2)).probabilities == [0.2]
+    assert not first.done()
     release.set()
     await first
-    assert transformer.batches == [["0.0"], ["0.1"], ["0.2", "0.3"]]
 
 
 async def test_a_full_batch_does_not_linger(client: TransformerClient, transformer: FakeTransformer) -> None:
@@ -324,8 +338,15 @@ async def test_deadlines_hold_in_the_queue_and_under_way(
     assert statuses[:4] == [504] * 4 and set(statuses[4:]) <= {504, 503} and len(statuses) == 6
     assert all("the transformer" in problem.detail for problem in problems)
     transformer.gate.set()
-    await asyncio.sleep(0.1)
-    assert (await submit(coalescer, 0.25)).probabilities == [0.25]
+
+    async def answered() -> bool:
+        try:
+            return (await submit(coalescer, 0.25)).probabilities == [0.25]
+        except Problem:
+            # The replica is still avoided.
+            return False
+
+    await until(answered)
     assert [len(batch) for batch in transformer.batches] == [4, 1]
 
 

@@ -12,10 +12,12 @@ from typing import Any
 
 import orjson
 import pytest
+from clients import app_of
 from conftest import FakeTransformer, sample
 from serving import client_of, head, post, serving
+from waiting import turns, until
 
-from gateway.app import GatewayApp, create_app
+from gateway.app import GatewayApp
 from gateway.http.limits import connection_limits
 from gateway.settings import MIB, GatewaySettings
 from httpserver import ConnectionLimits
@@ -41,7 +43,7 @@ async def port(transformer: FakeTransformer) -> AsyncIterator[int]:
 
 def gateway(transformer: FakeTransformer, **settings: object) -> GatewayApp:
     environments = {"staging": transformer.url, "production": transformer.url}
-    return create_app(GatewaySettings(environments=environments, **settings))  # type: ignore[arg-type]
+    return app_of(environments, **settings)
 
 
 # Upgrades
@@ -189,6 +191,7 @@ async def test_a_client_that_only_goes_on_sending_is_cut_off(
                 while True:
                     client.send(b"x")
                     await client.writer.drain()
+                    # The scenario: a client that goes on sending.
                     await asyncio.sleep(0.01)
 
 
@@ -265,9 +268,7 @@ async def test_mail_of_clients_that_may_have_gone_comes_last_and_gives_up_its_ro
 
 
 async def queued(app: GatewayApp, mails: int) -> None:
-    async with asyncio.timeout(10):
-        while sample(app.metrics, "gateway_queued_mails", environment="staging") != mails:
-            await asyncio.sleep(0.001)
+    await until(lambda: sample(app.metrics, "gateway_queued_mails", environment="staging") == mails)
 
 
 # Memory
@@ -275,9 +276,7 @@ async def queued(app: GatewayApp, mails: int) -> None:
 
 async def waiting(app: GatewayApp, size: int) -> None:
     """Wait until at least this many bytes wait, over all connections."""
-    async with asyncio.timeout(10):
-        while sample(app.metrics, "gateway_waiting_bytes") < size:
-            await asyncio.sleep(0.001)
+    await until(lambda: sample(app.metrics, "gateway_waiting_bytes") >= size)
 
 
 def resident_bytes() -> int:
@@ -290,14 +289,17 @@ TINY = b"GET /health HTTP/1.1\r\nHost:\r\n\r\n"
 async def test_requests_behind_one_that_waits_take_no_more_memory_than_their_bytes(
     transformer: FakeTransformer,
 ) -> None:
-    async with serving(gateway(transformer), LIMITS) as port, AsyncExitStack() as stack:
+    app = gateway(transformer)
+    async with serving(app, LIMITS) as port, AsyncExitStack() as stack:
         transformer.gate.clear()
         clients = [await stack.enter_async_context(client_of(port)) for _ in range(10)]
         before = resident_bytes()
         for n, client in enumerate(clients):
             client.send(post(PREDICT, BODIES[PREDICT]), TINY * 8000)
             await transformer.wait_for_batches(min(n + 1, 2))
-        await asyncio.sleep(0.3)
+        await waiting(app, 1000 * len(clients) * len(TINY))
+        # Reading goes on here if it is not paused.
+        await turns(200)
         assert resident_bytes() - before < 30 * MIB, "as parsed requests they took 20 MiB a connection"
         transformer.gate.set()
         for client in clients:
@@ -371,11 +373,8 @@ async def test_a_connection_that_has_ended_is_freed_without_a_garbage_collection
             client.send(sent)
             if sent:
                 await client.reader.readuntil(b"\r\n\r\n")
-            while not open_connections():
-                await asyncio.sleep(0)
-        async with asyncio.timeout(10):
-            while open_connections():
-                await asyncio.sleep(0.01)
+            await until(open_connections)
+        await until(lambda: not open_connections())
     finally:
         gc.enable()
 

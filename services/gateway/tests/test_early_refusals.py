@@ -1,23 +1,21 @@
 """Refusals while a queue is full, over real sockets."""
 
-import asyncio
 import gc
-import json
 import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-import httpx
 import pytest
-from conftest import FakeTransformer
+from clients import Lines, app_of, lines_until
+from conftest import FakeTransformer, sample
 from serving import Client, client_of, head, post, serving
 from starlette.requests import ClientDisconnect
+from waiting import Clock, until
 
-from gateway.app import create_app
+from gateway.app import GatewayApp
 from gateway.http.limits import ConnectionLimits
-from gateway.settings import GatewaySettings
 
 PREDICT, BATCH = "/api/v1/predict", "/api/v1/batch-predict"
 ROOM = 2
@@ -29,21 +27,17 @@ MAIL = post(PREDICT, {"email_content": "0.5"})
 class Full:
     """Gateway whose staging environment has no room."""
 
+    app: GatewayApp
     port: int
     transformer: FakeTransformer
-
-    async def metric(self, name: str) -> float:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}") as client:
-            lines = (await client.get("/metrics")).text.splitlines()
-        return next((float(line.split()[-1]) for line in lines if line.startswith(name)), 0.0)
 
 
 @pytest.fixture
 async def full(transformer: FakeTransformer) -> AsyncIterator[Full]:
     environments = {"staging": transformer.url, "production": transformer.url}
-    settings = GatewaySettings(environments=environments, max_queued_mails=ROOM, max_body_bytes=100_000)  # type: ignore[arg-type]
-    async with serving(create_app(settings), ConnectionLimits(60)) as port, filled(port, transformer):
-        yield Full(port, transformer)
+    app = app_of(environments, max_queued_mails=ROOM, max_body_bytes=100_000)
+    async with serving(app, ConnectionLimits(60)) as port, filled(port, transformer):
+        yield Full(app, port, transformer)
 
 
 @asynccontextmanager
@@ -90,7 +84,7 @@ async def test_it_is_served_again_when_there_is_room(full: Full) -> None:
         client.send(MAIL)
         assert (await client.answer())[0] == 503
         full.transformer.gate.set()
-        await asyncio.sleep(0.1)
+        await until(lambda: mails(full.app, "in_flight") == 0)
         client.send(MAIL)
         assert (await client.answer())[0] == 200
 
@@ -120,47 +114,48 @@ async def test_requests_in_one_packet_are_refused_each(full: Full) -> None:
 
 
 async def test_old_connections_end_with_a_refusal(transformer: FakeTransformer) -> None:
-    settings = GatewaySettings(environments={"staging": transformer.url}, max_queued_mails=ROOM)  # type: ignore[dict-item]
-    async with serving(create_app(settings), ConnectionLimits(0.01)) as port, filled(port, transformer):
+    app = app_of({"staging": transformer.url}, max_queued_mails=ROOM)
+    # Each connection is too old from its beginning.
+    async with serving(app, ConnectionLimits(age=-1)) as port, filled(port, transformer):
         for _ in range(2):
             async with client_of(port) as client:
-                await asyncio.sleep(0.02)
                 client.send(MAIL)
                 assert (await client.answer())[1]["connection"] == "close"
                 assert await client.is_closed()
 
 
 async def test_every_refusal_is_counted_and_the_log_says_of_how_many_a_line_speaks(
-    full: Full, capsys: pytest.CaptureFixture[str]
+    line_clock: Clock, full: Full, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    requests = 'http_request_duration_seconds_count{environment="staging",handler="/api/v1/predict",method="POST"'
-    names = ['gateway_refused_mails_total{environment="staging"}', f'{requests},status="503"}}']
-    before = [await full.metric(name) for name in names]
     async with client_of(full.port) as client:
         await refuse(client, 20)
-        await asyncio.sleep(0.15)
+        line_clock.now += 1
         await refuse(client, 1)
-    assert [await full.metric(name) - old for name, old in zip(names, before, strict=True)] == [21, 21]
-    await asyncio.sleep(0.15)
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    refused = [line for line in lines if line.get("problem") == "overloaded"]
-    assert 2 <= len(refused) < 21
-    assert sum(1 + line.get("refused_before", 0) for line in refused) == 21
+    labels = {"environment": "staging", "handler": PREDICT, "method": "POST", "status": "503"}
+    assert sample(full.app.metrics, "http_request_duration_seconds_count", **labels) == 21
+    assert sample(full.app.metrics, "gateway_refused_mails_total", environment="staging") == 21
+    refused = refusals(await lines_until(capsys, lambda lines: len(refusals(lines)) == 2))
+    assert [line.get("refused_before", 0) for line in refused] == [0, 19]
     assert {(line["status"], line["environment"]) for line in refused} == {(503, "staging")}
 
 
-async def test_of_refusals_in_one_turn_one_has_a_line(full: Full, capsys: pytest.CaptureFixture[str]) -> None:
+def refusals(lines: Lines) -> Lines:
+    return [line for line in lines if line.get("problem") == "overloaded"]
+
+
+async def test_of_refusals_in_one_turn_one_has_a_line(
+    line_clock: Clock, full: Full, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert await at_once(full.port, [MAIL] * 40) == [503] * 40
-    await asyncio.sleep(0.15)
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    refused = [line for line in lines if line.get("problem") == "overloaded"]
-    # Ten lines a second, however slow the machine.
-    assert 1 <= len(refused) < 20
+    line_clock.now += 1
+    assert await at_once(full.port, [MAIL]) == [503]
+    refused = refusals(await lines_until(capsys, lambda lines: len(refusals(lines)) > 1))
+    assert (len(refused), sum(line.get("refused_before", 0) for line in refused)) == (2, 39)
 
 
 async def test_of_requests_in_one_turn_those_without_room_are_not_even_parsed(transformer: FakeTransformer) -> None:
-    settings = GatewaySettings(environments={"staging": transformer.url}, max_queued_mails=ROOM)  # type: ignore[dict-item]
-    async with serving(create_app(settings), ConnectionLimits(60)) as port:
+    app = app_of({"staging": transformer.url}, max_queued_mails=ROOM)
+    async with serving(app, ConnectionLimits(60)) as port:
         statuses = await at_once(port, [post(PREDICT, {"no": "mail"})] * 10)
     # The first request without room goes to the application to be logged, which may then find room.
     assert 10 - ROOM - 1 <= statuses.count(503) <= 10 - ROOM
@@ -175,21 +170,32 @@ async def at_once(port: int, requests: list[bytes]) -> list[int]:
         return [(await client.answer())[0] for client in clients]
 
 
-async def test_a_failed_request_leaves_no_cycle_of_garbage(transformer: FakeTransformer) -> None:
+RESET = struct.pack("ii", 1, 0)
+
+
+def reset_at_its_end(client: Client) -> None:
+    """Make closing reset the connection: one that is half-closed may belong to a client that waits for its answer."""
+    client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+
+async def test_a_failed_request_leaves_no_cycle_of_garbage(
+    transformer: FakeTransformer, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Collecting the cycles of thousands of disconnected clients would stop all other requests."""
-    settings = GatewaySettings(environments={"staging": transformer.url})  # type: ignore[dict-item]
-    async with serving(create_app(settings), ConnectionLimits(60)) as port, filled(port, transformer):
+    app = app_of({"staging": transformer.url})
+    async with serving(app, ConnectionLimits(60)) as port, filled(port, transformer):
         async with AsyncExitStack() as stack:
             for _ in range(50):
                 client = await stack.enter_async_context(client_of(port))
                 client.send(MAIL)
-            await asyncio.sleep(0.1)
+                reset_at_its_end(client)
+            await until(lambda: mails(app, "queued") == 50)
             gc.collect()
             gc.disable()
         try:
-            await asyncio.sleep(0.1)
+            await lines_until(capsys, lambda lines: len(lines) == 50)
             transformer.gate.set()
-            await asyncio.sleep(0.1)
+            await until(lambda: mails(app, "queued") == mails(app, "in_flight") == 0)
             gc.set_debug(gc.DEBUG_SAVEALL)
             gc.collect()
             left = [each for each in gc.garbage if isinstance(each, ClientDisconnect)]
@@ -200,25 +206,29 @@ async def test_a_failed_request_leaves_no_cycle_of_garbage(transformer: FakeTran
     assert not left
 
 
-RESET = struct.pack("ii", 1, 0)
-
-
-async def test_mail_of_clients_that_have_gone_is_not_sent_and_makes_room(transformer: FakeTransformer) -> None:
-    settings = GatewaySettings(environments={"staging": transformer.url}, max_queued_mails=5, max_batch_mails=1)  # type: ignore[dict-item]
-    async with serving(create_app(settings), ConnectionLimits(60)) as port, filled(port, transformer):
+async def test_mail_of_clients_that_have_gone_is_not_sent_and_makes_room(
+    transformer: FakeTransformer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = app_of({"staging": transformer.url}, max_queued_mails=5, max_batch_mails=1)
+    async with serving(app, ConnectionLimits(60)) as port, filled(port, transformer):
         async with AsyncExitStack() as stack:
             for path, body in ((PREDICT, {"email_content": "0.1"}), (BATCH, {"emails": ["0.2", "0.3"]})):
                 client = await stack.enter_async_context(client_of(port))
                 client.send(post(path, body))
-                # Reset it: a connection that is only half-closed may belong to a client that waits for its answer.
-                client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-            await asyncio.sleep(0.1)
-        await asyncio.sleep(0.1)
+                reset_at_its_end(client)
+            await until(lambda: mails(app, "queued") == 3)
+        await lines_until(capsys, lambda lines: len(lines) == 2)
         transformer.gate.set()
         async with client_of(port) as client:
             client.send(post(PREDICT, {"email_content": "0.4"}))
             assert (await client.answer())[0] == 200
         assert [mail for batch in transformer.batches for mail in batch] == ["0.5", "0.5", "0.4"]
+
+
+def mails(app: GatewayApp, state: str) -> float:
+    """Return how many mails are queued or in flight."""
+    name = {"queued": "gateway_queued_mails", "in_flight": "gateway_mails_in_flight"}[state]
+    return sample(app.metrics, name, environment="staging")
 
 
 async def refuse(client: Client, n: int) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from bombs import MANY, MIB, ONE, Bomb
 from starlette.requests import Request
+from waiting import turns
 
 from gateway.http import bodies, large_body
 from gateway.http.bodies import BatchPredictRequest, PredictRequest
-from gateway.http.large_body import PIECE_BYTES, Mails, _Reader
+from gateway.http.large_body import PIECE_BYTES, Mails, PieceReader
 from gateway.http.turns import Turns
 from gateway.problems import Problem
 from gateway.settings import GatewaySettings
@@ -149,12 +150,12 @@ def test_a_mail_is_refused_as_soon_as_it_is_over_its_limit() -> None:
         ("email_content", b'{"email_content": "' + b"a" * SIZE, "the mail"),
         ("emails", b'{"emails": ["b", "' + b"\\u4e2d" * SIZE, "mail 1"),
     ):
-        reader = _Reader(body, name, 1000, MODELS[name][1])
+        reader = PieceReader(body, name, 1000, MODELS[name][1])
         with pytest.raises(Problem, match=f"{what} is larger than 1,000 bytes") as raised:
             for _ in reader.read():
                 pass
         assert raised.value.status == 413
-        assert reader._at <= PIECE_BYTES + len(b'{"email_content": "')
+        assert reader.position <= PIECE_BYTES + len(b'{"email_content": "')
 
 
 BOMBS = [*(("email_content", key) for key in ONE), *(("emails", key) for key in MANY)]
@@ -163,7 +164,7 @@ BOMBS = [*(("email_content", key) for key in ONE), *(("emails", key) for key in 
 @pytest.mark.parametrize(("name", "bomb"), BOMBS)
 def test_no_piece_of_a_bomb_is_large_and_no_bomb_builds_much(name: str, bomb: str) -> None:
     made: Bomb = (ONE | MANY)[bomb]
-    reader = _Reader(made(SIZE), name, MIB, None if name == "email_content" else 1000)
+    reader = PieceReader(made(SIZE), name, MIB, None if name == "email_content" else 1000)
     pieces, ends = reader.read(), [0]
     found: object = None
     while found is None:
@@ -173,7 +174,7 @@ def test_no_piece_of_a_bomb_is_large_and_no_bomb_builds_much(name: str, bomb: st
             found = end.value
         except Problem as problem:
             found = problem
-        ends.append(reader._at)
+        ends.append(reader.position)
     assert max(end - begin for begin, end in pairwise(ends)) <= 2 * PIECE_BYTES
     if isinstance(found, Mails):
         assert found.sizes == [len(content.encode()) for content in found.contents]
@@ -212,10 +213,9 @@ async def test_pieces_of_a_large_body_arrive_in_turns() -> None:
 
     request = Request({"type": "http", "headers": [], "state": {}}, receive)
     settings = GatewaySettings(environments={"staging": "http://127.0.0.1:1"})  # type: ignore[dict-item]
-    turns = Turns(1, pause_seconds=3600)
-    reading = asyncio.create_task(bodies.read_body(request, settings, NoLimit(), turns))
-    for _ in range(50):
-        await asyncio.sleep(0)
+    hourly = Turns(1, pause_seconds=3600)
+    reading = asyncio.create_task(bodies.read_body(request, settings, NoLimit(), hourly))
+    await turns(50)
     # The first two pieces need no turn, one gets a turn, and the next waits.
     assert received == 3
     reading.cancel()

@@ -1,25 +1,24 @@
 """Fields of log lines and request spans, in their order: log pipelines and dashboards read them by name."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from aiohttp import web
+from clients import app_of, in_process
 from conftest import FakeTransformer
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from serving import client_of, head, post, serving
+from waiting import Clock
 
 from gateway.access.api_keys import digest_of, new_key
-from gateway.app import GatewayApp, create_app
+from gateway.app import GatewayApp
 from gateway.http.limits import ConnectionLimits
 from gateway.http.sampled_lines import SampledLines as Sampled
-from gateway.settings import GatewaySettings
 from runtime.tracing import Tracer, TracingSettings
 
 PREDICT, BATCH = "/api/v1/predict", "/api/v1/batch-predict"
@@ -34,14 +33,13 @@ Fields = Callable[[], list[list[str]]]
 
 def gateway(transformer: FakeTransformer, tracer: Tracer | None = None, **settings: Any) -> GatewayApp:
     environments = {"staging": transformer.url, "production": transformer.url}
-    return create_app(GatewaySettings(environments=environments, **settings), tracer=tracer)  # type: ignore[arg-type]
+    return app_of(environments, tracer, **settings)
 
 
 async def ask(app: GatewayApp, *sent: tuple[str, object], **headers: str) -> None:
     """Post each body, or send a GET where it is None."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://gw") as http:
+    async with app.router.lifespan_context(app), in_process(app) as http:
         for path, body in sent:
             await (http.get(path, headers=named) if body is None else http.post(path, json=body, headers=named))
 
@@ -127,14 +125,16 @@ async def test_what_the_canary_answered_says_so(transformer: FakeTransformer, fi
     assert fields() == [["environment", "answered_by"], ["environment", "mails", "answered_by"]]
 
 
-async def test_refusals_at_the_gate_count_those_before(transformer: FakeTransformer, fields: Fields) -> None:
+async def test_refusals_at_the_gate_count_those_before(
+    transformer: FakeTransformer, fields: Fields, line_clock: Clock
+) -> None:
     transformer.gate.clear()
     async with serving(gateway(transformer, max_queued_mails=1), ConnectionLimits(60)) as port, client_of(port) as full:
         full.send(post(PREDICT, MAIL))
         await transformer.wait_for_batches(1)
         async with client_of(port) as client:
-            for wait in (0, 0, 0.15, 0):
-                await asyncio.sleep(wait)
+            for later in (0, 0, 1, 0):
+                line_clock.now += later
                 client.send(post(PREDICT, MAIL))
                 assert (await client.answer())[0] == 503
         transformer.gate.set()

@@ -1,12 +1,6 @@
+from waiting import Clock
+
 from gateway.http.sampled_lines import SampledLines
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_ten_lines_a_second_are_written_and_say_what_they_stand_for() -> None:

@@ -7,6 +7,7 @@ import orjson
 import pytest
 from aiohttp import web
 from conftest import SHA256, FakeTransformer, sample, verdicts
+from waiting import turns, until
 
 from gateway.experiments import shadow_queue
 from gateway.experiments.comparison import Comparison
@@ -23,9 +24,15 @@ VERSIONS = ("6", "7")
 
 @dataclass
 class Busy:
-    """Fake production queue, busy or not."""
+    """Fake production queue, busy or not, and how often the shadow has looked at it."""
 
-    busy: bool = False
+    is_busy: bool = False
+    looks: int = 0
+
+    @property
+    def busy(self) -> bool:
+        self.looks += 1
+        return self.is_busy
 
 
 @dataclass
@@ -53,6 +60,14 @@ class Shadowing:
 Make = Callable[..., Shadowing]
 
 
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a batch that may leave do so in the next turns of the event loop."""
+    monkeypatch.setattr(shadow_queue, "GATHER_SECONDS", 0)
+    monkeypatch.setattr(shadow_queue, "YIELD_SECONDS", 0)
+    monkeypatch.setattr(shadow_queue, "MAILS_PER_SECOND", 1e9)
+
+
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten all waits: batches leave early, and a failed one is soon sent again."""
@@ -77,12 +92,6 @@ async def make(transformer: FakeTransformer, metrics: Metrics) -> AsyncIterator[
         transformer.gate.set()
         for each in made:
             await each.close(0)
-
-
-async def until(reached: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not reached():
-            await asyncio.sleep(0.001)
 
 
 @pytest.fixture
@@ -181,29 +190,31 @@ async def test_pieces_of_a_request_keep_their_positions(make: Make, transformer:
 
 async def test_it_waits_while_production_is_busy(make: Make, transformer: FakeTransformer, counted: Counted) -> None:
     shadowing = make()
-    shadowing.production.busy = True
+    shadowing.production.is_busy = True
     shadowing.offer((0.9, 0.8))
-    await asyncio.sleep(0.05)
+    await until(lambda: shadowing.production.looks >= 3)
     assert (transformer.batches, counted()) == ([], {})
-    shadowing.production.busy = False
+    shadowing.production.is_busy = False
     await until(lambda: counted() == {"compared": 1})
 
 
 async def test_one_batch_is_under_way_and_the_newest_is_dropped(
-    make: Make, transformer: FakeTransformer, counted: Counted
+    make: Make, transformer: FakeTransformer, counted: Counted, at_once: None
 ) -> None:
     transformer.gate.clear()
     shadowing = make(mails=6)
     shadowing.offer((0.9, 0.1))
     await transformer.wait_for_batches(1)
+    looks = shadowing.production.looks
     for _ in range(9):
         shadowing.offer((0.9, 0.9))
-    await asyncio.sleep(0.05)
-    assert len(transformer.batches) == 1
+    await turns()
+    assert shadowing.production.looks == looks, "it does not even look whether another batch may leave"
     assert counted() == {"dropped": 4}, "what is under way takes room too"
     transformer.gate.set()
     await until(lambda: counted() == {"dropped": 4, "compared": 6})
     assert [len(batch) for batch in transformer.batches] == [1, 4, 1]
+    assert transformer.most_under_way == 1
 
 
 async def test_now_and_then_a_batch_is_as_large_as_productions(
@@ -211,31 +222,31 @@ async def test_now_and_then_a_batch_is_as_large_as_productions(
 ) -> None:
     monkeypatch.setattr(shadow_queue, "ALIKE_SECONDS", 60)
     shadowing = make()
-    shadowing.production.busy = True
+    shadowing.production.is_busy = True
     for _ in range(8):
         shadowing.offer((0.9, 0.9), batch_mails=2)
-    shadowing.production.busy = False
+    shadowing.production.is_busy = False
     await until(lambda: counted() == {"compared": 8})
     assert [len(batch) for batch in transformer.batches] == [2, 4, 2]
     monkeypatch.setattr(shadow_queue, "ALIKE_SECONDS", 0)
-    shadowing.shadow_queue._alike_due = 0
-    shadowing.production.busy = True
+    shadowing = make()
+    shadowing.production.is_busy = True
     for _ in range(3):
         shadowing.offer((0.9, 0.9), batch_mails=1)
-    shadowing.production.busy = False
+    shadowing.production.is_busy = False
     await until(lambda: counted() == {"compared": 11})
     assert [len(batch) for batch in transformer.batches[3:]] == [1, 1, 1]
 
 
 async def test_a_full_batch_does_not_wait_for_more(
-    make: Make, transformer: FakeTransformer, counted: Counted, monkeypatch: pytest.MonkeyPatch
+    make: Make, transformer: FakeTransformer, counted: Counted, at_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shadow_queue, "GATHER_SECONDS", 60)
     shadowing = make()
     for _ in range(3):
         shadowing.offer((0.9, 0.9))
-    await asyncio.sleep(0.05)
-    assert transformer.batches == []
+    await turns()
+    assert shadowing.production.looks == 0, "three mails wait for a fourth"
     shadowing.offer((0.9, 0.9))
     await until(lambda: counted() == {"compared": 4})
     assert [len(batch) for batch in transformer.batches] == [4]
@@ -272,10 +283,10 @@ async def test_what_cannot_be_compared_for_long_has_failed(
     make: Make, transformer: FakeTransformer, counted: Counted, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ) -> None:
     monkeypatch.setattr(shadow_queue, "LONGEST_SECONDS", 0.1)
-    shadowing = make(url=f"http://127.0.0.1:{unused_tcp_port}")
-    shadowing.offer((0.9, 0.9), (0.9, 0.9))
-    await until(lambda: counted() == {"failed": 2})
-    assert shadowing.shadow_queue._mails == shadowing.shadow_queue._size == 0
+    shadowing = make(url=f"http://127.0.0.1:{unused_tcp_port}", mails=2, size=2)
+    for failed in (2, 4):
+        shadowing.offer((0.9, 0.9), (0.9, 0.9))
+        await until(lambda failed=failed: counted() == {"failed": failed})
 
 
 async def test_a_mail_that_is_refused_fails_alone(make: Make, transformer: FakeTransformer, counted: Counted) -> None:
@@ -289,18 +300,19 @@ async def test_a_mail_that_is_refused_fails_alone(make: Make, transformer: FakeT
         return None
 
     transformer.fault = refuse
-    shadowing = make(batch_mails=8)
+    shadowing = make(batch_mails=8, mails=4, size=4)
     shadowing.offer((0.9, 0.9), (0.9, 0.3), (0.1, 0.1))
     shadowing.offer((0.1, 0.9), request_id="other")
     await until(lambda: counted() == {"compared": 3, "failed": 1})
     assert sorted(positions) == [("other", 0), ("r", 0), ("r", 2)]
     assert shadowing.table == {("spam", "spam"): 1, ("ham", "ham"): 1, ("ham", "spam"): 1}
-    assert shadowing.shadow_queue._mails == shadowing.shadow_queue._size == 0
+    shadowing.offer(*[(0.9, 0.9)] * 4)
+    await until(lambda: counted() == {"compared": 7, "failed": 1})
 
 
 async def test_the_end_sends_what_waits(make: Make, transformer: FakeTransformer, counted: Counted) -> None:
     shadowing = make()
-    shadowing.production.busy = True
+    shadowing.production.is_busy = True
     for _ in range(9):
         shadowing.offer((0.9, 0.9))
     await shadowing.shadow.close(5)

@@ -6,14 +6,16 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
+from clients import app_of
 from conftest import FakeTransformer, sample
 from serving import Client, client_of, head, post, serving
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
+from waiting import until
 
-from gateway.app import GatewayApp, create_app
+from gateway.app import GatewayApp
 from gateway.metrics import Metrics
-from gateway.settings import GatewaySettings
+from gateway.predictions.admission import Admission
 from httpserver import ConnectionLimits
 from httpserver.heads import HEAD_BYTES
 
@@ -37,7 +39,7 @@ async def page(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def gateway(transformer: FakeTransformer, **settings: object) -> GatewayApp:
-    return create_app(GatewaySettings(environments={"staging": transformer.url}, **settings))  # type: ignore[arg-type]
+    return app_of({"staging": transformer.url}, **settings)
 
 
 class Ended:
@@ -46,6 +48,11 @@ class Ended:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self.counts = metrics.connections
+
+    @property
+    def waiting_bytes(self) -> float:
+        """Return the bytes of heads that are incomplete."""
+        return sample(self._metrics, "gateway_waiting_bytes")
 
     def __call__(self, reason: str) -> float:
         return sample(self._metrics, "gateway_connections_ended_total", reason=reason)
@@ -57,7 +64,7 @@ def ended(metrics: Metrics) -> Ended:
 
 
 async def trickle(client: Client, byte: bytes) -> None:
-    """Send a byte again and again, like a client that keeps the server waiting."""
+    """Send a byte again and again: the scenario is a client that keeps the server waiting."""
     while True:
         client.send(byte)
         await asyncio.sleep(SHORT / 10)
@@ -79,6 +86,7 @@ async def test_a_head_has_its_time_from_its_own_beginning() -> None:
     async with serving(page, replace(LIMITS, head=SHORT), "off") as port, client_of(port) as client:
         client.send(GET)
         assert (await client.answer())[0] == 200
+        # The scenario: a client that asks nothing for longer than a head may take.
         await asyncio.sleep(3 * SHORT)
         client.send(GET)
         assert (await client.answer())[0] == 200
@@ -106,7 +114,7 @@ async def test_an_idle_connection_is_closed_whatever_it_sends_that_is_no_request
 async def test_a_head_without_end_is_431(ended: Ended) -> None:
     async with serving(page, LIMITS, "off", ended.counts) as port, client_of(port) as client:
         client.send(b"GET / HTTP/1.1\r\n")
-        await asyncio.sleep(0.1)
+        await until(lambda: ended.waiting_bytes)
         # Just over the limit: what arrives after the answer would reset the connection.
         client.send((b"X-More: " + b"a" * 990 + b"\r\n") * (HEAD_BYTES // 1000 + 1))
         status, _, problem = await client.answer()
@@ -160,6 +168,7 @@ async def test_a_slow_answer_is_no_slow_client(transformer: FakeTransformer) -> 
     async with serving(gateway(transformer), limits) as port, client_of(port) as client:
         transformer.gate.clear()
         client.send(post(PREDICT, {"email_content": "0.5"}))
+        # The scenario: an answer that takes longer than any client may.
         await asyncio.sleep(3 * SHORT)
         transformer.gate.set()
         assert (await client.answer())[0] == 200
@@ -172,9 +181,7 @@ async def test_who_does_not_read_is_cut_off(ended: Ended) -> None:
             unread.setblocking(False)
             await loop.sock_connect(unread, ("127.0.0.1", port))
             await loop.sock_sendall(unread, GET.replace(b"/ ", b"/huge "))
-            async with asyncio.timeout(10):
-                while not ended("write"):
-                    await asyncio.sleep(0.01)
+            await until(lambda: ended("write"))
     assert ended("write") == 1
 
 
@@ -203,12 +210,11 @@ async def test_the_connection_that_waited_longest_makes_room(ended: Ended) -> No
 async def test_who_never_asked_makes_room_before_who_is_only_idle(
     ended: Ended, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("httpserver.ending.GRACE_SECONDS", SHORT)
+    monkeypatch.setattr("httpserver.ending.GRACE_SECONDS", 0)
     async with serving(page, replace(LIMITS, connections=2), "off", ended.counts) as port, AsyncExitStack() as stack:
         known, stranger = [await stack.enter_async_context(client_of(port)) for _ in range(2)]
         known.send(GET)
         assert (await known.answer())[0] == 200
-        await asyncio.sleep(2 * SHORT)
         new = await stack.enter_async_context(client_of(port))
         assert await stranger.is_closed()
         for client in (known, new):
@@ -248,22 +254,39 @@ async def test_where_no_connection_waits_the_new_one_is_refused(transformer: Fak
         assert [(await client.answer())[0] for client in busy] == [200, 200]
 
 
-async def test_bodies_on_their_way_have_a_bound_together_and_give_it_back(transformer: FakeTransformer) -> None:
+@pytest.fixture
+def arrived(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Collect the sizes of what arrives of bodies that are incomplete."""
+    sizes: list[int] = []
+    arriving = Admission.arriving
+
+    def counted(self: Admission, size: int) -> None:
+        arriving(self, size)
+        sizes.append(size)
+
+    monkeypatch.setattr(Admission, "arriving", counted)
+    return sizes
+
+
+async def test_bodies_on_their_way_have_a_bound_together_and_give_it_back(
+    transformer: FakeTransformer, arrived: list[int]
+) -> None:
     app = gateway(transformer, max_arriving_bytes=10_000)
     async with serving(app, LIMITS) as port, AsyncExitStack() as stack:
         first, second = [await stack.enter_async_context(client_of(port)) for _ in range(2)]
         content = b'{"email_content": "0.5"}'
         first.send(head(PREDICT, length=9_000), content)
-        await asyncio.sleep(0.1)
+        await until(lambda: sum(arrived) == len(content))
         first.send(b" " * 8_000)
-        await asyncio.sleep(0.1)
+        await until(lambda: sum(arrived) == len(content) + 8_000)
         second.send(head(PREDICT, length=9_000), content, b" " * 7_000)
         status, headers, problem = await second.answer()
         assert (status, headers["retry-after"], problem["type"]) == (503, "1", "urn:problem:overloaded")
         first.send(b" " * (1_000 - len(content)))
         assert (await first.answer())[0] == 200
+        arrived.clear()
         again = await stack.enter_async_context(client_of(port))
         again.send(head(PREDICT, length=9_000), content, b" " * 7_000)
-        await asyncio.sleep(0.1)
+        await until(lambda: sum(arrived) == len(content) + 7_000)
         again.send(b" " * (2_000 - len(content)))
         assert (await again.answer())[0] == 200

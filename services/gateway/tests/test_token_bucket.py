@@ -1,16 +1,7 @@
 import pytest
+from waiting import Clock
 
 from gateway.access.token_bucket import TokenBucket
-
-
-class Clock:
-    """Clock that only the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -90,6 +90,12 @@ def predictor() -> FakePredictor:
 
 
 @pytest.fixture
+def nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a client that is made after it look at the predictor for each probe."""
+    monkeypatch.setattr("transformer.predictor_client.READY_KEPT_SECONDS", 0.0)
+
+
+@pytest.fixture
 async def client(predictor: FakePredictor) -> AsyncIterator[PredictorClient]:
     app = web.Application(client_max_size=2**26)
     app.router.add_post("/v2/models/spam-detector/infer", predictor.infer)
@@ -116,4 +122,5 @@ def model(client: PredictorClient, log: LogOnDisk) -> FeatureTransformer:
 
 
 async def hang(_: web.Request) -> None:
+    # The scenario: a predictor that does not answer in time.
     await asyncio.sleep(5)

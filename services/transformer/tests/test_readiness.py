@@ -37,9 +37,8 @@ async def test_a_probe_that_goes_away_does_not_end_the_look_for_the_others(
 
 
 async def test_what_was_found_is_looked_at_anew(
-    client: PredictorClient, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch
+    nothing_is_kept: None, client: PredictorClient, predictor: FakePredictor
 ) -> None:
-    monkeypatch.setattr(client._ready, "_seconds", 0.0)
     assert await client.is_ready()
     predictor.ready = False
     assert not await client.is_ready()

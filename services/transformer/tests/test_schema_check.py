@@ -19,10 +19,9 @@ OTHER_SAID = f"the model was trained on feature schema 0, this transformer makes
 
 
 @pytest.fixture(autouse=True)
-def told(predictor: FakePredictor, client: PredictorClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def told(nothing_is_kept: None, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Disable caching, so that each probe asks the predictor."""
     predictor.may_say.set()
-    monkeypatch.setattr(client._ready, "_seconds", 0.0)
     monkeypatch.setattr("transformer.schema_check.TOLD_SECONDS", 0.0)
 
 
@@ -135,10 +134,7 @@ async def test_an_answer_to_mail_is_a_word_on_the_schema(
         await client.is_ready()
 
 
-async def test_a_flood_of_probes_is_one_short_mail(
-    client: PredictorClient, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client._ready, "_seconds", 600.0)
+async def test_a_flood_of_probes_is_one_short_mail(client: PredictorClient, predictor: FakePredictor) -> None:
     predictor.parameters = OTHER
     found = await asyncio.gather(*(client.is_ready() for _ in range(1000)), return_exceptions=True)
     assert {str(each) for each in found} == {str(found[0])} and isinstance(found[0], Unavailable)

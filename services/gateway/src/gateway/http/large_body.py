@@ -58,11 +58,11 @@ def read(body: bytes | bytearray, name: str, largest: int, most: int | None) -> 
     Raises:
         Problem: 422 if the body does not match the API, 413 if a mail is too large.
     """
-    return (yield from _Reader(body, name, largest, most).read())
+    return (yield from PieceReader(body, name, largest, most).read())
 
 
-class _Reader:
-    """Reader state: a position in a body, and what was read before it."""
+class PieceReader:
+    """Reader of one body: a position in it, and what was read before."""
 
     def __init__(self, body: bytes | bytearray, name: str, largest: int, most: int | None) -> None:
         self._body = body
@@ -73,7 +73,13 @@ class _Reader:
         self._yielded_at = 0
         self._found: Mails | None = None
 
+    @property
+    def position(self) -> int:
+        """Return how many bytes have been read."""
+        return self._at
+
     def read(self) -> Pieces:
+        """Return the mails of the body; the generator yields between pieces."""
         yield from self._space()
         if self._next() != b"{":
             self._refuse_start()
