@@ -47,7 +47,9 @@ class Git:
         if there:
             archive = self._run(("archive", "--format=tar", revision, "--", *there))
             with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-                files.extractall(target, filter="data")
+                # Python before 3.11.4 has no filter; the archive is git's own.
+                files.extraction_filter = getattr(tarfile, "data_filter", None)
+                files.extractall(target)
 
     def _run(self, arguments: tuple[str, ...], content: bytes | None = None) -> bytes:
         done = subprocess.run(["git", *arguments], cwd=self.root, input=content, capture_output=True, check=False)

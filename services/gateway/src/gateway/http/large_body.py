@@ -27,7 +27,8 @@ SAME_FIELD = 16
 """Times that a body may give one field; the last value counts."""
 
 _SPACE = re.compile(rb"[ \t\n\r]*+")
-_TEXT = re.compile(rb"""(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+""")
+# No possessive quantifier around alternatives: Python before 3.11.5 matches those wrongly (cpython issue 106052).
+_TEXT = re.compile(rb"""[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*""")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPE_BYTES = 6
 _VALUE = b'{["-0123456789tfn'
