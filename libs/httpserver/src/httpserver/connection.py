@@ -241,7 +241,7 @@ class Connections:
 
     def __init__(self, limits: ConnectionLimits, hooks: Hooks) -> None:
         self._limits, self._hooks = limits, hooks
-        self._shared: Shared | None = None
+        self._shared: Shared[Ending] | None = None
         self.draining = False
         """Whether each connection closes after its next answer, so that clients move to other servers."""
 

@@ -48,7 +48,7 @@ class Ending(asyncio.Protocol):
     flow: Flow
     _stream: RequestStream
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: "Shared[Ending]") -> None:
         self._shared = shared
         self._loop = asyncio.get_running_loop()
         self._exchange: Exchange | None = None

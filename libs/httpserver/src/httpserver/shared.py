@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections import OrderedDict
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, TypeVar
 
 import uvicorn
 
@@ -15,11 +15,11 @@ from httpserver.paced_refusals import PacedRefusals
 from httpserver.refusals import Hooks
 from httpserver.sweep import Sweep
 
-if TYPE_CHECKING:
-    from httpserver.ending import Ending
+C = TypeVar("C")
+"""Class of the connections."""
 
 
-class Shared:
+class Shared(Generic[C]):
     """State that the connections of one server share.
 
     Args:
@@ -44,9 +44,9 @@ class Shared:
         self.state = state
         self.draining = False
         """Whether each connection closes after its next answer."""
-        self.strangers: OrderedDict[Ending, None] = OrderedDict()
+        self.strangers: OrderedDict[C, None] = OrderedDict()
         """Connections without any request so far, oldest first."""
-        self.idle: OrderedDict[Ending, None] = OrderedDict()
+        self.idle: OrderedDict[C, None] = OrderedDict()
         """Connections whose requests are all answered, longest idle first."""
         self.refusals = PacedRefusals()
         """Refusals that wait to be written."""
