@@ -33,7 +33,7 @@ FIXED = {
 READ = """
 import json, os, sys
 from importlib.util import find_spec
-from {service}.settings import Settings
+from {service}.settings import {name}Settings as Settings
 if find_spec("opentelemetry"):
     from runtime import tracing
 for variables in json.load(sys.stdin):
@@ -92,7 +92,7 @@ def test_services_take_what_the_manifests_set(app: str) -> None:
         pytest.skip(f"needs the environment of services/{SERVICE[app]}: run `make test`")
     given = [pod.variables for case in CASES for pod in pods(case) if pod.app == app]
     assert given
-    command = [str(python), "-c", READ.format(service=SERVICE[app])]
+    command = [str(python), "-c", READ.format(service=SERVICE[app], name=SERVICE[app].title())]
     done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
