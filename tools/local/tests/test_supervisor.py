@@ -205,7 +205,8 @@ def test_what_is_told_to_ignore_the_terminals_end_does(run: Run) -> None:
 
 
 def test_one_that_does_not_end_is_killed_by_a_second_ctrl_c(run: Run) -> None:
-    process = run("gateway: trap '' TERM; echo deaf; while :; do sleep 0.1; done\nstaging: exec sleep 62\n")
+    # The gateway last: its word must not come while the other process starts, where `pids` would read past it.
+    process = run("staging: exec sleep 62\ngateway: trap '' TERM; echo deaf; while :; do sleep 0.1; done\n")
     started = pids(process)
     assert process.stdout is not None
     while "deaf" not in process.stdout.readline():
