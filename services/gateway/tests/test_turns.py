@@ -1,8 +1,7 @@
 import asyncio
 from http import HTTPStatus
-from itertools import pairwise
 
-from gateway.http.turns import PIECE_WEIGHT, Turns
+from gateway.http.turns import Turns
 from gateway.problems import Problem, overloaded, upstream_down
 
 
@@ -53,36 +52,6 @@ async def test_a_flood_of_one_kind_does_not_delay_another() -> None:
         await work.turn()
         turns += 1
     assert turns < 10
-    await asyncio.gather(*tasks)
-
-
-async def test_pieces_of_a_large_body_wait_only_where_there_is_mail() -> None:
-    mail = True
-    turns, done = Turns(PIECE_WEIGHT, has_mail=lambda: mail), 0
-
-    async def read() -> None:
-        nonlocal done
-        await turns.piece()
-        done += 1
-
-    pieces = [asyncio.create_task(read()) for _ in range(6)]
-    await asyncio.sleep(0)
-    assert done == 1
-    mail = False
-    pieces += [asyncio.create_task(read()) for _ in range(6)]
-    for _ in range(2):
-        await asyncio.sleep(0)
-    assert done >= 7
-    await asyncio.gather(*pieces)
-
-
-async def test_work_heavier_than_a_turn_takes_the_next_turns_too() -> None:
-    work = Work(2)
-    tasks = work.begin("heavy", 3, weight=6)
-    turns = [await work.turn() for _ in range(12)]
-    begun = [n for n, works in enumerate(turns) if works]
-    assert len(begun) == 3
-    assert all(later - earlier >= 3 for earlier, later in pairwise(begun))
     await asyncio.gather(*tasks)
 
 

@@ -71,6 +71,8 @@ INLINE_BYTES = 32 * 1024
 """Bytes of the largest body that is read in one go: a millisecond of work, whatever it holds."""
 READ_SECONDS = 0.0005
 """Seconds of one turn of the event loop spent on a large body; a piece begun within them is finished."""
+LARGE = "large body"
+"""Kind of turn that a piece of a large body waits for."""
 
 
 class ArrivingRoom(Protocol):
@@ -121,7 +123,7 @@ async def read_body(request: Request, settings: GatewaySettings, room: ArrivingR
             if not message.get("more_body", False):
                 return chunks
             if len(chunks) > INLINE_BYTES:
-                await turns.piece()
+                await turns.next(LARGE)
             message = await request.receive()
     finally:
         room.arrived(len(chunks))
@@ -153,7 +155,7 @@ async def read_mails(model: type[Body], body: bytes | bytearray, settings: Gatew
 
 async def _in_turns(pieces: large_body.Pieces, turns: Turns) -> Mails:
     while True:
-        await turns.piece()
+        await turns.next(LARGE)
         until = perf_counter() + READ_SECONDS
         try:
             next(pieces)

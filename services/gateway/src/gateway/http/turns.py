@@ -7,17 +7,10 @@ one kind does not delay another.
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable
 from http import HTTPStatus
 
 from gateway.problems import Problem
 
-LARGE = "large body"
-"""Kind of work that reads a piece of a large body."""
-PIECE_WEIGHT = 2
-"""Weight of such a piece, which takes half a millisecond."""
-HEAVIEST = 8
-"""Weight of the heaviest work; what is heavier counts as this, since nobody should wait long after it."""
 REFUSED = "refused"
 """Kind of work that refuses a request."""
 
@@ -28,13 +21,11 @@ class Turns:
     Args:
         each_turn: Weight of the work that one turn takes, over all kinds.
         pause_seconds: Seconds from one turn that takes work to the next; the pause leaves the loop free in a flood.
-        has_mail: Returns whether there is mail that a large body would delay.
     """
 
-    def __init__(self, each_turn: int, pause_seconds: float = 0, has_mail: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, each_turn: int, pause_seconds: float = 0) -> None:
         self._each_turn = each_turn
         self._pause_seconds = pause_seconds
-        self._has_mail = has_mail
         self._taken = 0
         self._waiting: OrderedDict[str, deque[tuple[asyncio.Future[None], int]]] = OrderedDict()
 
@@ -43,9 +34,8 @@ class Turns:
 
         Args:
             kind: Kind of work; each has its own queue for as long as anybody waits in it.
-            weight: Weight of the work that follows; work heavier than a turn's limit takes the next turns too.
+            weight: Weight of the work that follows; work heavier than a turn's limit gets a turn of its own.
         """
-        weight = min(weight, HEAVIEST)
         if not self._taken:
             self._plan_next_turn()
         if self._taken < self._each_turn and not self._waiting:
@@ -54,13 +44,6 @@ class Turns:
         going_on: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(kind, deque()).append((going_on, weight))
         await going_on
-
-    async def piece(self) -> None:
-        """Wait for a turn that takes a piece of a large body; without mail, only for the next turn of the loop."""
-        if self._has_mail():
-            await self.next(LARGE, PIECE_WEIGHT)
-        else:
-            await asyncio.sleep(0)
 
     async def refused(self, problem: Problem) -> None:
         """Wait for a turn before a client is told what it did wrong.
@@ -72,7 +55,7 @@ class Turns:
             await self.next(REFUSED)
 
     def _next_turn(self) -> None:
-        self._taken = max(self._taken - self._each_turn, 0)
+        self._taken = 0
         while self._waiting and self._taken < self._each_turn:
             kind, queue = self._waiting.popitem(last=False)
             going_on, weight = queue.popleft()

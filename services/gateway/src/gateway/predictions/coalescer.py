@@ -84,11 +84,6 @@ class Coalescer:
         """Return whether mail waits for a batch, or would wait because all slots are taken."""
         return self._queue.waiting_mails > 0 or self._in_flight >= self._slots()
 
-    @property
-    def has_mail(self) -> bool:
-        """Return whether any mail waits for its answer."""
-        return self._in_flight > 0 or self._queue.waiting_mails > 0
-
     def doubt(self, futures: Sequence[asyncio.Future[Verdicts]]) -> None:
         """Serve these jobs last: their clients have closed their side of the connection.
 
