@@ -1,7 +1,7 @@
 """Refusals that the server itself sends, and what the application says in them."""
 
 from http import HTTPStatus
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from httpserver.heads import Head, RequestRefused
 
@@ -76,6 +76,6 @@ RETRY_SECONDS = 1
 """Seconds after which a client that found no room may try again."""
 
 
-def _no_room(kind: str, reason: str, **members: Any) -> RequestRefused:
+def _no_room(kind: str, reason: str) -> RequestRefused:
     detail = f"{reason}; try again in {RETRY_SECONDS} s"
-    return RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, kind, detail, **members)
+    return RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, kind, detail)
