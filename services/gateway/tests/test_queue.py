@@ -154,3 +154,10 @@ def test_a_large_request_is_split_by_mails_and_bytes(sizes: list[int], expected:
     pieces = queue(max_bulk_mails=2, max_batch_bytes=10).pieces([Mail("x", "id")] * len(sizes), sizes)
     assert [len(mails) for mails, _ in pieces] == expected
     assert sum(size for _, size in pieces) == sum(sizes)
+
+
+def test_only_a_single_mail_is_remembered_as_the_last(make: Make) -> None:
+    found = queue()
+    assert found.last_single < 0
+    added(found, make(arrived=3.0), make(mails=2, arrived=5.0))
+    assert found.last_single == 3.0

@@ -1,5 +1,6 @@
 import asyncio
 from http import HTTPStatus
+from itertools import pairwise
 
 from gateway.http.turns import Turns
 from gateway.problems import Problem, overloaded, upstream_down
@@ -52,6 +53,42 @@ async def test_a_flood_of_one_kind_does_not_delay_another() -> None:
         await work.turn()
         turns += 1
     assert turns < 10
+    await asyncio.gather(*tasks)
+
+
+async def test_a_pause_that_nobody_needs_is_left_out() -> None:
+    turns = Turns(1, pause_seconds=3600, needs_pause=lambda: False)
+    for _ in range(6):
+        await turns.next("piece")
+
+
+async def test_a_pause_begins_once_it_is_needed() -> None:
+    needed = False
+    turns, done = Turns(1, pause_seconds=3600, needs_pause=lambda: needed), 0
+
+    async def read() -> None:
+        nonlocal done
+        for _ in range(9):
+            await turns.next("piece")
+            done += 1
+
+    reading = asyncio.create_task(read())
+    for _ in range(6):
+        await asyncio.sleep(0)
+    needed, before = True, done
+    for _ in range(9):
+        await asyncio.sleep(0)
+    assert 0 < before <= done <= before + 2
+    reading.cancel()
+
+
+async def test_work_heavier_than_a_turn_takes_the_next_turns_too() -> None:
+    work = Work(2)
+    tasks = work.begin("heavy", 3, weight=6)
+    turns = [await work.turn() for _ in range(12)]
+    begun = [n for n, works in enumerate(turns) if works]
+    assert len(begun) == 3
+    assert all(later - earlier >= 3 for earlier, later in pairwise(begun))
     await asyncio.gather(*tasks)
 
 

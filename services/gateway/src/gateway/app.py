@@ -51,9 +51,9 @@ from runtime import stdout
 from runtime.tracing import Tracer
 
 CLIENT_CLOSED_REQUEST = 499
-SIDE_REQUESTS_IN_A_TURN = 8
+SIDE_REQUESTS_IN_A_TURN = 2
 """Requests other than mail, and refusals, that one turn of the event loop answers: under a millisecond of work."""
-SIDE_PAUSE_SECONDS = 0.008
+SIDE_PAUSE_SECONDS = 0.002
 """Seconds between two such turns.
 
 1,000 requests a second are more than probes, scrapes and people make, and a flood of them takes a tenth of a core from

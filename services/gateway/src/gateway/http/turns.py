@@ -7,10 +7,13 @@ one kind does not delay another.
 
 import asyncio
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from http import HTTPStatus
 
 from gateway.problems import Problem
 
+HEAVIEST = 8
+"""Weight of the heaviest work; what is heavier counts as this, since nobody should wait long after it."""
 REFUSED = "refused"
 """Kind of work that refuses a request."""
 
@@ -21,11 +24,15 @@ class Turns:
     Args:
         each_turn: Weight of the work that one turn takes, over all kinds.
         pause_seconds: Seconds from one turn that takes work to the next; the pause leaves the loop free in a flood.
+        needs_pause: Returns whether there is anything to leave the loop free for; without, the next turn is the loop's.
     """
 
-    def __init__(self, each_turn: int, pause_seconds: float = 0) -> None:
+    def __init__(
+        self, each_turn: int, pause_seconds: float = 0, needs_pause: Callable[[], bool] = lambda: True
+    ) -> None:
         self._each_turn = each_turn
         self._pause_seconds = pause_seconds
+        self._needs_pause = needs_pause
         self._taken = 0
         self._waiting: OrderedDict[str, deque[tuple[asyncio.Future[None], int]]] = OrderedDict()
 
@@ -34,8 +41,9 @@ class Turns:
 
         Args:
             kind: Kind of work; each has its own queue for as long as anybody waits in it.
-            weight: Weight of the work that follows; work heavier than a turn's limit gets a turn of its own.
+            weight: Weight of the work that follows; work heavier than a turn's limit takes the next turns too.
         """
+        weight = min(weight, HEAVIEST)
         if not self._taken:
             self._plan_next_turn()
         if self._taken < self._each_turn and not self._waiting:
@@ -55,7 +63,7 @@ class Turns:
             await self.next(REFUSED)
 
     def _next_turn(self) -> None:
-        self._taken = 0
+        self._taken = max(self._taken - self._each_turn, 0)
         while self._waiting and self._taken < self._each_turn:
             kind, queue = self._waiting.popitem(last=False)
             going_on, weight = queue.popleft()
@@ -70,7 +78,7 @@ class Turns:
 
     def _plan_next_turn(self) -> None:
         loop = asyncio.get_running_loop()
-        if self._pause_seconds:
+        if self._pause_seconds and self._needs_pause():
             loop.call_later(self._pause_seconds, self._next_turn)
         else:
             loop.call_soon(self._next_turn)

@@ -84,6 +84,11 @@ class Coalescer:
         """Return whether mail waits for a batch, or would wait because all slots are taken."""
         return self._queue.waiting_mails > 0 or self._in_flight >= self._slots()
 
+    @property
+    def last_single(self) -> float:
+        """Return when the last request of one mail arrived, on the clock of `monotonic`; minus infinity for none."""
+        return self._queue.last_single
+
     def doubt(self, futures: Sequence[asyncio.Future[Verdicts]]) -> None:
         """Serve these jobs last: their clients have closed their side of the connection.
 

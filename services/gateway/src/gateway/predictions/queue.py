@@ -4,6 +4,7 @@ It knows neither the event loop nor the clock, so tests need not wait. The coale
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -116,6 +117,8 @@ class Queue:
         """Number of mails that wait or are under way."""
         self.outstanding_bytes = 0
         """Bytes of those mails."""
+        self.last_single = -math.inf
+        """When the last request of one mail arrived, on the callers' clock."""
         self.expected_mails = 0
         """Number of mails whose heads have arrived, and for which room is reserved."""
 
@@ -145,6 +148,8 @@ class Queue:
 
     def add(self, job: Job, is_single: bool) -> None:
         """Queue a job: the mail of a request of one, or a piece of a larger request."""
+        if is_single:
+            self.last_single = job.arrived
         job.lane = self._singles if is_single else self._bulk
         job.lane.append(job)
         self._waiting[job.future] = job

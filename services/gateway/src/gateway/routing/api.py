@@ -3,6 +3,7 @@
 import math
 from enum import StrEnum
 from http import HTTPStatus
+from time import monotonic
 from typing import Annotated, Any
 
 import orjson
@@ -31,8 +32,10 @@ PREDICT_PATH = f"{PREFIX}/predict"
 BATCH_PREDICT_PATH = f"{PREFIX}/batch-predict"
 BYTES_OF_A_MAIL = 64 * 1024
 """Bytes of a body that count as one mail against a key's rate, if the body holds fewer mails."""
-PIECE_PAUSE_SECONDS = 0.001
-"""Seconds between two pieces of large bodies, over all requests. In between, the event loop serves others."""
+PIECE_PAUSE_SECONDS = 0.002
+"""Seconds between two pieces of large bodies, over all requests, beside single mails."""
+BESIDE_MAIL_SECONDS = 0.1
+"""Seconds after a single mail in which another is expected. Without mail, large bodies are read without pauses."""
 
 
 class Prediction(StrEnum):
@@ -98,7 +101,7 @@ class Api(Endpoints):
         self._access = access
         self._environments = environments
         self._known = list(settings.environments)
-        self._pieces = Turns(1, PIECE_PAUSE_SECONDS)
+        self._pieces = Turns(1, PIECE_PAUSE_SECONDS, self._is_beside_mail)
 
     def router(self) -> APIRouter:
         """Return the routes, documented for OpenAPI.
@@ -211,6 +214,10 @@ class Api(Endpoints):
         if self._access and len(read.contents) > paid:
             self._access.charge(request, len(read.contents) - paid)
         return read
+
+    def _is_beside_mail(self) -> bool:
+        last = max(environment.coalescer.last_single for environment in self._environments.values())
+        return monotonic() - last < BESIDE_MAIL_SECONDS
 
     def problem_responses(self) -> dict[int | str, dict[str, Any]]:
         """Return the error responses of every endpoint, for OpenAPI."""
