@@ -65,15 +65,25 @@ def test_counts_and_weights_are_the_settings(root: Path, monkeypatch: pytest.Mon
     assert found == {("mail", 1.0): 5, ("dressed", 1.0): 15, ("excerpt", 0.25): 5, ("template", 1.0): 8}
 
 
+def test_parts_of_templates_are_in_their_group(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(augment.SETTINGS, "template_copies", 2)
+    monkeypatch.setitem(augment.SETTINGS, "template_part_copies", 3)
+    rows = made(root)
+    groups = [group for kind, group in zip(rows.kinds, rows.groups.tolist(), strict=True) if kind == "template_part"]
+    assert Counter(groups) == {8: 6, 9: 6, 10: 6, 11: 6}
+
+
 def test_the_same_seed_gives_the_same_rows_in_any_number_of_processes(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(augment.SETTINGS, "dressed_weight", 0.5)
     alone, other = made(root), made(root, seed=1)
     lines: list[str] = []
     monkeypatch.setattr(augment, "SECONDS_ALONE", 0.0)
     monkeypatch.setattr(augment, "_FIRST", 1)
     shared = augment.augmented(MAILS, SPAM, GROUPS, 0, lines.append, root)
     assert alone.texts == shared.texts and (alone.values == shared.values).all() and alone.kinds == shared.kinds
+    assert (alone.weights == shared.weights).all()
     assert alone.texts[:5] == other.texts[:5] and alone.texts != other.texts
     assert lines == ["mails and their copies: 5 of 5", "templates: 4 of 4"]
 

@@ -102,3 +102,25 @@ def test_links_are_in_text_without_other_words() -> None:
     found = Seen("s", "one two\n\n> three", tuple(f"http://{n}.example/" for n in range(3)))
     mail = html_of(dressing.dressed(found, random.Random(1)))
     assert all(f'href="http://{n}.example/"' in mail for n in range(3))
+
+
+def test_wrapped_lines_are_joined_and_meant_ones_are_kept() -> None:
+    long = "these are words enough for a line that was wrapped for its width"
+    text = (
+        f"{long}\nand goes on\nhere\n\n> {long}\n> quoted\n- {long}\n  bullet\nBest,\nAnn\n{long}\n- a\n{'x' * 60}\ny"
+    )
+    found = [(block.kind.value, block.lines) for block in layout.blocks(text)]
+    assert found == [
+        ("paragraph", (f"{long} and goes on", "here")),
+        ("quote", (f"{long} quoted",)),
+        ("bullets", (f"{long} bullet",)),
+        ("paragraph", ("Best,", "Ann", long)),
+        ("bullets", ("a",)),
+        ("paragraph", ("x" * 60, "y")),
+    ]
+
+
+def test_dressed_ham_and_spam_differ_by_their_text_alone() -> None:
+    kinds = [[dressing.dressed(Seen("s", text, ()), random.Random(n)) for n in range(100)] for text in ("ham", "spam")]
+    tags = [[len(re.findall("<[a-z]", html_of(mail))) for mail in mails] for mails in kinds]
+    assert tags[0] == tags[1]

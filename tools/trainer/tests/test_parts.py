@@ -37,5 +37,6 @@ def test_parts_come_from_all_places_and_some_keep_subject_and_links() -> None:
 def test_one_long_line_is_cut_and_an_empty_mail_gives_an_empty_part() -> None:
     line = Seen("", " ".join(f"w{n}" for n in range(100)), ())
     assert all(5 <= len(one.text.split()) <= 61 for one in drawn(line))
+    assert max(len(one.text.split()) for one in drawn(Seen("", "w " * 20, ()))) <= 12
     assert {one.text for one in drawn(Seen("s", "", ()))} == {""}
     assert {one.text for one in drawn(Seen("s", "word", ()))} == {"word"}

@@ -93,7 +93,9 @@ def test_alternatives_nest_and_may_be_empty(tmp_path: Path) -> None:
 def test_every_placeholder_has_different_values_in_each_language(language: str, name: str) -> None:
     found = {details.Details(random.Random(seed), language)(name) for seed in range(40)}
     assert len(found) > 3 and all(value.strip() == value and value for value in found)
-    assert not any("{" in value or "\n" in value for value in found)
+    assert not any("{" in value or "\n" in value for value in found) and (
+        name != "email" or all(map(str.isascii, found))
+    )
 
 
 @pytest.mark.parametrize(

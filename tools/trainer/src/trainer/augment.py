@@ -31,8 +31,12 @@ SETTINGS: dict[str, Any] = {
     "excerpt_weight": 1.0,
     "template_copies": 12,
     "template_weight": 1.0,
+    "template_part_copies": 0,
+    "template_part_weight": 1.0,
 }
 """Copies of each mail or template by kind, and the weight of each copy where a mail of the corpus weighs 1.
+
+`template_part_copies` are parts of each filled template.
 
 Ham and spam have the same counts and weights. A weight or count of 0 leaves the kind out.
 """
@@ -65,7 +69,7 @@ class Rows:
     weights: NDArray[np.float64]
     """Weight of each row in the fit [m]."""
     kinds: list[str]
-    """What each row is [m]: mail, dressed, part, excerpt or template."""
+    """What each row is [m]: mail, dressed, part, excerpt, template or template_part."""
 
 
 def augmented(
@@ -132,8 +136,7 @@ def _of_mail(job: tuple[int, int, bytes]) -> list[Row]:
     }
     rows = [("mail", 1.0, features.extract(raw))]
     for kind, make in makers.items():
-        copies = range(SETTINGS[f"{kind}_copies"] if SETTINGS[f"{kind}_weight"] else 0)
-        made = [make(random.Random(f"{kind}/{seed}/{number}/{copy}")) for copy in copies]
+        made = [make(random.Random(f"{kind}/{seed}/{number}/{copy}")) for copy in _copies(kind)]
         rows += [(kind, SETTINGS[f"{kind}_weight"], features.extract(each)) for each in made]
     return rows
 
@@ -146,10 +149,21 @@ def _part(found: Seen, chosen: random.Random) -> bytes:
 
 
 def _of_template(job: tuple[int, templates.Template]) -> list[Row]:
+    """Return the rows of one template, each filled copy before its parts."""
     seed, template = job
-    weight = SETTINGS["template_weight"]
-    copies = range(SETTINGS["template_copies"] if weight else 0)
-    return [("template", weight, features.extract(templates.fill(template, 1000 * seed + copy))) for copy in copies]
+    rows: list[Row] = []
+    for copy in _copies("template"):
+        raw = templates.fill(template, 1000 * seed + copy)
+        rows.append(("template", SETTINGS["template_weight"], features.extract(raw)))
+        found = seen(raw)
+        for part in _copies("template_part"):
+            made = _part(found, random.Random(f"template part/{seed}/{template.name}/{copy}/{part}"))
+            rows.append(("template_part", SETTINGS["template_part_weight"], features.extract(made)))
+    return rows
+
+
+def _copies(kind: str) -> range:
+    return range(SETTINGS[f"{kind}_copies"] if SETTINGS[f"{kind}_weight"] else 0)
 
 
 def _shared(work: Callable[[Job], list[Row]], jobs: list[Job], what: str, progress: Progress) -> Iterator[list[Row]]:

@@ -2,6 +2,7 @@
 
 import random
 import string
+import unicodedata
 from collections.abc import Callable
 
 from trainer import hosts, vocabulary
@@ -76,7 +77,8 @@ def _time(of: Details) -> str:
 
 def _email(of: Details) -> str:
     person = of.one(("{0}.{1}", "{0}", "{0}{1}", "info", "support", "billing", "hello", "noreply"))
-    return person.format(of("first"), of("last")).lower() + "@" + of("host").removeprefix("www.")
+    local = unicodedata.normalize("NFKD", person.format(of("first"), of("last")).lower())
+    return local.encode("ascii", "ignore").decode() + "@" + of("host").removeprefix("www.")
 
 
 def _street(of: Details) -> str:

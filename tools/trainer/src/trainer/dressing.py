@@ -6,6 +6,7 @@ HTML as such, its tags, images, tracking links and footers say nothing about eit
 
 import random
 import re
+import textwrap
 from dataclasses import dataclass
 
 from trainer import details, envelope, furniture, hosts, layout
@@ -16,6 +17,8 @@ HTML_ONLY_SHARE = 0.45
 """Share of the dressed messages without a text part; the others are multipart/alternative."""
 STUB_SHARE = 0.1
 """Share of the text parts that hold the first words alone, as careless mailing systems write them."""
+WRAPPED_SHARE = 0.5
+"""Share of the plain texts whose lines are wrapped for width."""
 
 _BARE = re.compile(r"(?<![\[\](\w])(https?://[^\s<>\"'()\[\]]{1,2000}[\w/=&#~-])")
 _BUTTONS = ("{words}: {link}", "{words}\n{link}", "{words} <{link}>", "{words} ( {link} )", "{link}")
@@ -62,13 +65,28 @@ def message(text: str, sent: Sent, chosen: random.Random) -> bytes:
 
 def plain_message(text: str, sent: Sent, chosen: random.Random) -> bytes:
     """Return a text as a whole plain-text message."""
-    return envelope.message(_envelope(sent, chosen), layout.plain(text, chosen.choice(_BUTTONS)), "", chosen)
+    return envelope.message(_envelope(sent, chosen), _plain(text, chosen), "", chosen)
+
+
+def _plain(text: str, chosen: random.Random) -> str:
+    """Return a text as plain text, in some messages wrapped for width."""
+    plain = layout.plain(text, chosen.choice(_BUTTONS))
+    if chosen.random() >= WRAPPED_SHARE:
+        return plain
+    width = chosen.randrange(64, 79)
+    return "\n".join(_wrapped(line, width) for line in plain.split("\n"))
+
+
+def _wrapped(line: str, width: int) -> str:
+    if len(line) <= width or line.startswith(">"):
+        return line
+    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _alternative(text: str, chosen: random.Random) -> str:
     if chosen.random() < HTML_ONLY_SHARE:
         return ""
-    plain = layout.plain(text, chosen.choice(_BUTTONS))
+    plain = _plain(text, chosen)
     return plain[: chosen.randrange(20, 300)] if chosen.random() < STUB_SHARE else plain
 
 

@@ -42,12 +42,8 @@ def message(envelope: Envelope, plain: str, source: str, chosen: random.Random) 
         return head + parts[0]
     boundary = f"{chosen.choice(('----=_Part_', '_000_', '--_NmP-', '000000000000', 'b1='))}{chosen.getrandbits(64):x}"
     pieces = b"".join(b"--" + boundary.encode() + b"\r\n" + part + b"\r\n" for part in parts)
-    return (
-        head
-        + f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'.encode()
-        + pieces
-        + (f"--{boundary}--\r\n".encode())
-    )
+    kind = f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'
+    return head + kind.encode() + pieces + f"--{boundary}--\r\n".encode()
 
 
 def _head(envelope: Envelope, chosen: random.Random) -> bytes:
@@ -90,8 +86,5 @@ def _encoded(data: bytes, encoding: str) -> bytes:
     if encoding == "base64":
         return base64.encodebytes(data).replace(b"\n", b"\r\n")
     if encoding == "quoted-printable":
-        return _LINE_END_BYTES.sub(b"\r\n", binascii.b2a_qp(data.replace(b"\r\n", b"\n"), istext=True))
+        return binascii.b2a_qp(data.replace(b"\r\n", b"\n"), istext=True).replace(b"\n", b"\r\n")
     return data
-
-
-_LINE_END_BYTES = re.compile(rb"\r?\n")

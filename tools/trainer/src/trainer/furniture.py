@@ -145,7 +145,8 @@ def preheader(look: Look, found: list[Block]) -> str:
     """Return the hidden text that a list of mails shows after the subject, taken from the text as mailers do."""
     if not found or look.often(0.3):
         return ""
-    text = html.escape(" ".join(found[0].lines)[: look.chosen.randrange(40, 140)], quote=False)
+    shown = " ".join(text for line in found[0].lines for text, _ in inline(line))
+    text = html.escape(shown[: look.chosen.randrange(40, 140)], quote=False)
     padding = look.chosen.choice(_PADDING) * look.chosen.randrange(0, 90)
     style = look.chosen.choice(
         (

@@ -9,6 +9,10 @@ _BREAK = re.compile(r"\n[ \t]*(?=\n)")
 _BUTTON = re.compile(r"\[([^\[\]\n]{1,200})\]\((\S{1,4000})\)$")
 _INLINE = re.compile(r"\[([^\[\]\n]{1,200})\]\((https?://[^\s()]{1,4000}|mailto:[^\s()]{1,200})\)")
 
+SHORTEST_WRAPPED = 50
+LONGEST_WRAPPED = 130
+"""Characters of a line, shortest and longest, that the next line may continue; others end where they are meant to."""
+
 
 class Kind(Enum):
     """Kind of a block."""
@@ -30,13 +34,38 @@ class Block:
 
 
 def blocks(text: str) -> list[Block]:
-    """Return a text's blocks in order; blocks are parted by blank lines or by a change of their marks."""
+    """Return a text's blocks in order; blocks are parted by blank lines or by a change of their marks.
+
+    Lines that were wrapped for width are joined, because HTML has no such lines.
+    """
     found = []
-    for paragraph in _BREAK.split(text):
+    for paragraph in _BREAK.split(unwrapped(text)):
         lines = [line.strip() for line in paragraph.splitlines() if line.strip()]
         for kind, run in groupby(lines, _kind):
             found += _of_kind(kind, list(run))
     return found
+
+
+def unwrapped(text: str) -> str:
+    """Return a text whose lines that were wrapped for width are joined."""
+    found: list[str] = []
+    before = ""
+    for line in text.split("\n"):
+        if _continues(before, line):
+            found += [" ", line.lstrip("> \t")]
+        else:
+            found += ["\n", line]
+        before = line
+    return "".join(found[1:])
+
+
+def _continues(before: str, line: str) -> bool:
+    """Return whether a line goes on where the one before was wrapped."""
+    wrapped = SHORTEST_WRAPPED <= len(before) <= LONGEST_WRAPPED and " " in before.strip("> \t")
+    if not wrapped or not line.strip("> \t"):
+        return False
+    kinds = _kind(before.strip()), _kind(line.strip())
+    return kinds in ((Kind.PARAGRAPH,) * 2, (Kind.QUOTE,) * 2, (Kind.BULLETS, Kind.PARAGRAPH))
 
 
 def _kind(line: str) -> Kind:

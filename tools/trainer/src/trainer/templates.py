@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer import details, dressing, vocabulary
+from trainer import details, dressing, layout, vocabulary
 from trainer.errors import TrainerError
 
 ROOT = Path(__file__).parent / "templates"
@@ -82,7 +82,7 @@ def fill(template: Template, seed: int) -> bytes:
         _tidy(_filled(each, detail, chosen)) for each in (template.subject, template.sender, template.body)
     )
     make = {"plain": dressing.plain_message, "html": dressing.message}[chosen.choice(template.forms)]
-    return make(body, dressing.Sent(subject, sender, template.language), chosen)
+    return make(layout.unwrapped(body), dressing.Sent(subject, sender, template.language), chosen)
 
 
 def _tidy(text: str) -> str:
