@@ -60,9 +60,9 @@ TWO_PARTS = 'Subject: x\nContent-Type: multipart/mixed; boundary="b"\n\n--b\nCon
         ("mail_addresses", MAIL + "bob@example.org, eve@example.org", 2),
         ("html_share", HTML + "<b>x</b>", 1),
         ("html_share", MAIL + "<b>x</b>", 0),
-        ("markup_share", HTML + "<b>abcd</b>", 1 - 6 / 11),
+        ("markup_share", HTML + "<b>abcd</b>", 1 - 4 / 11),
         ("tags", HTML + "<p><b>x</b></p>", 2),
-        ("images", HTML + "<IMG src=a><image><img>", 2),
+        ("images", HTML + "<IMG src=a><image><img>", 3),
         ("form_fields", HTML + "<form><input name=a><select><textarea></form>", 3),
         ("html_comments", HTML + "<!-- a -->b<!-- c -->", 2),
         ("parts", TWO_PARTS + "--b\nContent-Type: image/gif\n\nR0\n--b--", 2),
@@ -70,8 +70,6 @@ TWO_PARTS = 'Subject: x\nContent-Type: multipart/mixed; boundary="b"\n\n--b\nCon
     ],
 )
 def test_numbers(name: str, source: str, expected: float) -> None:
-    if name == "markup_share":
-        expected = 1 - len(" abcd ") / len("<b>abcd</b>")
     assert number(name, source) == pytest.approx(expected)
 
 
@@ -80,13 +78,13 @@ def test_every_number_is_tested() -> None:
     assert {case[0] for case in marker.args[1]} == set(features.NAMES)
 
 
-def test_words_of_subject_text_tags_and_links() -> None:
+def test_words_of_subject_text_and_links() -> None:
     source = (
         HTML.replace("Subject: x", "Subject: Cheap pills")
         + '<A href="http://www.Shop.example/buy/now?id=7">Don\'t WAIT, $5</A>'
     )
     assert words(source) >= {
-        *("cheap", "subject:cheap", "subject:pills", "don't", "wait", "$5", "<a", "href=http:"),
+        *("cheap", "subject:cheap", "subject:pills", "don't", "wait", "$5"),
         *("host:www.shop.example", "host:www", "host:shop", "host:example"),
     }
 

@@ -65,8 +65,7 @@ def extract(email: str | bytes) -> Features:
     marked = [markup.parse(source) for source in mail.html]
     body = "\n".join([*mail.plain, *[part.shown for part in marked]])
     lowered = body.lower()
-    tags = "\n".join([part.tags for part in marked]).lower()
-    links = words.links(lowered, tags)
+    links = words.links(lowered, "\n".join([link for part in marked for link in part.links]).lower())
     hosts = [words.host(link) for link in links]
     shown = words.shown(lowered)
     split = shown.split()
@@ -77,9 +76,9 @@ def extract(email: str | bytes) -> Features:
         *_word_numbers(shown, split, different),
         *_character_numbers(body),
         *_link_numbers(lowered, links, hosts),
-        *_markup_numbers(mail, marked, tags),
+        *_markup_numbers(mail, marked),
     )
-    different.update(dict.fromkeys([*words.subject(mail.subject), *words.tags(tags), *words.of_hosts(hosts)]))
+    different.update(dict.fromkeys([*words.subject(mail.subject), *words.of_hosts(hosts)]))
     return Features(" ".join(list(different)[:WORD_LIMIT]), values)
 
 
@@ -120,17 +119,17 @@ def _link_numbers(lowered: str, links: list[str], hosts: list[str]) -> tuple[flo
     return float(len(links)), float(len(set(hosts))), float(bare), float(lowered.count("@"))
 
 
-def _markup_numbers(mail: mime.ParsedMail, marked: list[markup.Markup], tags: str) -> tuple[float, ...]:
+def _markup_numbers(mail: mime.ParsedMail, marked: list[markup.Markup]) -> tuple[float, ...]:
     parts, attachments = float(mail.parts), float(mail.attachments)
     if not marked:
         return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, parts, attachments
     source = sum(map(len, mail.html))
     return (
         _share(source, source + sum(map(len, mail.plain))),
-        1.0 - _share(sum([len(part.shown) for part in marked]), source),
-        float(tags.count("<")),
-        float(tags.count("<img")),
-        float(tags.count("<input") + tags.count("<select") + tags.count("<textarea")),
+        max(0.0, 1.0 - _share(sum([len(part.shown) for part in marked]), source)),
+        float(sum([part.tags for part in marked])),
+        float(sum([part.images for part in marked])),
+        float(sum([part.form_fields for part in marked])),
         float(sum([part.comments for part in marked])),
         parts,
         attachments,
