@@ -420,7 +420,7 @@ clean: ## Remove what make has set up and built
 .PHONY: help
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nVariables: PORT (8080), PREDICTOR_STAGING_PORT … TRANSFORMER_PRODUCTION_PORT (8081-8084),\n  CORPUS_DIR (your own ham*/ and spam*/ folders), PYTHON (a Python 3.11), BENCH (options of the benchmark, such as --rounds 1)\n'
+	@printf '\nVariables: PORT (8080), PREDICTOR_STAGING_PORT … TRANSFORMER_PRODUCTION_PORT (8081-8084),\n  CORPUS_DIR (your own labelled mail: folders, mailboxes or tables), PYTHON (a Python 3.11), BENCH (options of the benchmark, such as --rounds 1)\n'
 
 # ---------------------------------------------------------------------------------------------
 # Set-up, each step once.
