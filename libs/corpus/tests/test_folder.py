@@ -40,7 +40,18 @@ def test_too_few_of_a_kind_are_counted(tmp_path: Path) -> None:
 AMBIGUOUS = [
     *("inbox", "ham-spam", "ham-and-spam", "not-spam", "no_spam", "nonspam", "NotSpam", "Not Spam", "not_ham", "spam?"),
     *("spamassassin_ham", "spamfree", "spam-vs-ham", "hamspam", "antispam", "unsure-spam", "former spam", "champions"),
-    *("unspam", "spam-or-ham", "spamassassin", "hamburg", "ham and spam", "spam=0", "!spam", "not-junk", "pas-spam"),
+    *(
+        "unspam",
+        "spam-or-ham",
+        "spamassassin",
+        "hamburg",
+        "ham and spam",
+        "spam=0",
+        "!spam",
+        "not-junk",
+        "pas-spam",
+        "pseudo-spam",
+    ),
 ]
 CLEAR = {
     "ham": ["ham", "HAM", "ham_2024", "easy_ham", "hard-ham-1", "ham2", "Ham (old)", "enron-ham"],

@@ -185,6 +185,12 @@ def test_a_broken_line_of_a_table_is_numbered(tmp_path: Path, line: str, why: st
         find_mails(tmp_path, 0)
 
 
+def test_a_broken_header_is_numbered(tmp_path: Path) -> None:
+    (tmp_path / "mails.csv").write_text('"label"x,text\nham,a\n')
+    with pytest.raises(CorpusError, match=r"mails\.csv, line 1 is no row of a table"):
+        find_mails(tmp_path, 0)
+
+
 def test_utf_16_is_named(tmp_path: Path) -> None:
     (tmp_path / "mails.csv").write_text("label,text\nham,a\n", "utf-16")
     with pytest.raises(CorpusError, match=r"mails\.csv is UTF-16; save it as UTF-8"):

@@ -17,7 +17,8 @@ DOUBTS = (
     "probably probable possibly possible potential potentially likely unlikely suspected suspect suspicious unsure "
     "uncertain unknown unclear unsorted unlabeled unlabelled mixed false reported both or and vs versus fp fn wrong "
     "wrongly mis misclassified missed isn isnt aint kein keine nicht ohne oder und pas sans sin senza geen niet ikke "
-    "inte removed cleaned fake almost nearly borderline doubtful presumed alleged check todo pending tbd"
+    "inte removed cleaned fake almost nearly borderline doubtful presumed alleged check todo pending tbd "
+    "pseudo quasi like lookalike out rescued recovered released appeals"
 )
 """Words that may invert or blur the meaning of "ham" or "spam" beside them."""
 _DOUBTS = frozenset(DOUBTS.split())

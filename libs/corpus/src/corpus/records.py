@@ -141,7 +141,7 @@ def of_table(source: BinaryIO, path: Path, named: bool | None) -> Iterator[Recor
         quoting=csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL,
         strict=True,
     )
-    names = ["label", "text"] if headless else [name.strip() for name in next(rows, [])]
+    names = ["label", "text"] if headless else [name.strip() for name in _next(rows, path, 1) or []]
     columns = _columns(names, path)
     if columns.label is None and named is None:
         raise CorpusError(f"corpus file {shown(path)} has no label: found {_named(names)}; {labels.known_columns()}")
