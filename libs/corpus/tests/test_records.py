@@ -5,6 +5,7 @@ import gzip
 import json
 import lzma
 import mailbox
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -206,6 +207,17 @@ def test_forms_are_mixed_in_the_order_of_their_names(tmp_path: Path) -> None:
     assert found(tmp_path) == [(False, b"file"), (True, b"json"), (True, b"box\n")]
     assert [mail.name.partition("/")[2] for mail in find_mails(tmp_path, 0)] == ["a", "more.jsonl#2", "spam.mbox#1"]
     assert survey(tmp_path, 0).remarks() == "skipped 2: 1 beside the folders (README.md), 1 empty (more.jsonl#1)"
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mails.jsonl").write_bytes(MAILS)
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda prefix: os.fdopen(os.open("/dev/full", os.O_RDWR), "r+b", 0))
+    with pytest.raises(CorpusError, match="temporary file: No space left on device; set TMPDIR to a folder with room"):
+        find_mails(tmp_path, 0)
+    monkeypatch.undo()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    with pytest.raises(CorpusError, match="temporary file: No such file or directory; set TMPDIR"):
+        find_mails(tmp_path, 0)
 
 
 def test_the_digest_knows_the_mails_of_a_file(tmp_path: Path) -> None:

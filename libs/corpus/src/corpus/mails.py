@@ -23,7 +23,15 @@ class Spool:
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="corpus-")  # noqa: SIM115
+        """Make the file.
+
+        Raises:
+            CorpusError: If there is no folder for temporary files.
+        """
+        try:
+            self._file = tempfile.TemporaryFile(prefix="corpus-")  # noqa: SIM115
+        except OSError as error:
+            raise _no_room(error) from None
         self._size = 0
         weakref.finalize(self, self._file.close)
 
@@ -37,10 +45,7 @@ class Spool:
             self._file.write(raw)
             self._file.flush()
         except OSError as error:
-            raise CorpusError(
-                f"the corpus cannot be unpacked below {tempfile.gettempdir()}: {error.strerror};"
-                " free space there, or set TMPDIR to a folder with room"
-            ) from None
+            raise _no_room(error) from None
         stored = Stored(self, self._size, len(raw))
         self._size += len(raw)
         return stored
@@ -48,6 +53,12 @@ class Spool:
     def read(self, start: int, size: int) -> bytes:
         """Return `size` bytes from `start`; several threads may call it at once."""
         return os.pread(self._file.fileno(), size, start)
+
+
+def _no_room(why: OSError) -> CorpusError:
+    return CorpusError(
+        f"the corpus cannot be unpacked into a temporary file: {why.strerror}; set TMPDIR to a folder with room"
+    )
 
 
 @dataclass(frozen=True, slots=True)
