@@ -146,7 +146,8 @@ def test_a_mailbox_of_no_clear_kind_is_refused(tmp_path: Path, at: str) -> None:
 def test_the_envelope_of_a_single_mail_is_no_mbox(tmp_path: Path) -> None:
     make(tmp_path, "ham/a")
     (tmp_path / "ham/a").write_text(MBOX.split("\n\nFrom")[0] + "\n\nFrom here on it is text.\n>From 1\n")
-    assert len(find_mails(tmp_path, 0)) == 1
+    (mail,) = find_mails(tmp_path, 0)
+    assert mail.number == 0 and read_mail(mail) == (tmp_path / "ham/a").read_bytes()
 
 
 @pytest.mark.parametrize(

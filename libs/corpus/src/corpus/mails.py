@@ -96,8 +96,7 @@ class MailFile:
         if self.in_maildir:
             path = path.parent.parent / unique_name(path.name)
         # A file name need not be UTF-8.
-        name = os.fsencode(path.as_posix())
-        return name + f"\0{self.number}".encode() if self.number else name
+        return os.fsencode(path.as_posix())
 
 
 class Digest:
