@@ -50,6 +50,21 @@ def test_mailboxes_have_the_kind_of_their_name_or_folder(tmp_path: Path, name: s
     assert [spam for spam, _ in found(tmp_path)] == [False, False]
 
 
+def test_mailboxes_of_sent_mail_and_the_like_are_skipped_and_said(tmp_path: Path) -> None:
+    for name in ("Inbox", "Sent", "Trash.mbox", "Junk"):
+        (tmp_path / name).write_bytes((FROM + b"Subject: a\n\nb\n\n") * 2)
+    (tmp_path / "Inbox.msf").write_text("index")
+    assert [spam for spam, _ in found(tmp_path)] == [False, False, True, True]
+    assert survey(tmp_path, 0).remarks() == (
+        "skipped 3: 1 beside the folders (Inbox.msf), 2 mailboxes of no kind (Sent, Trash.mbox)"
+    )
+
+
+def test_a_packed_mailbox_is_read(tmp_path: Path) -> None:
+    (tmp_path / "INBOX.mbox.gz").write_bytes(gzip.compress(FROM + b"Subject: a\n\nb\n"))
+    assert found(tmp_path) == [(False, b"Subject: a\n\nb\n")]
+
+
 def test_a_second_mail_far_from_the_beginning_is_found(tmp_path: Path) -> None:
     (tmp_path / "spam").mkdir()
     (tmp_path / "spam/all").write_bytes(FROM + b"x\n" * 300_000 + b"\n" + FROM + b"y\n")

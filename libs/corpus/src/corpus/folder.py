@@ -8,7 +8,7 @@ from pathlib import Path
 
 from corpus import formats, maildir
 from corpus.errors import CorpusError, shown, unreadable
-from corpus.kinds import FOLDERS_HINT, kind_of, kind_of_mailbox
+from corpus.kinds import FOLDERS_HINT, is_of_no_kind, kind_of, kind_of_mailbox
 from corpus.mails import SIZE_LIMIT, MailFile, Spool
 from corpus.records import READERS, Record
 from corpus.streams import unpacked
@@ -122,12 +122,12 @@ class _Walk:
 
     def _look_beside(self, path: Path) -> None:
         """Take the mails of a file beside the folders, if it is of a form that holds many."""
-        if not stat.S_ISREG(_mode(path)) or path.name.startswith("."):
+        if not stat.S_ISREG(_mode(path)) or path.name.startswith(".") or not (form := formats.form_beside(path)):
             self.found.skip("beside the folders", path)
-        elif form := formats.form_beside(path):
-            self._take_many(path, form, kind_of_mailbox(path.name))
+        elif form == "mbox" and is_of_no_kind(path.name):
+            self.found.skip("mailboxes of no kind", path)
         else:
-            self.found.skip("beside the folders", path)
+            self._take_many(path, form, kind_of_mailbox(path.name))
 
     def _check_distinct(self, folder: Path) -> None:
         """Check that no folder occurs twice through a symbolic link."""

@@ -26,6 +26,14 @@ _SIGNS = frozenset("?!=~%¬≠")
 """Signs that negate, ask or assign a value: `spam=0` is ham."""
 
 
+_OF_NO_KIND = frozenset(
+    {
+        *("sent", "sent mail", "sent messages", "sent items", "outbox", "queue", "unsent messages"),
+        *("drafts", "templates", "trash", "deleted messages", "deleted items", "archive", "archives"),
+    }
+)
+
+
 def kind_of(name: str) -> str | None:
     """Return "ham" or "spam" according to a folder's name; None if it says neither or both, or leaves doubt."""
     name = unicodedata.normalize("NFKC", name)
@@ -41,7 +49,16 @@ def kind_of(name: str) -> str | None:
 def kind_of_mailbox(name: str) -> str | None:
     """Return the kind of a Maildir or mbox by its name; an inbox alone is ham, as its spam lies in another."""
     kind = kind_of(name)
-    return "ham" if kind is None and re.fullmatch(r"\.?inbox(\.mbox|\.mbx)?", name.lower()) else kind
+    return "ham" if kind is None and _stem(name) == "inbox" else kind
+
+
+def is_of_no_kind(name: str) -> bool:
+    """Return whether a mailbox has the name that mail programs give to sent mail, drafts and the like."""
+    return _stem(name) in _OF_NO_KIND
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"\.(gz|bz2|xz|zst)$", "", name.lower()).removesuffix(".mbox").removeprefix(".")
 
 
 def _kind_of_word(word: str) -> str | None:
