@@ -103,12 +103,12 @@ def test_the_table_names_corpus_and_model(
 
 def test_models_of_other_corpora_are_compared(bundles: Bundles, retrained: Path, fresh: Path, tmp_path: Path) -> None:
     compared = found(fresh, tmp_path / "out", retrained, bundles.worse)["comparison"]
-    assert compared["auc"]["candidate"] > compared["auc"]["production"] and compared["auc_p"] < 0.01
-    for kind in ("ham", "spam"):
+    assert compared["auc"]["first"] > compared["auc"]["second"] and compared["auc"]["p"] < 0.01
+    for kind in ("ham_called_spam", "spam_missed"):
         only = compared[kind]["first_only"], compared[kind]["second_only"]
         assert compared[kind]["p"] == pytest.approx(stats.binomtest(only[0], sum(only)).pvalue if sum(only) else 1)
     turned = found(fresh, tmp_path / "out", bundles.worse, retrained)["comparison"]
-    assert turned["auc_p"] == pytest.approx(compared["auc_p"])
+    assert turned["auc"]["p"] == pytest.approx(compared["auc"]["p"])
 
 
 def test_mail_that_was_learned_from_counts_out_of_fold(

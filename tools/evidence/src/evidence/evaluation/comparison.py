@@ -1,6 +1,7 @@
 """Paired comparison of two models on the same mails, whatever they were trained on."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from scipy import stats
 
@@ -31,6 +32,17 @@ class Comparison:
     """Ham that is called spam."""
     spam: Discordant
     """Spam that is not caught."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the comparison for JSON."""
+        area = self.auc and {
+            "first": self.auc.candidate,
+            "second": self.auc.production,
+            "difference": self.auc.difference,
+            "interval": self.auc.interval,
+            "p": self.auc_p,
+        }
+        return {"auc": area, "ham_called_spam": asdict(self.ham), "spam_missed": asdict(self.spam)}
 
 
 def compare(spam: Flags, first: ModelScores, second: ModelScores) -> Comparison:

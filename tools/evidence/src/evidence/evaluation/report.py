@@ -45,7 +45,7 @@ class Evaluation:
                 "remarks": mails.remarks,
             },
             "models": [_model(*each) for each in zip(self.found, self.figures, strict=True)],
-            "comparison": self.comparison and asdict(self.comparison),
+            "comparison": self.comparison and self.comparison.as_json(),
         }
 
 
