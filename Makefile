@@ -118,6 +118,14 @@ train: $(BUILD)/model ## Train and evaluate the model on the corpus (CORPUS_DIR=
 	@echo "bundle: $$(< $(BUILD)/model)"
 	$(say-corpus)
 
+# CORPUS_DIR names the mail to evaluate on: the corpus that the model is of stays.
+EVALUATION := $(BUILD)/evaluation
+.PHONY: evaluate
+evaluate: OF_CORPUS := env -u CORPUS_DIR
+evaluate: $(call ready,tools/evidence) $(if $(BUNDLE),,$(BUILD)/model) ## Evaluate a model on labelled mail (CORPUS_DIR=… BUNDLE=… COMPARE=another bundle's folder)
+	@tools/evidence/.venv/bin/evaluate --corpus "$(or $(CORPUS_DIR),$(error CORPUS_DIR=… says on which labelled mail))" \
+	  --bundle "$(or $(BUNDLE),$$(< $(BUILD)/model))" $(if $(COMPARE),--compare "$(COMPARE)") --out $(EVALUATION)
+
 .PHONY: api-key
 api-key: $(call ready,services/gateway) ## Make an API key (NAME=shop ENVIRONMENTS=staging,production MAILS_PER_SECOND=50 BURST=100 FILE=keys.json)
 	@services/gateway/.venv/bin/gateway api-key --name "$(or $(NAME),$(error NAME=… says whose key it is))" \
@@ -318,9 +326,10 @@ EVIDENCE_LAST ?= 7d
 EVIDENCE := $(BUILD)/evidence
 
 .PHONY: evidence
-evidence: $(call ready,tools/evidence) ## Whether staging's model may take production's place (INFERENCE_LOG_URI=s3://… PROMETHEUS_URL=http://…)
+evidence: $(call ready,tools/evidence) ## Whether staging's model may take production's place (INFERENCE_LOG_URI=s3://… PROMETHEUS_URL=http://… EVALUATE_ON=labelled mail)
 	@tools/evidence/.venv/bin/evidence --from $(FROM_ENV) --to $(TO_ENV) --last $(EVIDENCE_LAST) --out $(EVIDENCE) \
 	  --inference-log-uri "$(or $(INFERENCE_LOG_URI),$(LOG))" --prometheus-url "$(PROMETHEUS_URL)" \
+	  $(if $(EVALUATE_ON),--evaluate-on "$(EVALUATE_ON)") $(if $(EVALUATED),--evaluated "$(EVALUATED)") \
 	  $(if $(CANDIDATE_BUNDLE),--candidate "$(CANDIDATE_BUNDLE)") $(if $(PRODUCTION_BUNDLE),--production "$(PRODUCTION_BUNDLE)")
 
 # make hands the reason on in the environment: in the command's text the shell would read it.
@@ -420,7 +429,7 @@ clean: ## Remove what make has set up and built
 .PHONY: help
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nVariables: PORT (8080), PREDICTOR_STAGING_PORT … TRANSFORMER_PRODUCTION_PORT (8081-8084),\n  CORPUS_DIR (your own ham*/ and spam*/ folders), PYTHON (a Python 3.11), BENCH (options of the benchmark, such as --rounds 1)\n'
+	@printf '\nVariables: PORT (8080), PREDICTOR_STAGING_PORT … TRANSFORMER_PRODUCTION_PORT (8081-8084),\n  CORPUS_DIR (your own labelled mail: folders, mailboxes or tables), PYTHON (a Python 3.11), BENCH (options of the benchmark, such as --rounds 1)\n'
 
 # ---------------------------------------------------------------------------------------------
 # Set-up, each step once.
@@ -484,7 +493,7 @@ $(BUILD):
 # trained on stays until another is named.
 $(BUILD)/corpus: $(call ready,tools/trainer) FORCE | $(BUILD)
 	$(once) --stamp $@ --plain --what "the corpus" -- \
-	  tools/trainer/.venv/bin/trainer corpus --cache $(CORPORA) --trained $(BUILD)/trained --note $@
+	  $(OF_CORPUS) tools/trainer/.venv/bin/trainer corpus --cache $(CORPORA) --trained $(BUILD)/trained --note $@
 
 # The file names the bundle, of which somebody may have removed something.
 TRAINED := $(shell $(PYTHON) -E setup/once.py bundle $(BUILD)/model 2>/dev/null)

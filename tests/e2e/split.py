@@ -21,12 +21,16 @@ def part(mail: MailFile) -> int:
 
 
 def link(mails: list[MailFile], folder: Path) -> None:
-    """Make a corpus of links to mails."""
+    """Make a corpus of links to mails; a mail of a larger file is copied."""
     shutil.rmtree(folder, ignore_errors=True)
     for mail in mails:
         place = folder / ("spam" if mail.spam else "ham")
         place.mkdir(parents=True, exist_ok=True)
-        (place / f"{mail.path.parent.name}-{mail.path.name}").symlink_to(mail.path.resolve())
+        target = place / mail.name.replace("/", "-").replace("#", "-")
+        if mail.number:
+            target.write_bytes(read_mail(mail))
+        else:
+            target.symlink_to(mail.path.resolve())
 
 
 def line(mail: MailFile) -> str:

@@ -19,6 +19,8 @@ import pytest
 from playwright.async_api import Browser
 from s3_server import S3Server, s3_server
 
+from corpus import MailFile, find_mails, read_mail
+
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 MODEL = "spam-detector"
@@ -189,12 +191,20 @@ def corpus() -> Path:
 
 @pytest.fixture(scope="session")
 def mails(corpus: Path) -> list[str]:
-    """Return 1,000 real mails, an equal share of each folder; fewer if the user's own folder holds fewer."""
-    folders = sorted(folder for folder in corpus.iterdir() if folder.is_dir())
-    found = [mail for folder in folders for mail in mails_of(folder)[: 1000 // len(folders)]]
+    """Return 1,000 real mails, an equal share of each folder; fewer if the user's own corpus holds fewer."""
+    groups = by_folder(corpus).values()
+    found = [text for group in groups for text in texts_of(group[: 1000 // len(groups)])]
     assert len(found) >= 100, f"{corpus} holds too few mails"
     return found
 
 
-def mails_of(folder: Path) -> list[str]:
-    return [path.read_bytes().decode("latin-1") for path in sorted(folder.iterdir()) if path.is_file()]
+def by_folder(corpus: Path) -> dict[tuple[Path, bool], list[MailFile]]:
+    """Return the mails of a corpus by kind and by their folder, or by the file that holds many of them."""
+    found: dict[tuple[Path, bool], list[MailFile]] = {}
+    for mail in find_mails(corpus, 0):
+        found.setdefault((mail.path if mail.number else mail.path.parent, mail.spam), []).append(mail)
+    return found
+
+
+def texts_of(mails: list[MailFile]) -> list[str]:
+    return [read_mail(mail).decode("latin-1") for mail in mails]

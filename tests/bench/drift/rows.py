@@ -43,7 +43,7 @@ class Variant:
 def main() -> None:
     """Score every mail out of fold, in both forms."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", type=Path, required=True, help="folder with ham*/ and spam*/")
+    parser.add_argument("--corpus", type=Path, required=True, help="labelled mail: folders, mailboxes or tables")
     parser.add_argument("--out", type=Path, required=True, help="folder for the rows")
     options = parser.parse_args()
     start = time.monotonic()

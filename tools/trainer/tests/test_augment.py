@@ -57,12 +57,19 @@ def test_copies_are_of_their_mails_kind_and_group_and_templates_of_their_own(roo
 
 def test_counts_and_weights_are_the_settings(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(augment.SETTINGS, "dressed_copies", 3)
+    monkeypatch.setitem(augment.SETTINGS, "plain_copies", 2)
     monkeypatch.setitem(augment.SETTINGS, "excerpt_weight", 0.25)
     monkeypatch.setitem(augment.SETTINGS, "part_weight", 0)
     monkeypatch.setitem(augment.SETTINGS, "template_copies", 2)
     rows = made(root)
     found = Counter(zip(rows.kinds, rows.weights.tolist(), strict=True))
-    assert found == {("mail", 1.0): 5, ("dressed", 1.0): 15, ("excerpt", 0.25): 5, ("template", 1.0): 8}
+    assert found == {
+        ("mail", 1.0): 5,
+        ("dressed", 1.0): 15,
+        ("plain", 1.0): 10,
+        ("excerpt", 0.25): 5,
+        ("template", 1.0): 8,
+    }
 
 
 def test_parts_of_templates_are_in_their_group(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,6 +78,25 @@ def test_a_folder_is_noted_anew_only_when_something_in_it_has_changed(mine: Mine
     assert noted(mine("b"), at) > first and at.read_text() == f"{tmp_path / 'b'}\n"
 
 
+def test_a_file_is_noted_anew_only_when_it_has_changed(tmp_path: Path) -> None:
+    path, at = tmp_path / "mails.jsonl", tmp_path / "noted"
+    path.write_text("".join(f'{{"spam": {number % 2}, "mail": "a"}}\n' for number in range(60)))
+    first = noted(path, at)
+    assert (at.read_text(), noted(path, at)) == (f"{path}\n", first)
+    os.utime(path, ns=(first + 10**9, first + 10**9))
+    assert noted(path, at) > first
+
+
+def test_a_mail_in_a_subfolder_of_a_maildir_is_noted(mine: Mine, tmp_path: Path) -> None:
+    folder, at = tmp_path / "mail", tmp_path / "noted"
+    for place in ("cur", "new", ".Junk/cur", ".Junk/new"):
+        fill(folder / place, [ham(seed) for seed in range(15)])
+    first = noted(folder, at)
+    assert noted(folder, at) == first
+    os.utime(folder / ".Junk/new/00000.txt", ns=(first + 10**9, first + 10**9))
+    assert noted(folder, at) > first
+
+
 def test_a_folder_that_is_no_corpus_is_not_noted(mine: Mine, tmp_path: Path) -> None:
     at = tmp_path / "noted"
     note(mine("a"), at)
@@ -162,7 +181,7 @@ def test_mails_without_a_common_word_cannot_be_learned_from(tmp_path: Path, caps
 def test_what_is_left_out_is_said(mine: Mine, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (mine("a") / "ham" / "README.md").write_text("text")
     assert main(["train", "--corpus", str(tmp_path / "a"), "--out", str(tmp_path / "out")]) == 0
-    assert "] skipped 1: 1 named *.md\n" in capsys.readouterr().err
+    assert "] skipped 1: 1 named *.md (ham/README.md)\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["model.joblib", "baseline.parquet", "model.json"])

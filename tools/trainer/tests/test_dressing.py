@@ -91,6 +91,15 @@ def test_any_mail_can_be_dressed(raw: bytes) -> None:
         assert parsed(dressing.dressed_copy(raw, seed)).get_body(("html",)) is not None
 
 
+def test_plain_copy_of_a_mail_keeps_its_links() -> None:
+    found = Seen("News", "one two three\n\nfour", ("http://a.example/?x=1&y=2", "http://b.example/"))
+    for seed in range(30):
+        mail = dressing.plain_copy(found, random.Random(seed))
+        body = parsed(mail).get_body(("plain",))
+        assert body is not None and b"text/html" not in mail
+        assert all(link in body.get_content() for link in found.links)
+
+
 def test_seen_text_is_the_richer_of_html_and_plain_text() -> None:
     head = b"Subject: s\nContent-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: text/plain\n\n"
     middle = b"\n--b\nContent-Type: text/html\n\n"
@@ -124,3 +133,9 @@ def test_dressed_ham_and_spam_differ_by_their_text_alone() -> None:
     kinds = [[dressing.dressed(Seen("s", text, ()), random.Random(n)) for n in range(100)] for text in ("ham", "spam")]
     tags = [[len(re.findall("<[a-z]", html_of(mail))) for mail in mails] for mails in kinds]
     assert tags[0] == tags[1]
+
+
+def test_some_messages_have_an_attachment() -> None:
+    mails = [parsed(dressing.dress(TEXT, "s", seed)) for seed in range(300)]
+    attached = [mail for mail in mails if [*mail.iter_attachments()]]
+    assert 5 < len(attached) < 40 and not any(part.defects for mail in attached for part in mail.walk())

@@ -25,7 +25,7 @@ your order {order} {|{has left|left} {city}}.
 Subject: Grüße
 Form: plain
 
-{first} {first} {badlink}
+{order} {order} {badlink}
 """
 
 

@@ -1,10 +1,10 @@
-"""Corpus of mails on disk: one folder for each kind of mail, one file for each mail.
+"""Corpus of mails on disk: folders with one file a mail, mailboxes and labelled tables."""
 
-It uses only the standard library, so any environment can install it.
-"""
-
-from corpus.folder import CorpusError, Digest, MailFile, Survey, find_mails, read_mail, shown, survey
+from corpus.errors import CorpusError, shown
+from corpus.folder import find_mails, survey
 from corpus.kinds import FOLDERS_HINT
+from corpus.mails import Digest, MailFile, read_mail
+from corpus.surveys import Survey
 
 __all__ = [
     "FOLDERS_HINT",

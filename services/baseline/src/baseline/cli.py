@@ -48,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True)
     corpus = commands.add_parser("corpus", help="from a corpus of mails and a model")
-    corpus.add_argument("--corpus", type=Path, **_default("CORPUS_DIR"), help="folder with ham*/ and spam*/")
+    corpus.add_argument(
+        "--corpus", type=Path, **_default("CORPUS_DIR"), help="labelled mail: folders, mailboxes or tables"
+    )
     corpus.set_defaults(make=_from_corpus)
     log = commands.add_parser("log", help="from a healthy stretch of the inference log")
     log.add_argument("--inference-log", **_default("INFERENCE_LOG_URI"), help="file:///… or s3://…")

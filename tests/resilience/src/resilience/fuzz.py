@@ -17,6 +17,7 @@ import atheris
 with atheris.instrument_imports(include=["features"]):
     import features
 
+from corpus import find_mails, read_mail
 from corpus.hostile import FAMILIES
 
 MAIL_BYTES = 1 << 20
@@ -77,13 +78,12 @@ def main() -> None:
 
 
 def write_seeds(folder: Path, corpus: Path) -> Path:
-    """Write the beginnings of real mails of each kind, and every hostile family in small; return the folder."""
+    """Write the beginnings of real mails at even steps, and every hostile family in small; return the folder."""
     seeds = folder / "seeds"
     seeds.mkdir(parents=True, exist_ok=True)
-    kinds = sorted(path for path in corpus.iterdir() if path.is_dir())
-    for kind in kinds:
-        for mail in sorted(kind.iterdir())[: SEED_MAILS // len(kinds)]:
-            (seeds / f"{kind.name}-{mail.name}").write_bytes(mail.read_bytes()[:SEED_BYTES])
+    mails = find_mails(corpus, 1)
+    for number, mail in enumerate(mails[:: max(1, len(mails) // SEED_MAILS)]):
+        (seeds / f"{number:05}").write_bytes(read_mail(mail)[:SEED_BYTES])
     for name, family in FAMILIES.items():
         (seeds / name.replace(" ", "-")).write_bytes(family(SEED_BYTES).encode("utf-8", "surrogatepass"))
     return seeds

@@ -8,9 +8,10 @@ import yaml
 
 from evidence.drift_state import check_drift, newest_report
 from evidence.errors import EvidenceError
+from evidence.evaluation.scores import Progress
 from evidence.health import Health, check_health, read_health
 from evidence.models import read_side
-from evidence.offline import check_offline, compare_offline
+from evidence.offline import check_offline, compare_offline, compare_on
 from evidence.prometheus import Prometheus
 from evidence.result import Evidence
 from evidence.shadow import check_shadow, read_agreement
@@ -35,10 +36,19 @@ class EvidenceSettings:
     """URL of Prometheus; empty for none."""
     last: timedelta
     """Time from the beginning of the period to now."""
+    evaluate_on: Path | None = None
+    """Labelled mail to compare the models on; None for the corpus that both were trained on."""
+    evaluated: Path | None = None
+    """Folder of an earlier evaluation on that mail, for a model that the features here do not fit."""
 
 
-def make(settings: EvidenceSettings, now: datetime) -> Evidence:
+def make(settings: EvidenceSettings, now: datetime, progress: Progress = lambda _: None) -> Evidence:
     """Compare candidate and production, check the result and return the evidence.
+
+    Args:
+        settings: Settings of the run.
+        now: End of the period.
+        progress: Called with each line of progress.
 
     Raises:
         EvidenceError: If the settings, the bundles or the log do not allow any evidence.
@@ -48,12 +58,17 @@ def make(settings: EvidenceSettings, now: datetime) -> Evidence:
     thresholds = parse_thresholds(configured, str(config))
     namespace = _namespace(settings)
     prometheus = Prometheus(settings.prometheus_url) if settings.prometheus_url else None
-    candidate = read_side(settings.root, settings.source, settings.candidate)
-    production = read_side(settings.root, settings.target, settings.production)
+    load = settings.evaluate_on is not None
+    candidate = read_side(settings.root, settings.source, settings.candidate, load)
+    production = read_side(settings.root, settings.target, settings.production, load)
     if candidate.sha256 == production.sha256:
         raise EvidenceError(f"{settings.source} and {settings.target} have the same model; there is nothing to compare")
     start = now - settings.last
-    offline = compare_offline(candidate, production, thresholds.auc_margin)
+    if settings.evaluate_on is None:
+        offline = compare_offline(candidate, production, thresholds.auc_margin)
+    else:
+        sides = candidate, production, settings.evaluated
+        offline = compare_on(settings.evaluate_on, *sides, thresholds.auc_margin, progress)
     shadow = read_agreement(settings.log_uri, candidate, production, start, now)
     drift = {side.environment: newest_report(settings.log_uri, side, start) for side in (candidate, production)}
     health = _health(prometheus, settings.source, namespace, shadow.start, now)

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from evidence.report import write
 
     try:
-        evidence = make(_settings(options), datetime.now(UTC))
+        evidence = make(_settings(options), datetime.now(UTC), _progress)
         write(evidence, options.out)
     except (EvidenceError, OSError) as error:
         print(f"evidence: {one_line(error, 2_000)}", file=sys.stderr)
@@ -51,6 +51,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--to", dest="target", default="production", help="environment to replace it (%(default)s)")
     for side in ("candidate", "production"):
         parser.add_argument(f"--{side}", type=Path, help=f"folder of the {side}'s bundle, instead of the pinned one")
+    mail = "labelled mail to compare the models on, whatever they were trained on"
+    parser.add_argument("--evaluate-on", type=Path, help=mail)
+    saved = "folder of make evaluate on that mail, for a model of another feature schema"
+    parser.add_argument("--evaluated", type=Path, help=saved)
     parser.add_argument("--inference-log-uri", **_default("INFERENCE_LOG_URI"), help="file:///…, s3://… or a path")
     prometheus = os.environ.get("PROMETHEUS_URL", "")
     parser.add_argument("--prometheus-url", default=prometheus, help="proves health (PROMETHEUS_URL)")
@@ -88,7 +92,13 @@ def _settings(options: argparse.Namespace) -> "EvidenceSettings":
         log_uri=options.inference_log_uri,
         prometheus_url=options.prometheus_url,
         last=options.last,
+        evaluate_on=options.evaluate_on,
+        evaluated=options.evaluated,
     )
+
+
+def _progress(line: str) -> None:
+    print(f"evidence: {line}", file=sys.stderr, flush=True)
 
 
 def _tell(evidence: "Evidence", folder: Path) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from evidence.errors import EvidenceError
-from inferencelog import EVALUATION_NAME, LogError, ScoredCorpus, open_store, read_scored
-from manifest import MODEL_NAME, BundleError, Manifest, download, read_listed, verify
+from evidence.evaluation.models import EvaluatedModel, from_folder, read_scores
+from inferencelog import LogError, ScoredCorpus, open_store
+from manifest import BundleError, Manifest, download, verify
 from release.errors import ReleaseError
 from release.releasefile import ReleaseFile, check_sha256, check_uri
 
@@ -22,6 +23,8 @@ class Side:
     manifest: Manifest
     scored: ScoredCorpus | None
     """Out-of-fold scores; None in a bundle from a trainer that did not keep them."""
+    model: EvaluatedModel | str | None = None
+    """Model to score mail with, or the reason why it cannot; None if nothing is to be scored."""
 
     @property
     def version(self) -> str:
@@ -38,24 +41,25 @@ class Side:
         return {"environment": self.environment, "uri": self.uri, "version": self.version, "sha256": self.sha256}
 
 
-def read_side(root: Path, environment: str, folder: Path | None) -> Side:
+def read_side(root: Path, environment: str, folder: Path | None, load: bool = False) -> Side:
     """Return the model of an environment.
 
     Args:
         root: Root of the repository.
         environment: Environment whose release file pins the model.
         folder: Folder of a bundle to use instead of the pinned one.
+        load: Whether to load the model, which unpickles it.
 
     Raises:
         EvidenceError: If nothing is pinned, or if the bundle is not the pinned one, is incomplete or cannot be read.
     """
     try:
         if folder is not None:
-            return _read(environment, str(folder), folder, verify(folder))
+            return _read(environment, str(folder), folder, verify(folder), load)
         uri, sha256 = _pinned(root, environment)
         with tempfile.TemporaryDirectory() as scratch:
             manifest = download(open_store(uri), Path(scratch), sha256)
-            return _read(environment, uri, Path(scratch), manifest)
+            return _read(environment, uri, Path(scratch), manifest, load)
     except (BundleError, LogError, ReleaseError) as error:
         raise EvidenceError(f"{environment}: {error}") from error
 
@@ -68,18 +72,13 @@ def _pinned(root: Path, environment: str) -> tuple[str, str]:
     return pins.model_uri, pins.model_sha256
 
 
-def _read(environment: str, uri: str, folder: Path, manifest: Manifest) -> Side:
-    return Side(environment, uri, manifest, _scored(folder, manifest))
+def _read(environment: str, uri: str, folder: Path, manifest: Manifest, load: bool) -> Side:
+    model = _model(folder, manifest) if load else None
+    return Side(environment, uri, manifest, read_scores(folder, manifest), model)
 
 
-def _scored(folder: Path, manifest: Manifest) -> ScoredCorpus | None:
-    if EVALUATION_NAME not in manifest.files:
-        return None
-    path = folder / EVALUATION_NAME
-    found = read_scored(read_listed(folder, manifest, EVALUATION_NAME), str(path))
-    if found.model_file_sha256 != manifest.files[MODEL_NAME]:
-        raise BundleError(
-            f"{path} is of a model file {found.model_file_sha256}, not of {manifest.files[MODEL_NAME]};"
-            " copy the bundle again"
-        )
-    return found
+def _model(folder: Path, manifest: Manifest) -> EvaluatedModel | str:
+    try:
+        return from_folder(folder, manifest)
+    except (BundleError, EvidenceError) as error:
+        return str(error)

@@ -1,25 +1,38 @@
-"""Offline comparison: both models on the same mails of the corpus, each scored by a fit that had not seen the mail."""
+"""Offline comparison: both models on the same mails, each scored by a fit that had not seen the mail."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from corpus import CorpusError
 from evidence.check import Check, check, unproven
+from evidence.errors import EvidenceError
+from evidence.evaluation.models import EvaluatedModel, open_saved
+from evidence.evaluation.scores import LabelledMails, ModelScores, Progress, score
 from evidence.models import Side
 from evidence.pairs import AucDifference, ErrorDifference, Flags, Floats, delong, mcnemar
 from evidence.thresholds import Thresholds
+from inferencelog import LogError
 
 CONFIDENCE = 0.95
+THE_CORPUS = "the corpus"
+"""Name of the mails that both models were trained on."""
+LEAST_MAILS = 100
+"""Fewest mails of each kind for a comparison on mail of its own: on fewer, hardly any candidate is found worse."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offline:
-    """Result of the comparison on the corpus."""
+    """Result of the comparison."""
+
+    on: str
+    """Name of the mails, for people."""
 
     spam: Flags
     candidate: Floats
-    """Out-of-fold scores [n] of the candidate."""
+    """Scores [n] of the candidate, out of fold for mail that it learned from."""
     production: Floats
     auc: AucDifference
     errors: ErrorDifference
@@ -28,6 +41,7 @@ class Offline:
     def as_json(self) -> dict[str, Any]:
         """Return the figures for JSON."""
         return {
+            "on": self.on,
             "mails": len(self.spam),
             "auc": {**asdict(self.auc), "difference": self.auc.difference},
             "errors": asdict(self.errors),
@@ -56,12 +70,53 @@ def compare_offline(candidate: Side, production: Side, margin: float) -> Offline
     spam = ours.spam.astype(bool)
     wrong = [(side.scores >= of.manifest.threshold) != spam for side, of in ((ours, candidate), (theirs, production))]
     area = delong(spam, ours.scores, theirs.scores, CONFIDENCE, margin)
-    return Offline(spam, ours.scores, theirs.scores, area, mcnemar(*wrong))
+    return Offline(THE_CORPUS, spam, ours.scores, theirs.scores, area, mcnemar(*wrong))
+
+
+def compare_on(
+    root: Path, candidate: Side, production: Side, saved: Path | None, margin: float, progress: Progress
+) -> Offline | str:
+    """Compare both models on labelled mail, whatever they were trained on, or return the reason why not.
+
+    Args:
+        root: Labelled mail in any form that training takes.
+        candidate: Model that is to be promoted, loaded.
+        production: Model that it is to replace, loaded.
+        saved: Folder of an earlier evaluation on the same mail, in place of the model it is of.
+        margin: Amount by which the candidate's AUC may be lower.
+        progress: Called with a line every two seconds.
+    """
+    try:
+        models = [_model(side, saved) for side in (candidate, production)]
+        mails, (ours, theirs) = score(root, models, progress)
+    except (EvidenceError, CorpusError, LogError) as error:
+        return str(error)
+    counts = {"ham": int((~mails.spam).sum()), "spam": int(mails.spam.sum())}
+    for kind, count in counts.items():
+        if count < LEAST_MAILS:
+            return f"{mails.path} has {count} {kind} mails; a comparison needs {LEAST_MAILS} or more of each kind"
+    area = delong(mails.spam, ours.scores, theirs.scores, CONFIDENCE, margin)
+    wrong = [side.called != mails.spam for side in (ours, theirs)]
+    return Offline(_named(mails, ours, theirs), mails.spam, ours.scores, theirs.scores, area, mcnemar(*wrong))
+
+
+def _model(side: Side, saved: Path | None) -> EvaluatedModel:
+    if saved is not None and (model := open_saved(saved)).sha256 == side.sha256:
+        # The release's bundle has the threshold that counts.
+        return replace(model, threshold=side.manifest.threshold)
+    if isinstance(side.model, EvaluatedModel):
+        return side.model
+    raise EvidenceError(f"{side.environment}: {side.model}")
+
+
+def _named(mails: LabelledMails, ours: ModelScores, theirs: ModelScores) -> str:
+    learned = f" (learned from {ours.learned} by the candidate and {theirs.learned} by production, scored out of fold)"
+    return f"{mails}{learned if ours.learned or theirs.learned else ''}"
 
 
 _SAME = (
-    "train both versions with one trainer on one corpus (make train), upload and pin them; or allow it in the"
-    " thresholds: require_offline: false"
+    "compare them on labelled mail that neither learned from (make evidence EVALUATE_ON=…), or train both versions with"
+    " one trainer on one corpus; or allow it in the thresholds: require_offline: false"
 )
 _WORSE = "do not promote; look for what changed in corpus, features or settings, and train anew"
 
@@ -74,7 +129,7 @@ def check_offline(found: Offline | str, thresholds: Thresholds) -> list[Check]:
     auc, errors = found.auc, found.errors
     margin = f", beyond a margin of {thresholds.auc_margin:g}" if thresholds.auc_margin else ""
     area = (
-        f"AUC {auc.candidate:.5f} against {auc.production:.5f}, difference {auc.difference:+.5f}"
+        f"on {found.on}: AUC {auc.candidate:.5f} against {auc.production:.5f}, difference {auc.difference:+.5f}"
         f" (95 % {auc.interval[0]:+.5f} to {auc.interval[1]:+.5f}), p {auc.p_worse:.3g}"
     )
     mistakes = (

@@ -51,7 +51,7 @@ def delong(spam: Flags, candidate: Floats, production: Floats, confidence: float
     """
     if min(spam.sum(), (~spam).sum()) < 2:
         raise ValueError(f"{spam.sum()} spam and {(~spam).sum()} ham; two of each are needed")
-    parts = [_components(spam, scores) for scores in (candidate, production)]
+    parts = [auc_components(spam, scores) for scores in (candidate, production)]
     ours, theirs = (float(of_spam.mean()) for of_spam, _ in parts)
     # The variance of the difference is a sum over both kinds of mail: the variance of their components' differences.
     of_spam, of_ham = (parts[0][kind] - parts[1][kind] for kind in (0, 1))
@@ -69,7 +69,7 @@ def _p_below(difference: float, error: float) -> float:
     return float(stats.norm.cdf(difference / error))
 
 
-def _components(spam: Flags, scores: Floats) -> tuple[Floats, Floats]:
+def auc_components(spam: Flags, scores: Floats) -> tuple[Floats, Floats]:
     """Return the share of ham below each spam mail, and the share of spam above each ham mail; ties count half."""
     positive, negative = scores[spam], scores[~spam]
     ranks = stats.rankdata(np.concatenate([positive, negative]))

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
-from evidence.offline import Offline
+from evidence.offline import THE_CORPUS, Offline
 from evidence.shadow import ShadowResult
 
 matplotlib.use("Agg")
@@ -53,7 +53,8 @@ def _roc(found: Offline) -> bytes:
         false_positives, true_positives, _ = roc_curve(found.spam, scores)
         # Spam filters work in this corner; a linear axis would show a right angle.
         axes.semilogx(np.maximum(false_positives, 1e-4), true_positives, color=color, label=name, alpha=0.8)
-    axes.set(xlabel="ham called spam", ylabel="spam caught", title="Corpus, out of fold", xlim=(1e-4, 1))
+    title = "Corpus, out of fold" if found.on == THE_CORPUS else "Labelled mail"
+    axes.set(xlabel="ham called spam", ylabel="spam caught", title=title, xlim=(1e-4, 1))
     axes.legend(loc="lower right")
     axes.grid(alpha=0.3)
     return _png(figure)

@@ -12,7 +12,7 @@ from inferencelog import one_line
 
 JSON_NAME, MARKDOWN_NAME = "evidence.json", "evidence.md"
 _CAPTIONS = {
-    pictures.ROC: "ROC curves of both models on the corpus",
+    pictures.ROC: "ROC curves of both models on the same labelled mails",
     pictures.SCORES: "probabilities of both models for the same mails",
     pictures.DIFFERENCES: "distribution of the differences",
     pictures.LATENCY: "distribution of the times",
@@ -120,8 +120,9 @@ def _notes(evidence: Evidence) -> Iterator[str]:
     yield "## How to read this"
     yield ""
     yield (
-        "- Offline: out-of-fold scores from both bundles, paired by mail. Not significantly worse is no proof of equal:"
-        " the interval says how much worse the candidate may be. Similar mails are taken as independent."
+        "- Offline: scores paired by mail, out of fold for mail that a model learned from. Not significantly worse is"
+        " no proof of equal: the interval says how much worse the candidate may be. Similar mails are taken as"
+        " independent."
     )
     yield (
         "- Agreement says how much production's answers would change, and not which model is right."

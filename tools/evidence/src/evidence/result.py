@@ -26,7 +26,7 @@ class Evidence:
     candidate: Side
     production: Side
     offline: Offline | str
-    """Comparison on the corpus, or the reason why there is none."""
+    """Comparison on the same labelled mails, or the reason why there is none."""
     shadow: ShadowResult
     drift: dict[str, DriftState | None]
     """Newest drift report by environment."""

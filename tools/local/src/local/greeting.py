@@ -62,7 +62,8 @@ def greeting(base: str, corpus: Path) -> str:
     if verdicts:
         lines += ["A real mail of each kind, asked of each environment:", ""]
     for environment, mail, verdict in verdicts:
-        name = f"{mail.path.parent.name}/{mail.path.name[:11]}"
+        folder, _, file = mail.name.rpartition("/")
+        name = f"{folder}/{file if mail.number else file[:11]}"
         lines.append(f"  {environment:10}  {shown(Path(name))}  ->  {verdict.text}")
     with_keys = has_keys(base, {verdict.status for *_, verdict in verdicts})
     return "\n".join([*lines, *missing, "", *_commands(base, samples.get("spam"), with_keys), ""])

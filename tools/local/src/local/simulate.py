@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="simulate", description=__doc__)
     parser.add_argument("--url", default="http://127.0.0.1:8080", help="the gateway (%(default)s)")
     parser.add_argument("--environment", default="staging", help="(%(default)s)")
-    parser.add_argument("--corpus", type=Path, required=True, help="folder with ham*/ and spam*/")
+    parser.add_argument("--corpus", type=Path, required=True, help="labelled mail: folders, mailboxes or tables")
     parser.add_argument("--spam", type=_share, default=0.31, help="share of spam, 0 to 1 (%(default)s, the corpus's)")
     parser.add_argument("--rate", type=_positive, default=100, help="mails a second (%(default)s)")
     parser.add_argument("--mails", type=_count, default=2000, help="how many (%(default)s)")

@@ -24,6 +24,8 @@ from trainer.seen import Seen, seen
 SETTINGS: dict[str, Any] = {
     "dressed_copies": 1,
     "dressed_weight": 1.0,
+    "plain_copies": 0,
+    "plain_weight": 1.0,
     "part_copies": 1,
     "part_weight": 1.0,
     "part_dressed_share": 0.5,
@@ -36,7 +38,7 @@ SETTINGS: dict[str, Any] = {
 }
 """Copies of each mail or template by kind, and the weight of each copy where a mail of the corpus weighs 1.
 
-`template_part_copies` are parts of each filled template.
+A dressed and a plain copy have all words of their mail. `template_part_copies` are parts of each filled template.
 
 Ham and spam have the same counts and weights. A weight or count of 0 leaves the kind out.
 """
@@ -69,7 +71,7 @@ class Rows:
     weights: NDArray[np.float64]
     """Weight of each row in the fit [m]."""
     kinds: list[str]
-    """What each row is [m]: mail, dressed, part, excerpt, template or template_part."""
+    """What each row is [m]: mail, dressed, plain, part, excerpt, template or template_part."""
 
 
 def augmented(
@@ -131,6 +133,7 @@ def _of_mail(job: tuple[int, int, bytes]) -> list[Row]:
     found = seen(raw)
     makers: dict[str, Callable[[random.Random], bytes | str]] = {
         "dressed": lambda chosen: dressing.dressed(found, chosen),
+        "plain": lambda chosen: dressing.plain_copy(found, chosen),
         "part": lambda chosen: _part(found, chosen),
         "excerpt": lambda chosen: excerpts.excerpt(raw, chosen),
     }
@@ -143,9 +146,8 @@ def _of_mail(job: tuple[int, int, bytes]) -> list[Row]:
 
 def _part(found: Seen, chosen: random.Random) -> bytes:
     piece = parts.part(found, chosen)
-    if chosen.random() < SETTINGS["part_dressed_share"]:
-        return dressing.dressed(piece, chosen)
-    return dressing.plain_message(piece.text, dressing.Sent(piece.subject), chosen)
+    dressed = chosen.random() < SETTINGS["part_dressed_share"]
+    return (dressing.dressed if dressed else dressing.plain_copy)(piece, chosen)
 
 
 def _of_template(job: tuple[int, templates.Template]) -> list[Row]:

@@ -13,7 +13,7 @@ BACK = "CORPUS_DIR= (empty) goes back to the SpamAssassin corpus"
 
 
 def choose(named: str | None, trained: Path, cache: Path) -> Path:
-    """Return the folder of the corpus to use.
+    """Return the folder or file of the corpus to use.
 
     Args:
         named: Value of CORPUS_DIR. Empty means the SpamAssassin corpus; None means that nothing is set.
@@ -28,7 +28,7 @@ def choose(named: str | None, trained: Path, cache: Path) -> Path:
         return Path(named).absolute()
     if named is None and trained.is_file():
         folder = noted(trained)
-        if not folder.is_dir():
+        if not folder.exists():
             raise CorpusError(
                 f"corpus {shown(folder)}, which the model was trained on, is gone;"
                 f" name another by CORPUS_DIR, or {BACK}"
@@ -95,8 +95,9 @@ def is_noted(folder: Path, at: Path) -> bool:
 
 
 def _changed_since(folder: Path, since: int) -> bool:
-    folders = [folder, *(entry for entry in folder.glob("*") if entry.is_dir())]
-    return any(_is_newer(path, since) for each in folders for path in (each, *each.glob("*")))
+    """Return whether a file or folder is newer, down to the mails of a Maildir's subfolders."""
+    below = (path for pattern in ("*", "*/*", "*/*/*") for path in folder.glob(pattern))
+    return any(_is_newer(path, since) for path in (folder, *below))
 
 
 def _is_newer(path: Path, since: int) -> bool:

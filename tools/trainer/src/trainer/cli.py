@@ -56,7 +56,7 @@ def _add_corpus(parser: argparse.ArgumentParser) -> None:
         "--corpus",
         type=Path,
         default=os.environ.get("CORPUS_DIR") or None,
-        help="folder with ham*/ and spam*/ (CORPUS_DIR; by default the SpamAssassin corpus is fetched)",
+        help="labelled mail: folders, mailboxes or tables (CORPUS_DIR; by default the SpamAssassin corpus is fetched)",
     )
 
 

@@ -11,8 +11,8 @@ from trainer import hosts, vocabulary
 class Details:
     """Details of one mail, drawn when first used.
 
-    A name, an order number or a date that a mail repeats is the same each time. What mails list, such as products and
-    prices, differs each time.
+    A firm, an amount or an order number that a mail repeats is the same each time. Of people, products, prices, dates
+    and links a mail has several, so they differ each time.
     """
 
     def __init__(self, chosen: random.Random, language: str) -> None:
@@ -139,5 +139,7 @@ _MAKERS: dict[str, Callable[[Details], str]] = {
     "wallet": _wallet,
 }
 NAMES: tuple[str, ...] = tuple(_MAKERS)
-_LISTED = frozenset({"product", "price", "number", "percent", "link", "badlink", "time"})
+_LISTED = frozenset(
+    {"first", "last", "product", "price", "number", "percent", "link", "badlink", "date", "weekday", "time"}
+)
 """Placeholders whose every use has a value of its own."""

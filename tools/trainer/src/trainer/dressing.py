@@ -55,6 +55,11 @@ def dressed(found: Seen, chosen: random.Random) -> bytes:
     return message(_linked(found, chosen), Sent(found.subject), chosen)
 
 
+def plain_copy(found: Seen, chosen: random.Random) -> bytes:
+    """Return the seen text of a mail with its links as a whole plain-text message."""
+    return plain_message(_linked(found, chosen), Sent(found.subject), chosen)
+
+
 def message(text: str, sent: Sent, chosen: random.Random) -> bytes:
     """Return a text as a whole HTML message in a random frame."""
     linked = _BARE.sub(r"[\1](\1)", text)

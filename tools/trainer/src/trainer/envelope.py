@@ -12,6 +12,9 @@ from email.utils import format_datetime
 _CHARSETS = ("utf-8", "utf-8", "UTF-8", "utf-8", "iso-8859-1", "windows-1252", "us-ascii")
 _ENCODINGS = ("quoted-printable", "quoted-printable", "base64", "8bit")
 _LINE_END = re.compile(r"\r?\n")
+ATTACHMENT_SHARE = 0.06
+"""Share of the messages with an attachment, ham and spam alike."""
+_ATTACHED = (("application/pdf", "pdf"), ("image/png", "png"), ("image/jpeg", "jpg"), ("application/zip", "zip"))
 _LONGEST_8BIT_LINE = 990
 """Longest line in bytes that a mail server passes on (RFC 5321, 4.5.3.1.6 allows 998)."""
 
@@ -31,19 +34,36 @@ def message(envelope: Envelope, plain: str, source: str, chosen: random.Random) 
     Args:
         envelope: Its header fields.
         plain: Text of the text part; empty for none.
-        source: HTML of the HTML part; empty for none. A message with both is multipart/alternative.
+        source: HTML of the HTML part; empty for none. A message with both is multipart/alternative; one with neither
+            has an empty text part.
         chosen: Random numbers for charset, encoding and header fields.
     """
     parts = [_part(kind, text, chosen) for kind, text in (("plain", plain), ("html", source)) if text]
-    if not parts:
-        parts = [_part("plain", "", chosen)]
-    head = _head(envelope, chosen)
-    if len(parts) == 1:
-        return head + parts[0]
-    boundary = f"{chosen.choice(('----=_Part_', '_000_', '--_NmP-', '000000000000', 'b1='))}{chosen.getrandbits(64):x}"
+    parts = parts or [_part("plain", "", chosen)]
+    body = parts[0] if len(parts) == 1 else _multipart("alternative", parts, chosen)
+    if chosen.random() < ATTACHMENT_SHARE:
+        body = _multipart("mixed", [body, _attachment(chosen)], chosen)
+    return _head(envelope, chosen) + body
+
+
+def _multipart(kind: str, parts: list[bytes], chosen: random.Random) -> bytes:
+    prefix = chosen.choice(("----=_Part_", "_000_", "--_NmP-", "000000000000", "b1="))
+    boundary = f"{prefix}{chosen.getrandbits(64):016x}"
+    head = f'Content-Type: multipart/{kind}; boundary="{boundary}"\r\n\r\n'.encode()
     pieces = b"".join(b"--" + boundary.encode() + b"\r\n" + part + b"\r\n" for part in parts)
-    kind = f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'
-    return head + kind.encode() + pieces + f"--{boundary}--\r\n".encode()
+    return head + pieces + f"--{boundary}--\r\n".encode()
+
+
+def _attachment(chosen: random.Random) -> bytes:
+    """Return a small attached file: only that there is one is seen of it."""
+    kind, ending = chosen.choice(_ATTACHED)
+    name = f"{chosen.choice(('document', 'scan', 'invoice', 'image001', 'report', 'signature'))}.{ending}"
+    data = base64.encodebytes(chosen.randbytes(chosen.randrange(60, 400))).replace(b"\n", b"\r\n")
+    head = (
+        f'Content-Type: {kind}; name="{name}"\r\nContent-Transfer-Encoding: base64\r\n'
+        f'Content-Disposition: attachment; filename="{name}"\r\n\r\n'
+    )
+    return head.encode() + data
 
 
 def _head(envelope: Envelope, chosen: random.Random) -> bytes:

@@ -1,0 +1,1 @@
+"""Evaluation of models on labelled mail: `make evaluate`, and evidence between models of other corpora."""
