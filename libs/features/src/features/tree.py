@@ -74,6 +74,7 @@ class Tree:
         if within in BLOCKS or within in _FENCES:
             self._open["p"] = 0
         self.lost = False
+        self.closed = False
         self._sights: dict[tuple[int, int, str], tuple[Sight, int]] = {}
         self._held: list[object] = []
         self._steps = STEP_LIMIT
@@ -96,6 +97,7 @@ class Tree:
                 if mark:
                     shown.append(mark)
                 if self._inside and (len(stack) == 1 or self.lost):
+                    self.closed = True
                     break
             if text:
                 name, _, treatment, _, _ = stack[-1]
@@ -137,6 +139,7 @@ class Tree:
         for other in closed:
             if self._open.get(other, 1) and (depth := self._find(other, _SCOPES.get(other, _FENCES))) > 0:
                 mark = self._close(depth)
+                self.lost = self.lost or depth == 1
         return mark
 
     def _find(self, name: str, scope: Collection[str]) -> int:

@@ -75,6 +75,6 @@ def _quick(
         shown += inner
         hidden += unseen
         # The text behind the element's end belongs to what is around it.
-        shown.append(tokens.texts[end])
+        shown.append(tokens.texts[end] if tree.closed else "")
         done = end + 1
     return shown + pieces[2 * done :], hidden
