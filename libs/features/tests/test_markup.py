@@ -1,6 +1,10 @@
 """Tests of HTML as a reader sees it. Expectations are what Chromium shows (`document.body.innerText`)."""
 
+import time
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from features import markup
 
@@ -48,6 +52,7 @@ WORDS = {
     "fr<b>e</b>e": "free",
     "<p>V<b></b>ia<span>gr</span>a</p>": "Viagra",
     "V<!-- x -->iag<!-- y -->ra": "Viagra",
+    "V</div>iagra": "Viagra",
     "V<x>iag</x>ra<o:p></o:p>": "Viagra",
     "V<wbr>ia<img src=x>gr<a name=x></a>a": "Viagra",
     "<FONT\nsize=2>V</FONT\n>iagra": "Viagra",
@@ -215,3 +220,64 @@ def test_links_are_the_values_of_attributes_that_name_an_address() -> None:
 def test_counts_of_elements() -> None:
     found = markup.parse("<p><b>x</b></p><img><IMAGE><form><input><select></select><textarea><b></textarea><!---->")
     assert (found.tags, found.images, found.form_fields, found.comments) == (8, 2, 3, 1)
+
+
+HOSTILE = [
+    *("<div>", "<b>", "<b><p>", "<a><p>", "<font color=red><p>", "<table><tr><td>", "<table>x<b>y", "<svg><math>"),
+    *("</p>", "<i><div></i>", "<li><ul>", "<button><div>", "<template>", "<", "<!", "</", "&", "<!--", "<!-->", "<p "),
+    *("<div hidden>", "<b hidden><p>", "<span hidden><td>", "<p style='color:#fff'>x", "<h1 hidden></h2>", "<a b='"),
+    *('<a b="', "<style>", "<style></style>", "<style>@media x{", "<style>/*", "<style>a,", "<style>a{", "<p hidden ="),
+    *("<textarea>", "<plaintext>", "<o:p></o:p>", "<x></y>", "&#x41;", "<pre>\n", "\0", "<style>.a{display:none}"),
+]
+
+
+@pytest.mark.parametrize("unit", HOSTILE)
+@pytest.mark.parametrize("before", ["", "<div style='display:none'>", "<style>b{color:#fff}.x{display:none}</style>"])
+def test_time_is_linear_whatever_the_source_holds(unit: str, before: str) -> None:
+    source = before + unit * (200_000 // len(unit))
+    start = time.process_time()
+    markup.parse(source)
+    # Linear steps need about 0.2 s; quadratic ones need minutes.
+    assert time.process_time() - start < 2.0
+
+
+PIECES = [
+    *HOSTILE,
+    *(
+        "word ",
+        ">",
+        "-->",
+        "</style>",
+        "</td>",
+        "</b>",
+        "</div>",
+        "'",
+        '"',
+        "=",
+        ";",
+        "color:#fff",
+        "font-size:",
+        "1e9",
+    ),
+    *(
+        "rgb(1,2",
+        "9" * 400,
+        "opacity:.",
+        "</table>",
+        "{",
+        "}",
+        "hsl(9%,",
+        "\u0130",
+        "\ud800",
+        "background:",
+        "position:",
+    ),
+]
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
+def test_no_source_raises(source: str) -> None:
+    found = markup.parse(source)
+    assert "\0" not in found.shown
+    assert min(found.hidden, found.tags, found.images, found.form_fields, found.comments) >= 0

@@ -1,5 +1,7 @@
 """What of a source is seen: most of its tags cannot hide anything, and only the elements that can are followed."""
 
+from collections import Counter
+
 from features import colors, css
 from features.sight import BLACK, BREAKS, KEEPING, LINK_BLUE, WHITE, Look, Looks, Sight
 from features.tags import Tag, Tokens
@@ -12,9 +14,18 @@ COLOR_LIMIT = 100
 def view(tokens: Tokens, looks: Looks) -> tuple[list[str], list[str]]:
     """Return the texts that are shown, with marks between lines, and those that are hidden."""
     different = {tag: looks.of(tag) for tag in set(tokens.tags)}
-    followed = _followed(different)
+    followed = None if _strays(tokens) else _followed(different)
     quick = None if followed is None else _quick(tokens, looks, different, followed)
     return quick or Tree(looks).read(tokens)[:2]
+
+
+def _strays(tokens: Tokens) -> bool:
+    """Return whether a block has more ends than starts: a browser ignores the others, and they part nothing."""
+    counts = Counter([tag.name for tag in tokens.tags])
+    return any(
+        name[:1] == "/" and count > counts[name[1:]] and name not in ("/p", "/br") and name in BREAKS
+        for name, count in counts.items()
+    )
 
 
 def _followed(different: dict[Tag, Look]) -> dict[Tag, Sight] | None:
