@@ -15,7 +15,7 @@ _WORDS = frozenset(
 )
 _BETWEEN = (
     r"our|valued|esteemed|online|e-?mail|mail|web|bank|account|good|lucky|dear|sir|madam|to|the|all|in"
-    r"|unsere?r?|notre|nuestr[oa]|valued paypal|client|card"
+    r"|unsere?r?|notre|nuestr[oa]|client|card"
 )
 _ANYONE = (
     r"customers?|clients?|users?|members?|friends?|sirs?|madam|owner|winner|beneficiary|subscribers?|holder|beloved"
