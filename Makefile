@@ -186,6 +186,10 @@ lint-chart: $(call ready,tests/system) $(TOOLS)/bin/helm4 $(TOOLS)/bin/ct ## Lin
 goldens: $(call ready,tests/system) $(TOOLS)/bin/helm4 ## Write anew what each environment renders to, for review (needs Go)
 	@cd tests && system/.venv/bin/python -m chart.golden
 
+.PHONY: golden-features
+golden-features: $(call ready,libs/features) ## Write anew what the fixed mails give, after a new SCHEMA_VERSION (UNRELEASED=1: before it is in use)
+	@libs/features/.venv/bin/python libs/features/tests/golden.py $(if $(UNRELEASED),--unreleased)
+
 .PHONY: settings-page
 settings-page: ## Write docs/settings.md anew from the settings classes
 	@$(PYTHON) -E tests/system/settings_page.py

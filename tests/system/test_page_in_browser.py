@@ -105,10 +105,10 @@ async def test_features_are_shown_beside_the_mail_of_the_training(
     rows = visit.page.locator("#features tbody tr")
     await expect(rows).to_have_count(8)
     await expect(rows.first).not_to_contain_text("usual")
-    await visit.page.get_by_role("button", name="Show all 28 numbers").click()
-    await expect(rows).to_have_count(28)
+    await visit.page.get_by_role("button", name="Show all 38 numbers").click()
+    await expect(rows).to_have_count(38)
     await expect(rows.last).to_contain_text("usual")
-    await expect(rows.locator("svg.strip")).to_have_count(28)
+    await expect(rows.locator("svg.strip")).to_have_count(38)
     answer = await explained(shared, http, "staging", visit.bodies()[0])
     assert all(each["baseline"]["spam"]["p50"] >= 0 for each in answer["features"])
     marks = next(each for each in answer["features"] if each["name"] == "exclamation_marks")
@@ -480,9 +480,9 @@ async def test_keys_alone_are_enough(visit: Visit) -> None:
     await visit.answered()
     for _ in range(3):
         await press("Tab")
-    assert await visit.page.evaluate(focused) == "Show all 28 numbers"
+    assert await visit.page.evaluate(focused) == "Show all 38 numbers"
     await press("Space")
-    await expect(visit.page.locator("#features tbody tr")).to_have_count(28)
+    await expect(visit.page.locator("#features tbody tr")).to_have_count(38)
     assert await visit.page.evaluate(focused) == "Show the most unusual only"
 
 

@@ -58,7 +58,7 @@ def test_distances_are_what_they_are_said_to_be() -> None:
 
 def test_p_values_are_adjusted_so_that_one_limit_holds_for_all() -> None:
     baseline, current = mails(4_000, seed=1), mails(1_000, seed=2)
-    # A single measure with all the weight would show it; among 28 features it is not beyond chance.
+    # A single measure with all the weight would show it; among 38 features it is not beyond chance.
     current["links"] = baseline["links"][:1_000] + np.repeat([0, 500], [920, 80])
     change = changes(baseline, current)["links"]
     assert LIMITS.false_alarm_rate < change.p_value < 1

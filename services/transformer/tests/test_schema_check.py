@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from conftest import FakePredictor, hang
+from prometheus_client import REGISTRY
 
 import features
 from features import extract
@@ -41,8 +42,10 @@ async def test_a_model_of_another_schema_is_not_ready_and_says_which(
         for _ in range(3):
             with pytest.raises(Unavailable, match=OTHER_SAID):
                 await client.is_ready()
+        assert REGISTRY.get_sample_value("transformer_model_fits") == 0
         predictor.parameters = FITS
         assert await client.is_ready() and await client.is_ready()
+    assert REGISTRY.get_sample_value("transformer_model_fits") == 1
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"], "one line when it changes"
     assert OTHER_SAID in str(vars(caplog.records[0])["reason"])
 
@@ -50,9 +53,9 @@ async def test_a_model_of_another_schema_is_not_ready_and_says_which(
 @pytest.mark.parametrize(
     ("names", "why"),
     [
-        ((*OURS, "new_one"), "the model also takes column new_one, this transformer makes 1"),
-        (OURS[:-1], f"the model takes no column {OURS[-1]}, this transformer makes 1"),
-        (("text", "links"), "and 22 more, this transformer makes 1"),
+        ((*OURS, "new_one"), f"the model also takes column new_one, this transformer makes {features.SCHEMA_VERSION}"),
+        (OURS[:-1], f"the model takes no column {OURS[-1]}, this transformer makes {features.SCHEMA_VERSION}"),
+        (("text", "links"), f"and {len(features.NAMES) - 6} more, this transformer makes {features.SCHEMA_VERSION}"),
         ((*OURS, "a\nb" * 100), r"also takes column a\?ba\?b"),
     ],
 )

@@ -127,7 +127,7 @@ async def test_answered_mails_are_recorded_without_their_text(model: FeatureTran
         assert (row["model_version"], row["model_sha256"]) == ("7", SHA256)
         assert row["feature_schema_version"] == features.SCHEMA_VERSION
         assert abs(datetime.now(UTC) - row["time"]) < timedelta(minutes=1)
-    assert "money" not in repr(rows)
+    assert "money" not in repr([list(row.values()) for row in rows])
 
 
 async def test_failed_mails_are_not_recorded(
@@ -291,7 +291,7 @@ async def test_a_model_of_another_feature_schema_is_refused(
     model: FeatureTransformer, predictor: FakePredictor
 ) -> None:
     predictor.parameters["feature_schema_version"] = "0"
-    with pytest.raises(Unavailable, match="trained on feature schema 0, this transformer makes 1"):
+    with pytest.raises(Unavailable, match="trained on feature schema 0, this transformer makes "):
         await ask(model, request(HAM))
 
 

@@ -22,12 +22,17 @@ _SELECTOR = re.compile(r"(\*|[a-z][a-z0-9:-]*+)?(?:([.#])([a-z0-9_-]++))?\Z")
 _WIDTH = re.compile(r"(min|max)-(?:device-)?width\s*+:\s*+([0-9.]{1,9})\s*+(px|em|rem)?")
 _LENGTH = re.compile(r"([+-]?(?:[0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9}))(%|[a-z]{1,4})?")
 _PIXELS = {"px": 1.0, "pt": 4 / 3, "em": 16.0, "rem": 16.0, "pc": 16.0, "in": 96.0, "cm": 37.8, "mm": 3.78, "ex": 8.0}
-_WORDS = {"xx-small": 9.0, "x-small": 10.0, "small": 13.0, "medium": 16.0, "large": 18.0, "initial": 16.0}
-_PROPERTIES = frozenset(
-    ["display", "visibility", "opacity", "font", "font-size", "color", "background", "background-color", "background-image", "width", "height", "max-width", "max-height", "overflow", "overflow-x", "overflow-y", "position", "left", "top", "right", "bottom", "text-indent", "margin-left", "margin-top", "clip", "clip-path", "transform", "mso-hide", "white-space", "content-visibility", "-webkit-text-fill-color"]
+_WORDS = ("xx-small", "x-small", "small", "medium", "large", "x-large", "xx-large", "initial")
+_HIDING = (
+    "display visibility opacity font font-size color background background-color background-image width height "
+    "max-width max-height overflow overflow-x overflow-y position left top right bottom text-indent margin-left "
+    "margin-top clip clip-path transform mso-hide white-space content-visibility -webkit-text-fill-color"
 )
+_PROPERTIES = frozenset(_HIDING.split())
 _FAR = 900.0
 """Pixels beyond the edge of the window from which nothing shows."""
+_READABLE = 16.0
+"""Pixels that stand for each size that can be read."""
 _LEAST = 1.0
 """Pixels up to which a box or a letter is too small to be read."""
 
@@ -57,6 +62,8 @@ class Sheet(NamedTuple):
 
     def of(self, name: str, classes: str, identity: str) -> list[str]:
         """Return the declarations of all rules for an element, the most specific last."""
+        if not self.rules:
+            return []
         keys = ["*", name]
         for mark, values in ((".", classes.split()[:20]), ("#", [identity] if identity else [])):
             keys += [mark + value for value in values] + [name + mark + value for value in values]
@@ -75,7 +82,7 @@ def _sheet(source: str) -> Sheet:
     source = _COMMENT.sub(" ", source.replace("<!--", " ").replace("-->", " "))
     skipped = depth = 0
     prelude = ""
-    for text, brace in _RULE.findall(source):
+    for text, brace in _RULE.findall(source + "}"):
         if brace == "}":
             if prelude and not skipped:
                 _add(rules, prelude, text)
@@ -149,7 +156,7 @@ def _declared(body: str) -> tuple[Declarations, Declarations]:
 
 def style(bodies: list[str], own: str) -> Style:
     """Return the effect of the rules and of an element's own style attribute."""
-    if not bodies:
+    if not any(bodies):
         return _own_style(own) if len(own) <= 1000 else _effect([own])
     return _effect([*bodies, own])
 
@@ -240,13 +247,13 @@ def _size(found: Declarations) -> tuple[float | None, bool]:
         short = _LENGTH.search(found.get("font", "").partition("/")[0])
         value = short[0] if short and (short[2] or float(short[1]) == 0) else ""
     if value in _WORDS:
-        return _WORDS[value], False
+        return _READABLE, False
     number = _LENGTH.match(value)
     if not number:
         return None, False
     if number[2] in ("em", "%", "ex"):
         return max(0.0, float(number[1])) / (100 if number[2] == "%" else 1), True
-    return max(0.0, _pixels(value)), False
+    return _READABLE if (pixels := _pixels(value)) > _LEAST else max(0.0, pixels), False
 
 
 def _background(found: Declarations) -> tuple[colors.Color | None, bool]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from features import css, tags
-from features.tree import BREAK, Tree
+from features.sight import BREAK, Looks
+from features.viewing import view
 
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});?")
 _SHOWN_RAW = ("textarea", "xmp", "plaintext")
@@ -26,7 +27,10 @@ class Markup:
     hidden: int
     """Words of the source that are no markup and that a reader does not see, comments and scripts excepted."""
     links: list[str]
-    """Values of attributes that name an address, such as `href`, as written with entities resolved."""
+    """Values of attributes that name an address, such as `href`, as written with entities resolved.
+
+    A tag that is written twice gives its links once.
+    """
     tags: int
     """Opening tags."""
     images: int
@@ -38,14 +42,15 @@ def parse(source: str) -> Markup:
     """Split HTML into what a reader sees and what it is made of; any text is accepted and none raises an error."""
     tokens = tags.read(source.replace("\0", "") if "\0" in source else source)
     _show_raw(tokens)
-    sheets = [content for at, content in tokens.raw.items() if tokens.names[at] == "style"]
-    shown, hidden = Tree(css.sheet(sheets)).read(tokens)
-    count = tokens.names.count
+    sheets = [content for at, content in tokens.raw.items() if tokens.tags[at].name == "style"]
+    shown, hidden = view(tokens, Looks(css.sheet(sheets)))
+    names = [tag.name for tag in tokens.tags]
+    count = names.count
     return Markup(
-        shown=_lines([_resolve(text) for text in shown]),
+        shown=_lines(_resolve("".join(shown))),
         hidden=sum(len(_resolve(text).split()) for text in [*hidden, *tokens.unclosed]),
         links=_links(tokens),
-        tags=sum(1 for name in tokens.names if name and name[0] != "/"),
+        tags=len(names) - count("") - sum([name[:1] == "/" for name in names]),
         images=count("img") + count("image"),
         form_fields=sum(map(count, _FORM_FIELDS)),
         comments=tokens.comments,
@@ -55,25 +60,24 @@ def parse(source: str) -> Markup:
 def _show_raw(tokens: tags.Tokens) -> None:
     """Give the text of elements that show their source back to their tags."""
     for at, content in tokens.raw.items():
-        if tokens.names[at] in _SHOWN_RAW:
-            resolved = tokens.names[at] == "textarea"
+        if tokens.tags[at].name in _SHOWN_RAW:
+            resolved = tokens.tags[at].name == "textarea"
             tokens.texts[at] = content if resolved else content.replace("&", "&amp;")
 
 
-def _lines(pieces: list[str]) -> str:
+def _lines(text: str) -> str:
     """Return text with white space collapsed, as a browser does it, and without empty lines."""
-    lines = [" ".join(line.split()) for line in "".join(pieces).split(BREAK)]
+    lines = [" ".join(line.split()) for line in text.split(BREAK)]
     return "\n".join([line for line in lines if line])
 
 
 def _links(tokens: tags.Tokens) -> list[str]:
     found: list[str] = []
-    for written in tokens.attributes:
-        if written:
-            lowered = written.lower()
-            for name in _LINKING:
-                if name in lowered and (value := tags.attribute(written, name)):
-                    found.append(_resolve(value))
+    for tag in tokens.different:
+        lowered = tag.attributes.lower()
+        for name in _LINKING:
+            if name in lowered and (value := tags.attribute(tag.attributes, name)):
+                found.append(_resolve(value))
     return found
 
 

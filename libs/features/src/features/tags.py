@@ -14,70 +14,96 @@ _ATTRIBUTE = re.compile(
     rf"([^\t\n\f\r />][^\t\n\f\r />=]*+)(?:{_SPACE}*+={_SPACE}*+"
     rf"(?:\"([^\"]*+)(?:\"|\Z)|'([^']*+)(?:'|\Z)|([^\t\n\f\r >\"'][^\t\n\f\r >]*+)|))?"
 )
+_BEFORE_NAME = "\t\n\f\r /\"'"
+_AFTER_NAME = ("", "=", "\t", "\n", "\f", "\r", " ", "/")
 _BLANK = re.compile(r"[\t\n\f\r /]*+")
 _NAME = re.compile(r"/?[a-zA-Z][^\t\n\f\r />]*+")
 _COMMENT_END = re.compile(r"--!?>")
 _RAW_ENDS = {name: re.compile(rf"</{name}(?=[\t\n\f\r />])", re.IGNORECASE) for name in RAW_TEXT}
 
-_COMMON = ["a", "abbr", "address", "article", "aside", "b", "big", "blockquote", "body", "br", "button", "caption", "center", "cite", "code", "col", "dd", "div", "dl", "dt", "em", "figure", "font", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "head", "header", "hr", "html", "i", "img", "input", "label", "li", "link", "main", "meta", "nav", "o:p", "ol", "option", "p", "pre", "s", "section", "select", "small", "span", "strike", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "tt", "u", "ul"]
+_COMMON = (
+    "a abbr address article aside b big blockquote body br button caption center cite code col dd div dl dt em figure "
+    "font footer form h1 h2 h3 h4 h5 h6 head header hr html i img input label li link main meta nav o:p ol option p "
+    "pre s section select small span strike strong sub sup table tbody td tfoot th thead tr tt u ul"
+)
 _WRITTEN = {
     end + written + slash: end + name
-    for name in _COMMON
+    for name in _COMMON.split()
     for written in (name, name.upper())
     for end, slash in (("", ""), ("", "/"), ("/", ""))
 }
 """Names of common tags by the way they are written."""
 
 
+@dataclass(slots=True, eq=False)
+class Tag:
+    """A tag, shared by all that are written alike."""
+
+    name: str
+    """Name in small letters. A closing tag's begins with `/`; text that follows no tag has an empty one."""
+    attributes: str = ""
+    """Attributes as written."""
+
+
+NO_TAG = Tag("")
+_BARE = {written: Tag(name) for written, name in _WRITTEN.items()}
+
+
 @dataclass(slots=True)
 class Tokens:
     """Tags of a source in order, each with the text that follows it."""
 
-    names: list[str] = field(default_factory=list)
-    """Names in small letters. A closing tag's begins with `/`; text that follows no tag has an empty one."""
-    attributes: list[str] = field(default_factory=list)
-    """Attributes of each tag as written."""
+    tags: list[Tag] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     """Text up to the next tag as written, entities included."""
+    different: list[Tag] = field(default_factory=list)
+    """Tags that have attributes, each way of writing once."""
     raw: dict[int, str] = field(default_factory=dict)
     """Content of raw-text elements by the index of their tag."""
     comments: int = 0
     unclosed: list[str] = field(default_factory=list)
     """Text that a browser swallows because a comment, a tag or a raw-text element never ends."""
 
-    def add(self, name: str, attributes: str = "", text: str = "") -> None:
-        """Add a tag, or text without one if the name is empty."""
-        self.names.append(name)
-        self.attributes.append(attributes)
+    def add(self, tag: Tag, text: str = "") -> None:
+        """Add a tag and the text that follows it."""
+        self.tags.append(tag)
         self.texts.append(text)
 
 
 def read(source: str) -> Tokens:
     """Return the tokens of a source; any text is accepted and none raises an error."""
     tokens = Tokens()
-    names, attributes, texts = tokens.names, tokens.attributes, tokens.texts
     chunks = source.split("<")
-    tokens.add("", "", chunks[0])
-    at, index, count = len(chunks[0]), 1, len(chunks)
-    while index < count:
-        chunk = chunks[index]
+    tokens.add(NO_TAG, chunks[0])
+    add_tag, add_text, bare = tokens.tags.append, tokens.texts.append, _BARE.get
+    seen: dict[str, Tag] = {}
+    at, rest = len(chunks[0]), iter(chunks)
+    next(rest)
+    for chunk in rest:
         head, closed, text = chunk.partition(">")
-        written, _, rest = head.partition(" ")
-        name = _WRITTEN.get(written)
-        # Where no quote is open, the first > ends the tag. All other tags are read attribute by attribute.
-        if name and closed and (not rest or ("'" not in rest and not rest.count('"') & 1)):
-            names.append(name)
-            attributes.append(rest)
-            texts.append(text)
+        tag = (bare(head) or seen.get(head) or _regular(tokens, seen, head)) if closed else None
+        if tag:
+            add_tag(tag)
+            add_text(text)
             at += len(chunk) + 1
-            index += 1
             continue
         end = _exact(tokens, source, at)
-        while index < count and at < end:
-            at += len(chunks[index]) + 1
-            index += 1
-        texts[-1] += source[end:at]
+        at += len(chunk) + 1
+        while at < end:
+            at += len(next(rest)) + 1
+        tokens.texts[-1] += source[end:at]
     return tokens
+
+
+def _regular(tokens: Tokens, seen: dict[str, Tag], head: str) -> Tag | None:
+    """Return the tag of all up to the first `>` if no quote is open there; others are read attribute by attribute."""
+    written, _, attributes = head.partition(" ")
+    name = _WRITTEN.get(written)
+    if not name or "'" in attributes or attributes.count('"') & 1:
+        return None
+    tag = seen[head] = Tag(name, attributes)
+    tokens.different.append(tag)
+    return tag
 
 
 def attribute(written: str, name: str) -> str | None:
@@ -85,9 +111,18 @@ def attribute(written: str, name: str) -> str | None:
     before, found, rest = written.partition(name + '="')
     if found and "'" not in before and not before.count('"') & 1 and (not before or before[-1] in "\t\n\f\r "):
         return rest.partition('"')[0]
-    if name not in written.lower():
-        return None
-    return all_attributes(written).get(name)
+    return all_attributes(written).get(name) if _may_have(written.lower(), name) else None
+
+
+def _may_have(lowered: str, name: str) -> bool:
+    """Return whether a name stands where one can be; most do not, as that of `id` in `width`."""
+    at = lowered.find(name)
+    while at >= 0:
+        end = at + len(name)
+        if lowered[end : end + 1] in _AFTER_NAME and (not at or lowered[at - 1] in _BEFORE_NAME):
+            return True
+        at = lowered.find(name, end)
+    return False
 
 
 def all_attributes(written: str) -> dict[str, str]:
@@ -106,9 +141,9 @@ def _exact(tokens: Tokens, source: str, at: int) -> int:
     if source.startswith("!--", at + 1):
         return _comment(tokens, source, at + 4)
     if source.startswith(("!", "?", "/"), at + 1) and at + 2 < len(source):
-        tokens.add("")
+        tokens.add(NO_TAG)
         return _end(tokens, source, at + 1, source.find(">", at + 2), 1)
-    tokens.add("", "", "<")
+    tokens.add(NO_TAG, "<")
     return at + 1
 
 
@@ -121,7 +156,7 @@ def _end(tokens: Tokens, source: str, start: int, found: int, length: int) -> in
 
 
 def _comment(tokens: Tokens, source: str, start: int) -> int:
-    tokens.add("")
+    tokens.add(NO_TAG)
     tokens.comments += 1
     for short in (">", "->"):
         if source.startswith(short, start):
@@ -136,9 +171,11 @@ def _tag(tokens: Tokens, source: str, name: str, start: int) -> int:
         found = _ATTRIBUTE.match(source, at)
         at = _after_blank(source, found.end() if found else at + 1)
     if at >= len(source):
-        tokens.add("")
+        tokens.add(NO_TAG)
         return _end(tokens, source, start, -1, 0)
-    tokens.add(name, source[start:at].lstrip("\t\n\f\r /"))
+    tag = Tag(name, source[start:at].lstrip("\t\n\f\r /"))
+    tokens.add(tag)
+    tokens.different.append(tag)
     return _raw_text(tokens, source, name, at + 1) if name in _RAW_ENDS else at + 1
 
 
@@ -150,7 +187,7 @@ def _after_blank(source: str, at: int) -> int:
 def _raw_text(tokens: Tokens, source: str, name: str, start: int) -> int:
     found = _RAW_ENDS[name].search(source, start) if name != "plaintext" else None
     end = found.start() if found else len(source)
-    tokens.raw[len(tokens.names) - 1] = source[start:end]
+    tokens.raw[len(tokens.tags) - 1] = source[start:end]
     if not found and name != "plaintext":
         tokens.unclosed.append(source[start:])
     return end

@@ -15,12 +15,16 @@ from typing import Any, Protocol
 
 import aiohttp
 import orjson
+from prometheus_client import Gauge
 
 import features
 from contract.tensors import FEATURE_SCHEMA_VERSION
 from inference import ErrorAnswer, Replica, Unusable, read_bounded
 
 log = logging.getLogger("transformer")
+
+FITS = Gauge("transformer_model_fits", "Whether the predictor's model takes the features made here, as last checked.")
+FITS.set(1)
 
 TOLD_SECONDS = 10.0
 """Seconds that a replica's last statement about its schema counts."""
@@ -137,7 +141,8 @@ class SchemaCheck:
         await self._score(session, replica)
 
     def tell(self, fault: str) -> None:
-        """Log one line each time the predictor's model starts or stops fitting."""
+        """Log one line each time the predictor's model starts or stops fitting, and set the metric."""
+        FITS.set(not fault)
         if fault == self._said:
             return
         self._said = fault
