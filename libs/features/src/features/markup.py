@@ -16,6 +16,13 @@ _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]
 _SHOWN_RAW = ("textarea", "xmp", "plaintext")
 _FORM_FIELDS = ("input", "select", "textarea")
 _LINKING = ("href", "src", "action", "formaction", "background", "cite", "data", "poster", "longdesc")
+_LINKING_OF = {
+    **dict.fromkeys(("b", "br", "center", "div", "font", "h1", "h2", "h3", "hr", "i", "li", "p", "span", "ul"), ()),
+    **dict.fromkeys(("body", "table", "tbody", "td", "th", "tr"), ("background",)),
+    "a": ("href",),
+    "img": ("src", "longdesc"),
+}
+"""Attributes that name an address by common element; others may have any of `_LINKING`."""
 
 
 @dataclass(slots=True)
@@ -67,16 +74,16 @@ def _show_raw(tokens: tags.Tokens) -> None:
 
 def _lines(text: str) -> str:
     """Return text with white space collapsed, as a browser does it, and without empty lines."""
-    lines = [" ".join(line.split()) for line in text.split(BREAK)]
-    return "\n".join([line for line in lines if line])
+    return "\n".join([" ".join(line.split()) for line in text.split(BREAK) if line and not line.isspace()])
 
 
 def _links(tokens: tags.Tokens) -> list[str]:
     found: list[str] = []
-    for tag in tokens.different:
-        lowered = tag.attributes.lower()
-        for name in _LINKING:
-            if name in lowered and (value := tags.attribute(tag.attributes, name)):
+    for tag in dict.fromkeys(tokens.tags):
+        if not tag.attributes:
+            continue
+        for name in _LINKING_OF.get(tag.name, _LINKING):
+            if value := tags.attribute(tag.attributes, name):
                 found.append(_resolve(value))
     return found
 

@@ -23,7 +23,7 @@ BLOCKS = names(
     "form frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html legend li listing main menu nav ol optgroup option p "
     "plaintext pre search section summary table tbody tfoot thead tr ul xmp caption"
 )
-VOID = names("area base br col embed frame hr img image input link meta param source track wbr keygen")
+VOIDS = names("area base br col embed frame hr img image input link meta param source track wbr keygen")
 _NEVER_SHOWN = names("template datalist audio video canvas noscript")
 
 _DISPLAY_BREAKS = {
@@ -50,8 +50,8 @@ _HINTED = _NEVER_SHOWN | names("dialog body table tr td th tbody thead tfoot fon
 KEEPING = ("pre", "listing")
 """Elements that show the line ends of the source."""
 PLAIN = css.Style()
-Look = tuple[css.Style, str, bool]
-"""A tag's style, the mark it puts between texts, and whether its element has no content."""
+Look = tuple[css.Style, str]
+"""A tag's style and the mark it puts between texts."""
 
 
 class Sight(NamedTuple):
@@ -88,7 +88,7 @@ class Looks:
             special = tag.attributes or self._sheet.rules or tag.name in _NEVER_SHOWN or tag.name == "dialog"
             style = self._style(tag.name, tag.attributes) if special and tag.name[:1] != "/" else PLAIN
             mark = BREAKS[tag.name] if not style.display else _DISPLAY_BREAKS.get(style.display, BREAKS[tag.name])
-            found = self._looks[tag] = (style, mark, tag.name in VOID)
+            found = self._looks[tag] = (style, mark)
         return found
 
     def _style(self, name: str, attributes: str) -> css.Style:

@@ -3,9 +3,9 @@
 from collections import Counter
 
 from features import colors, css
-from features.sight import BLACK, BREAKS, KEEPING, LINK_BLUE, WHITE, Look, Looks, Sight
+from features.sight import BLACK, BREAKS, KEEPING, LINK_BLUE, WHITE, Looks, Sight
 from features.tags import Tag, Tokens
-from features.tree import Tree
+from features.tree import VOID_CLOSING, Look, Tree, role_of
 
 COLOR_LIMIT = 100
 """Most different colours of a source that are compared with each other; with more, each element is followed."""
@@ -13,10 +13,15 @@ COLOR_LIMIT = 100
 
 def view(tokens: Tokens, looks: Looks) -> tuple[list[str], list[str]]:
     """Return the texts that are shown, with marks between lines, and those that are hidden."""
-    different = {tag: looks.of(tag) for tag in set(tokens.tags)}
+    different = {tag: _look(tag, looks) for tag in set(tokens.tags)}
     followed = None if _strays(tokens) else _followed(different)
-    quick = None if followed is None else _quick(tokens, looks, different, followed)
-    return quick or Tree(looks).read(tokens)[:2]
+    quick = None if followed is None else _quick(tokens, different, followed)
+    return quick or Tree().read(tokens, different)[:2]
+
+
+def _look(tag: Tag, looks: Looks) -> Look:
+    style, mark = looks.of(tag)
+    return style, mark, role_of(tag, style)
 
 
 def _strays(tokens: Tokens) -> bool:
@@ -34,8 +39,8 @@ def _followed(different: dict[Tag, Look]) -> dict[Tag, Sight] | None:
     if alike is None:
         return None
     found: dict[Tag, Sight] = {}
-    for tag, (style, mark, void) in different.items():
-        if void:
+    for tag, (style, mark, role) in different.items():
+        if role <= VOID_CLOSING:
             continue
         if style.color in alike and style.color != colors.CLEAR and not _covers(style.background, style.picture):
             return None
@@ -65,7 +70,7 @@ def _alike(front: set[colors.Color | None], back: set[colors.Color | None]) -> s
 
 
 def _quick(
-    tokens: Tokens, looks: Looks, different: dict[Tag, Look], followed: dict[Tag, Sight]
+    tokens: Tokens, different: dict[Tag, Look], followed: dict[Tag, Sight]
 ) -> tuple[list[str], list[str]] | None:
     marks = {tag: look[1] for tag, look in different.items()}
     pieces = [piece for tag, text in zip(tokens.tags, tokens.texts, strict=True) for piece in (marks[tag], text)]
@@ -78,8 +83,8 @@ def _quick(
         if at < done:
             continue
         tag = tokens.tags[at]
-        tree = Tree(looks, followed[tag], tag.name)
-        inner, unseen, end = tree.read(tokens, at)
+        tree = Tree(followed[tag], tag.name)
+        inner, unseen, end = tree.read(tokens, different, at)
         if tree.lost:
             return None
         shown += pieces[2 * done : 2 * at]
