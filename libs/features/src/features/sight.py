@@ -1,5 +1,6 @@
 """Looks of elements: what a tag's attributes and the style sheets do to the text inside."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from features import colors, css
@@ -50,6 +51,8 @@ _HINTED = _NEVER_SHOWN | names("dialog body table tr td th tbody thead tfoot fon
 KEEPING = ("pre", "listing")
 """Elements that show the line ends of the source."""
 PLAIN = css.Style()
+STYLE_LIMIT = 1_000
+"""Most characters of a style attribute that is kept for the next mails."""
 Look = tuple[css.Style, str]
 """A tag's style and the mark it puts between texts."""
 
@@ -77,37 +80,52 @@ class Looks:
     def __init__(self, sheet: css.Sheet) -> None:
         """Start with the rules that hold for the source."""
         self._sheet = sheet
-        self._looks: dict[Tag, Look] = {}
         self._styles: dict[tuple[str, str, str, str, str], css.Style] = {}
-        self._equal: dict[css.Style, css.Style] = {}
 
     def of(self, tag: Tag) -> Look:
         """Return the look of a tag."""
-        found = self._looks.get(tag)
-        if not found:
-            special = tag.attributes or self._sheet.rules or tag.name in _NEVER_SHOWN or tag.name == "dialog"
-            style = self._style(tag.name, tag.attributes) if special and tag.name[:1] != "/" else PLAIN
-            mark = BREAKS[tag.name] if not style.display else _DISPLAY_BREAKS.get(style.display, BREAKS[tag.name])
-            found = self._looks[tag] = (style, mark)
-        return found
+        name, attributes = tag.name, tag.attributes
+        if not self._sheet.rules or name[:1] == "/":
+            if not attributes or name[:1] == "/" or not _may_style(name, attributes):
+                return _bare_look(name)
+        style = self._style(name, attributes)
+        return style, BREAKS[name] if not style.display else _DISPLAY_BREAKS.get(style.display, BREAKS[name])
 
     def _style(self, name: str, attributes: str) -> css.Style:
         """Return the style of an element by its attributes and the rules for it."""
         lowered = attributes.lower()
         own = attribute(attributes, "style") or "" if "style" in lowered else ""
-        if not own and not self._sheet.rules and name not in _HINTED and "hidden" not in lowered:
-            return PLAIN
-        classes = identity = ""
-        if self._sheet.rules:
-            classes = (attribute(attributes, "class") or "").lower() if "class" in lowered else ""
-            identity = (attribute(attributes, "id") or "").lower() if "id=" in lowered or "id " in lowered else ""
-        key = (name, classes, identity, own, _hints(name, attributes, lowered))
+        hints = _hints(name, attributes, lowered)
+        if not self._sheet.rules:
+            return _own_style(own, hints) if len(own) <= STYLE_LIMIT else css.style([hints], own)
+        classes = (attribute(attributes, "class") or "").lower()
+        identity = (attribute(attributes, "id") or "").lower()
+        key = (name, classes, identity, own, hints)
         style = self._styles.get(key)
         if not style:
-            found = css.style([key[4], *self._sheet.of(name, classes, identity)], own)
-            # Equal styles are one object, so that elements in them can be known by it.
-            style = self._styles[key] = PLAIN if found == PLAIN else self._equal.setdefault(found, found)
+            style = self._styles[key] = css.style([hints, *self._sheet.of(name, classes, identity)], own)
         return style
+
+
+@lru_cache(maxsize=2048)
+def _own_style(own: str, hints: str) -> css.Style:
+    style = css.style([hints], own)
+    return PLAIN if style == PLAIN else style
+
+
+@lru_cache(maxsize=512)
+def _bare_look(name: str) -> Look:
+    """Return the look of a tag that has no style."""
+    hidden = name in _NEVER_SHOWN or name == "dialog"
+    return css.Style(gone=True) if hidden else PLAIN, BREAKS[name]
+
+
+def _may_style(name: str, attributes: str) -> bool:
+    """Return whether a tag's attributes can set its style."""
+    lowered = attributes.lower()
+    if "style" in lowered or "hidden" in lowered or name in ("body", "dialog"):
+        return True
+    return name in _HINTED and ("color" in lowered or "background" in lowered)
 
 
 def inherited(parent: Sight, style: css.Style, name: str) -> Sight:

@@ -15,6 +15,7 @@ _ATTRIBUTE = re.compile(
     rf"([^\t\n\f\r />][^\t\n\f\r />=]*+)(?:{_SPACE}*+={_SPACE}*+"
     rf"(?:\"([^\"]*+)(?:\"|\Z)|'([^']*+)(?:'|\Z)|([^\t\n\f\r >\"'][^\t\n\f\r >]*+)|))?"
 )
+_BARE_VALUE = re.compile(r"[^\t\n\f\r >\"'][^\t\n\f\r >]*+")
 _BEFORE_NAME = "\t\n\f\r /\"'"
 _AFTER_NAME = ("", "=", "\t", "\n", "\f", "\r", " ", "/")
 _BLANK = re.compile(r"[\t\n\f\r /]*+")
@@ -124,10 +125,18 @@ def _regular(head: str) -> Tag | None:
 
 def attribute(written: str, name: str) -> str | None:
     """Return the value of a tag's attribute, which is empty if it has none; the first of one name counts."""
-    before, found, rest = written.partition(name + '="')
-    if found and "'" not in before and not before.count('"') & 1 and (not before or before[-1] in "\t\n\f\r "):
-        return rest.partition('"')[0]
-    return all_attributes(written).get(name) if _may_have(written.lower(), name) else None
+    lowered = written.lower()
+    if name not in lowered:
+        return None
+    at = f" {lowered}".find(f" {name}=")
+    if at >= 0 and len(lowered) == len(written):
+        before, start = written[:at], at + len(name) + 1
+        if "'" not in before and not before.count('"') & 1:
+            if written.startswith('"', start):
+                return written[start + 1 :].partition('"')[0]
+            if bare := _BARE_VALUE.match(written, start):
+                return bare[0]
+    return all_attributes(written).get(name) if _may_have(lowered, name) else None
 
 
 def _may_have(lowered: str, name: str) -> bool:
