@@ -5,12 +5,13 @@ Parsing takes time linear in the input, whatever it holds.
 
 import html
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 
 from features import css, tags
 from features.sight import BREAK, Looks
-from features.viewing import view
+from features.viewing import named, view
 
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});?")
 _SHOWN_RAW = ("textarea", "xmp", "plaintext")
@@ -50,16 +51,16 @@ def parse(source: str) -> Markup:
     tokens = tags.read(source.replace("\0", "") if "\0" in source else source)
     _show_raw(tokens)
     sheets = [content for at, content in tokens.raw.items() if tokens.tags[at].name == "style"]
-    shown, hidden = view(tokens, Looks(css.sheet(sheets)))
-    names = [tag.name for tag in tokens.tags]
-    count = names.count
+    counts = Counter(tokens.tags)
+    shown, hidden = view(tokens, Looks(css.sheet(sheets)), counts)
+    names = named(counts)
     return Markup(
         shown=_lines(_resolve("".join(shown))),
-        hidden=sum(len(_resolve(text).split()) for text in [*hidden, *tokens.unclosed]),
-        links=_links(tokens),
-        tags=len(names) - count("") - sum([name[:1] == "/" for name in names]),
-        images=count("img") + count("image"),
-        form_fields=sum(map(count, _FORM_FIELDS)),
+        hidden=sum([len(_resolve(text).split()) for text in [*hidden, *tokens.unclosed]]),
+        links=[link for tag in counts if tag.attributes for link in _links(tag)],
+        tags=sum([count for name, count in names.items() if name and name[0] != "/"]),
+        images=names["img"] + names["image"],
+        form_fields=sum([names[name] for name in _FORM_FIELDS]),
         comments=tokens.comments,
     )
 
@@ -77,15 +78,16 @@ def _lines(text: str) -> str:
     return "\n".join([" ".join(line.split()) for line in text.split(BREAK) if line and not line.isspace()])
 
 
-def _links(tokens: tags.Tokens) -> list[str]:
-    found: list[str] = []
-    for tag in dict.fromkeys(tokens.tags):
-        if not tag.attributes:
-            continue
-        for name in _LINKING_OF.get(tag.name, _LINKING):
-            if value := tags.attribute(tag.attributes, name):
-                found.append(_resolve(value))
-    return found
+def _links(tag: tags.Tag) -> list[str]:
+    return _kept_links(tag) if len(tag.attributes) <= tags.KNOWN_LENGTH else _links_of(tag)
+
+
+def _links_of(tag: tags.Tag) -> list[str]:
+    names = _LINKING_OF.get(tag.name, _LINKING)
+    return [_resolve(value) for name in names if (value := tags.attribute(tag.attributes, name))]
+
+
+_kept_links = lru_cache(maxsize=tags.KNOWN_LIMIT)(_links_of)
 
 
 def _resolve(text: str) -> str:

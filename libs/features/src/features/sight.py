@@ -50,9 +50,7 @@ _HINTED = _NEVER_SHOWN | names("dialog body table tr td th tbody thead tfoot fon
 """Elements whose attributes other than `style` and `hidden` matter."""
 KEEPING = ("pre", "listing")
 """Elements that show the line ends of the source."""
-PLAIN = css.Style()
-STYLE_LIMIT = 1_000
-"""Most characters of a style attribute that is kept for the next mails."""
+PLAIN = css.PLAIN
 Look = tuple[css.Style, str]
 """A tag's style and the mark it puts between texts."""
 
@@ -80,37 +78,38 @@ class Looks:
     def __init__(self, sheet: css.Sheet) -> None:
         """Start with the rules that hold for the source."""
         self._sheet = sheet
-        self._styles: dict[tuple[str, str, str, str, str], css.Style] = {}
+        self._matched: dict[tuple[str, str, str], tuple[str, ...]] = {}
+
+    @property
+    def ruled(self) -> bool:
+        """Whether style sheets have rules."""
+        return bool(self._sheet.rules)
 
     def of(self, tag: Tag) -> Look:
         """Return the look of a tag."""
         name, attributes = tag.name, tag.attributes
-        if not self._sheet.rules or name[:1] == "/":
-            if not attributes or name[:1] == "/" or not _may_style(name, attributes):
-                return _bare_look(name)
-        style = self._style(name, attributes)
-        return style, BREAKS[name] if not style.display else _DISPLAY_BREAKS.get(style.display, BREAKS[name])
-
-    def _style(self, name: str, attributes: str) -> css.Style:
-        """Return the style of an element by its attributes and the rules for it."""
+        if name[:1] == "/" or not name:
+            return _bare_look(name)
+        rules = self._rules(name, attributes) if self._sheet.rules else ()
+        if not rules and not (attributes and _may_style(name, attributes)):
+            return _bare_look(name)
         lowered = attributes.lower()
         own = attribute(attributes, "style") or "" if "style" in lowered else ""
-        hints = _hints(name, attributes, lowered)
-        if not self._sheet.rules:
-            return _own_style(own, hints) if len(own) <= STYLE_LIMIT else css.style([hints], own)
+        style = css.style((_hints(name, attributes, lowered), *rules, own))
+        return style, BREAKS[name] if not style.display else _DISPLAY_BREAKS.get(style.display, BREAKS[name])
+
+    def _rules(self, name: str, attributes: str) -> tuple[str, ...]:
         classes = (attribute(attributes, "class") or "").lower()
         identity = (attribute(attributes, "id") or "").lower()
-        key = (name, classes, identity, own, hints)
-        style = self._styles.get(key)
-        if not style:
-            style = self._styles[key] = css.style([hints, *self._sheet.of(name, classes, identity)], own)
-        return style
+        key = (name, classes, identity)
+        found = self._matched.get(key)
+        if found is None:
+            found = self._matched[key] = tuple(self._sheet.of(name, classes, identity))
+        return found
 
 
-@lru_cache(maxsize=2048)
-def _own_style(own: str, hints: str) -> css.Style:
-    style = css.style([hints], own)
-    return PLAIN if style == PLAIN else style
+UNRULED = Looks(css.Sheet({}))
+"""Looks of tags that no rule is for."""
 
 
 @lru_cache(maxsize=512)

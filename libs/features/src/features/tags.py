@@ -48,11 +48,12 @@ class Tag:
 
 
 NO_TAG = Tag("")
-KNOWN_LIMIT = 4096
-"""Most tags with attributes that are kept for the next mails, which repeat many of them."""
+KNOWN_LIMIT = 16_384
+"""Most tags with attributes that are kept for the next mails, which repeat many of them; 10 MB at most."""
 KNOWN_LENGTH = 300
 """Most characters of such a tag."""
 _BARE = {written: Tag(name) for written, name in _WRITTEN.items()}
+_BARE.update({f"/{written}": Tag(f"/{name}") for name in RAW_TEXT for written in (name, name.upper())})
 _known = dict(_BARE)
 
 
@@ -93,6 +94,10 @@ def read(source: str) -> Tokens:
         if closed and (tag := _regular(head)):
             found[odd] = tag
             continue
+        if closed and head.endswith("--") and head.startswith("!--") and len(head) > 4 and head[3:5] != "->":
+            found[odd] = NO_TAG
+            tokens.comments += 1
+            continue
         tokens.tags += found[done:odd]  # type: ignore[arg-type]  # those before are known by now
         tokens.texts += texts[done:odd]
         end = _exact(tokens, source, ends[odd - 1] + odd - 1)
@@ -110,9 +115,13 @@ def _regular(head: str) -> Tag | None:
     found = _known.get(head)
     if found:
         return found
+    if head.startswith(("!", "?")) and not head.startswith("!--"):
+        return NO_TAG
     written, _, attributes = head.partition(" ")
+    if "\n" in written:
+        written, _, attributes = head.partition("\n")
     name = _WRITTEN.get(written)
-    if not name or "'" in attributes or attributes.count('"') & 1:
+    if not name or not _even_quotes(attributes):
         return None
     tag = Tag(name, attributes)
     if len(head) <= KNOWN_LENGTH:
@@ -121,6 +130,12 @@ def _regular(head: str) -> Tag | None:
             _known.update(_BARE)
         _known[head] = tag
     return tag
+
+
+def _even_quotes(attributes: str) -> bool:
+    """Return whether quotes of one kind, if any, all have their ends."""
+    single, double = attributes.count("'"), attributes.count('"')
+    return not (single & 1 or double & 1 or (single and double))
 
 
 def attribute(written: str, name: str) -> str | None:

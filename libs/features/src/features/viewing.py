@@ -1,34 +1,48 @@
 """What of a source is seen: most of its tags cannot hide anything, and only the elements that can are followed."""
 
 from collections import Counter
+from functools import lru_cache
 
 from features import colors, css
-from features.sight import BLACK, BREAKS, KEEPING, LINK_BLUE, WHITE, Looks, Sight
-from features.tags import Tag, Tokens
+from features.sight import BLACK, BREAKS, KEEPING, LINK_BLUE, UNRULED, WHITE, Looks, Sight
+from features.tags import KNOWN_LENGTH, KNOWN_LIMIT, Tag, Tokens
 from features.tree import VOID_CLOSING, Look, Tree, role_of
 
 COLOR_LIMIT = 100
 """Most different colours of a source that are compared with each other; with more, each element is followed."""
 
 
-def view(tokens: Tokens, looks: Looks) -> tuple[list[str], list[str]]:
+def view(tokens: Tokens, looks: Looks, counts: Counter[Tag]) -> tuple[list[str], list[str]]:
     """Return the texts that are shown, with marks between lines, and those that are hidden."""
-    different = {tag: _look(tag, looks) for tag in set(tokens.tags)}
-    followed = None if _strays(tokens) else _followed(different)
+    if looks.ruled:
+        different = {tag: _look(tag, looks) for tag in counts}
+    else:
+        different = {tag: _kept_look(tag) if len(tag.attributes) < KNOWN_LENGTH else _look(tag) for tag in counts}
+    followed = None if _strays(named(counts)) else _followed(different)
     quick = None if followed is None else _quick(tokens, different, followed)
     return quick or Tree().read(tokens, different)[:2]
 
 
-def _look(tag: Tag, looks: Looks) -> Look:
+def _look(tag: Tag, looks: Looks = UNRULED) -> Look:
     style, mark = looks.of(tag)
     return style, mark, role_of(tag, style)
 
 
-def _strays(tokens: Tokens) -> bool:
+_kept_look = lru_cache(maxsize=KNOWN_LIMIT)(_look)
+
+
+def named(counts: Counter[Tag]) -> Counter[str]:
+    """Return how many tags of each name there are."""
+    names: Counter[str] = Counter()
+    for tag, count in counts.items():
+        names[tag.name] += count
+    return names
+
+
+def _strays(counts: Counter[str]) -> bool:
     """Return whether a block has more ends than starts: a browser ignores the others, and they part nothing."""
-    counts = Counter([tag.name for tag in tokens.tags])
     return any(
-        name[:1] == "/" and count > counts[name[1:]] and name not in ("/p", "/br") and name in BREAKS
+        name[:1] == "/" and name in BREAKS and count > counts[name[1:]] and name not in ("/p", "/br")
         for name, count in counts.items()
     )
 
