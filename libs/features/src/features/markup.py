@@ -83,8 +83,8 @@ def _links(tag: tags.Tag) -> list[str]:
 
 
 def _links_of(tag: tags.Tag) -> list[str]:
-    names = _LINKING_OF.get(tag.name, _LINKING)
-    return [_resolve(value) for name in names if (value := tags.attribute(tag.attributes, name))]
+    names, lowered = _LINKING_OF.get(tag.name, _LINKING), tag.attributes.lower()
+    return [_resolve(value) for name in names if (value := tags.attribute(tag.attributes, name, lowered))]
 
 
 _kept_links = lru_cache(maxsize=tags.KNOWN_LIMIT)(_links_of)

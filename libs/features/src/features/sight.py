@@ -78,6 +78,7 @@ class Looks:
     def __init__(self, sheet: css.Sheet) -> None:
         """Start with the rules that hold for the source."""
         self._sheet = sheet
+        self._identities = any("#" in selector for selector in sheet.rules)
         self._matched: dict[tuple[str, str, str], tuple[str, ...]] = {}
 
     @property
@@ -90,17 +91,17 @@ class Looks:
         name, attributes = tag.name, tag.attributes
         if name[:1] == "/" or not name:
             return _bare_look(name)
-        rules = self._rules(name, attributes) if self._sheet.rules else ()
-        if not rules and not (attributes and _may_style(name, attributes)):
-            return _bare_look(name)
         lowered = attributes.lower()
-        own = attribute(attributes, "style") or "" if "style" in lowered else ""
+        rules = self._rules(name, attributes, lowered) if self._sheet.rules else ()
+        if not rules and not (attributes and _may_style(name, lowered)):
+            return _bare_look(name)
+        own = attribute(attributes, "style", lowered) or ""
         style = css.style((_hints(name, attributes, lowered), *rules, own))
         return style, BREAKS[name] if not style.display else _DISPLAY_BREAKS.get(style.display, BREAKS[name])
 
-    def _rules(self, name: str, attributes: str) -> tuple[str, ...]:
-        classes = (attribute(attributes, "class") or "").lower()
-        identity = (attribute(attributes, "id") or "").lower()
+    def _rules(self, name: str, attributes: str, lowered: str) -> tuple[str, ...]:
+        classes = (attribute(attributes, "class", lowered) or "").lower() if lowered else ""
+        identity = (attribute(attributes, "id", lowered) or "").lower() if lowered and self._identities else ""
         key = (name, classes, identity)
         found = self._matched.get(key)
         if found is None:
@@ -119,9 +120,8 @@ def _bare_look(name: str) -> Look:
     return css.Style(gone=True) if hidden else PLAIN, BREAKS[name]
 
 
-def _may_style(name: str, attributes: str) -> bool:
+def _may_style(name: str, lowered: str) -> bool:
     """Return whether a tag's attributes can set its style."""
-    lowered = attributes.lower()
     if "style" in lowered or "hidden" in lowered or name in ("body", "dialog"):
         return True
     return name in _HINTED and ("color" in lowered or "background" in lowered)
@@ -150,17 +150,17 @@ def _hints(name: str, attributes: str, lowered: str) -> str:
     hints: list[str] = []
     if name in _NEVER_SHOWN:
         hints.append("display:none")
-    if "hidden" in lowered and attribute(attributes, "hidden") is not None:
+    if "hidden" in lowered and attribute(attributes, "hidden", lowered) is not None:
         hints.append("display:none")
-    if name == "dialog" and attribute(attributes, "open") is None:
+    if name == "dialog" and attribute(attributes, "open", lowered) is None:
         hints.append("display:none")
-    if "bgcolor" in lowered and (value := attribute(attributes, "bgcolor")):
+    if "bgcolor" in lowered and (value := attribute(attributes, "bgcolor", lowered)):
         hints.append(f"background-color:{_plain(value)}")
-    if "background" in lowered and name in ("body", "table", "tr", "td", "th") and attribute(attributes, "background"):
+    if "background" in lowered and name in ("body", "table", "tr", "td", "th") and attribute(attributes, "background", lowered):
         hints.append("background-image:picture")
-    if name == "font" and "color" in lowered and (value := attribute(attributes, "color")):
+    if name == "font" and "color" in lowered and (value := attribute(attributes, "color", lowered)):
         hints.append(f"color:{_plain(value)}")
-    if name == "body" and "text" in lowered and (value := attribute(attributes, "text")):
+    if name == "body" and "text" in lowered and (value := attribute(attributes, "text", lowered)):
         hints.append(f"color:{_plain(value)}")
     return ";".join(hints)
 

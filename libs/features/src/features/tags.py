@@ -138,13 +138,14 @@ def _even_quotes(attributes: str) -> bool:
     return not (single & 1 or double & 1 or (single and double))
 
 
-def attribute(written: str, name: str) -> str | None:
+def attribute(written: str, name: str, lowered: str | None = None) -> str | None:
     """Return the value of a tag's attribute, which is empty if it has none; the first of one name counts."""
-    lowered = written.lower()
+    if lowered is None:
+        lowered = written.lower()
     if name not in lowered:
         return None
-    at = f" {lowered}".find(f" {name}=")
-    if at >= 0 and len(lowered) == len(written):
+    at = 0 if lowered.startswith(f"{name}=") else lowered.find(f" {name}=") + 1
+    if (at or lowered.startswith(f"{name}=")) and len(lowered) == len(written):
         before, start = written[:at], at + len(name) + 1
         if "'" not in before and not before.count('"') & 1:
             if written.startswith('"', start):

@@ -59,6 +59,8 @@ _REACHES = {
     if closed
 }
 """Elements that a start tag closes, and those that it cannot reach out of."""
+_NOTHING_TO_CLOSE = {"td": ("tr",), "tr": ("table", "tbody"), "p": ("td",), "div": ("td",), "table": ("td",)}
+"""Elements in which a common start tag closes nothing."""
 _RESTYLED = names("a pre listing")
 VOID, VOID_CLOSING, PUSHED, OPENING, CLOSING = range(5)
 """What a tag does to the stack of open elements: nothing, close others, be pushed, both, and end one."""
@@ -97,18 +99,19 @@ class Tree:
         hidden: list[str] = []
         stack, show, inside = self._stack, shown.append, self._inside
         at = first
-        for at in range(first, len(tokens.tags)):
-            tag, text = tokens.tags[at], tokens.texts[at]
+        texts, push, pop = tokens.texts, stack.append, stack.pop
+        for at in range(first, len(texts)):
+            tag, text = tokens.tags[at], texts[at]
             style, mark, role = looks[tag]
             if role == PUSHED:
                 top = stack[-1]
                 if top[1].gone:
                     mark = ""
-                stack.append((tag.name, top[1], top[2], PLAIN, mark))
+                push((tag.name, top[1], top[2], PLAIN, mark))
             elif role == CLOSING:
                 name, _, _, _, mark = stack[-1]
                 if name == tag.name[1:]:
-                    stack.pop()
+                    pop()
                 else:
                     mark = self._end(tag.name[1:])
             elif role == VOID:
@@ -145,7 +148,7 @@ class Tree:
         name, stack = tag.name, self._stack
         mark = ""
         reach = _REACHES.get(name)
-        if reach and len(stack) > self._inside:
+        if reach and len(stack) > self._inside and stack[-1][0] not in _NOTHING_TO_CLOSE.get(name, ()):
             mark = self._imply(*reach)
         _, sight, treatment, _, _ = stack[-1]
         if role == VOID_CLOSING:

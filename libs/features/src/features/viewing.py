@@ -87,7 +87,9 @@ def _quick(
     tokens: Tokens, different: dict[Tag, Look], followed: dict[Tag, Sight]
 ) -> tuple[list[str], list[str]] | None:
     marks = {tag: look[1] for tag, look in different.items()}
-    pieces = [piece for tag, text in zip(tokens.tags, tokens.texts, strict=True) for piece in (marks[tag], text)]
+    pieces = [""] * (2 * len(tokens.tags))
+    pieces[::2] = map(marks.__getitem__, tokens.tags)
+    pieces[1::2] = tokens.texts
     if not followed:
         return pieces, []
     shown: list[str] = []
