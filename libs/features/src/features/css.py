@@ -73,13 +73,9 @@ class Sheet(NamedTuple):
         return [body for key in keys if key in rules for body in rules[key]]
 
 
-def sheet(sources: list[str]) -> Sheet:
+def sheet(source: str) -> Sheet:
     """Return the rules of style sheets that hold on a screen."""
-    source = "\n".join(sources).lower()
-    return _kept_sheet(source) if len(source) <= SHEET_LIMIT else _sheet(source)
-
-
-def _sheet(source: str) -> Sheet:
+    source = source.lower()
     rules: dict[str, list[str]] = {}
     source = _COMMENT.sub(" ", source.replace("<!--", " ").replace("-->", " "))
     skipped = depth = 0
@@ -98,9 +94,6 @@ def _sheet(source: str) -> Sheet:
             skipped = skipped or (0 if _holds(prelude) else depth)
             prelude = ""
     return Sheet(rules)
-
-
-_kept_sheet = lru_cache(maxsize=32)(_sheet)
 
 
 def _add(rules: dict[str, list[str]], prelude: str, body: str) -> None:

@@ -9,8 +9,8 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 
-from features import css, tags
-from features.sight import BREAK, Looks
+from features import tags
+from features.sight import BREAK, looks_for
 from features.viewing import named, view
 
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});?")
@@ -52,7 +52,7 @@ def parse(source: str) -> Markup:
     _show_raw(tokens)
     sheets = [content for at, content in tokens.raw.items() if tokens.tags[at].name == "style"]
     counts = Counter(tokens.tags)
-    shown, hidden = view(tokens, Looks(css.sheet(sheets)), counts)
+    shown, hidden = view(tokens, looks_for(sheets), counts)
     names = named(counts)
     return Markup(
         shown=_lines(_resolve("".join(shown))),

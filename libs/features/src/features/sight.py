@@ -4,7 +4,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from features import colors, css
-from features.tags import Tag, attribute
+from features.tags import KNOWN_LIMIT, Tag, attribute
 
 WHITE: colors.Color = (255, 255, 255)
 BLACK: colors.Color = (0, 0, 0)
@@ -51,6 +51,8 @@ _HINTED = _NEVER_SHOWN | names("dialog body table tr td th tbody thead tfoot fon
 KEEPING = ("pre", "listing")
 """Elements that show the line ends of the source."""
 PLAIN = css.PLAIN
+RULED_LIMIT = 1024
+"""Most tags whose looks are kept for one style sheet."""
 Look = tuple[css.Style, str]
 """A tag's style and the mark it puts between texts."""
 
@@ -78,13 +80,10 @@ class Looks:
     def __init__(self, sheet: css.Sheet) -> None:
         """Start with the rules that hold for the source."""
         self._sheet = sheet
+        self.kept: dict[Tag, tuple[css.Style, str, int]] = {}
+        self.limit = RULED_LIMIT if sheet.rules else KNOWN_LIMIT
         self._identities = any("#" in selector for selector in sheet.rules)
         self._matched: dict[tuple[str, str, str], tuple[str, ...]] = {}
-
-    @property
-    def ruled(self) -> bool:
-        """Whether style sheets have rules."""
-        return bool(self._sheet.rules)
 
     def of(self, tag: Tag) -> Look:
         """Return the look of a tag."""
@@ -105,12 +104,21 @@ class Looks:
         key = (name, classes, identity)
         found = self._matched.get(key)
         if found is None:
+            if len(self._matched) >= RULED_LIMIT:
+                self._matched.clear()
             found = self._matched[key] = tuple(self._sheet.of(name, classes, identity))
         return found
 
 
-UNRULED = Looks(css.Sheet({}))
-"""Looks of tags that no rule is for."""
+def looks_for(sheets: list[str]) -> Looks:
+    """Return the looks of tags under style sheets, kept for the next mails of the same sender."""
+    source = "\n".join(sheets)
+    return _kept_looks(source) if len(source) <= css.SHEET_LIMIT else Looks(css.sheet(source))
+
+
+@lru_cache(maxsize=32)
+def _kept_looks(source: str) -> Looks:
+    return Looks(css.sheet(source))
 
 
 @lru_cache(maxsize=512)

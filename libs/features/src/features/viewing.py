@@ -1,11 +1,10 @@
 """What of a source is seen: most of its tags cannot hide anything, and only the elements that can are followed."""
 
 from collections import Counter
-from functools import lru_cache
 
 from features import colors, css
-from features.sight import BLACK, BREAKS, KEEPING, LINK_BLUE, UNRULED, WHITE, Looks, Sight
-from features.tags import KNOWN_LENGTH, KNOWN_LIMIT, Tag, Tokens
+from features.sight import BLACK, BREAKS, KEEPING, LINK_BLUE, WHITE, Looks, Sight
+from features.tags import KNOWN_LENGTH, Tag, Tokens
 from features.tree import VOID_CLOSING, Look, Tree, role_of
 
 COLOR_LIMIT = 100
@@ -14,21 +13,27 @@ COLOR_LIMIT = 100
 
 def view(tokens: Tokens, looks: Looks, counts: Counter[Tag]) -> tuple[list[str], list[str]]:
     """Return the texts that are shown, with marks between lines, and those that are hidden."""
-    if looks.ruled:
-        different = {tag: _look(tag, looks) for tag in counts}
-    else:
-        different = {tag: _kept_look(tag) if len(tag.attributes) < KNOWN_LENGTH else _look(tag) for tag in counts}
+    different = _different(looks, counts)
     followed = None if _strays(named(counts)) else _followed(different)
     quick = None if followed is None else _quick(tokens, different, followed)
     return quick or Tree().read(tokens, different)[:2]
 
 
-def _look(tag: Tag, looks: Looks = UNRULED) -> Look:
-    style, mark = looks.of(tag)
-    return style, mark, role_of(tag, style)
-
-
-_kept_look = lru_cache(maxsize=KNOWN_LIMIT)(_look)
+def _different(looks: Looks, counts: Counter[Tag]) -> dict[Tag, Look]:
+    """Return the looks of all tags; those of common length are kept."""
+    kept = looks.kept
+    found: dict[Tag, Look] = {}
+    for tag in counts:
+        look = kept.get(tag)
+        if look is None:
+            style, mark = looks.of(tag)
+            look = (style, mark, role_of(tag, style))
+            if len(tag.attributes) <= KNOWN_LENGTH:
+                if len(kept) >= looks.limit:
+                    kept.clear()
+                kept[tag] = look
+        found[tag] = look
+    return found
 
 
 def named(counts: Counter[Tag]) -> Counter[str]:
