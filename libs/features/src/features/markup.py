@@ -57,7 +57,7 @@ def parse(source: str) -> Markup:
     return Markup(
         shown=_lines(_resolve("".join(shown))),
         hidden=sum([len(_resolve(text).split()) for text in [*hidden, *tokens.unclosed]]),
-        links=[link for tag in counts if tag.attributes for link in _links(tag)],
+        links=[link for tag in counts if tag.attributes and tag.name[0] != "/" for link in _links(tag)],
         tags=sum([count for name, count in names.items() if name and name[0] != "/"]),
         images=names["img"] + names["image"],
         form_fields=sum([names[name] for name in _FORM_FIELDS]),

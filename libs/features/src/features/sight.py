@@ -164,7 +164,11 @@ def _hints(name: str, attributes: str, lowered: str) -> str:
         hints.append("display:none")
     if "bgcolor" in lowered and (value := attribute(attributes, "bgcolor", lowered)):
         hints.append(f"background-color:{_plain(value)}")
-    if "background" in lowered and name in ("body", "table", "tr", "td", "th") and attribute(attributes, "background", lowered):
+    if (
+        "background" in lowered
+        and name in ("body", "table", "tr", "td", "th")
+        and attribute(attributes, "background", lowered)
+    ):
         hints.append("background-image:picture")
     if name == "font" and "color" in lowered and (value := attribute(attributes, "color", lowered)):
         hints.append(f"color:{_plain(value)}")
