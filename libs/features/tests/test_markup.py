@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features import markup
+from features import markup, tags
 
 
 def shown(source: str) -> str:
@@ -215,6 +215,22 @@ def test_links_are_the_values_of_attributes_that_name_an_address() -> None:
     assert markup.parse(source).links == [
         *("http://a.example/?x=1&y=2", "http://b.example/", "http://c.example/", "cid:d", "e.png"),
     ]
+
+
+def test_an_end_tag_links_nowhere() -> None:
+    assert markup.parse("<a href=x>y</a href=z>").links == ["x"]
+
+
+def test_looks_that_are_kept_hold_for_their_own_style_sheet_only() -> None:
+    element = "<p class=x>a</p>"
+    for sheet, hidden in (("", 0), ("<style>.x{display:none}</style>", 1), ("<style>.y{display:none}</style>", 0)) * 2:
+        assert markup.parse(sheet + element).hidden == hidden
+
+
+def test_tags_beyond_the_limit_of_what_is_kept_are_read_as_well() -> None:
+    for sheet in ("", "<style>.x{display:none}</style>"):
+        source = sheet + "".join(f"<a href=u{number}>a</a>" for number in range(tags.KNOWN_LIMIT + 2))
+        assert len(markup.parse(source).links) == tags.KNOWN_LIMIT + 2
 
 
 def test_counts_of_elements() -> None:

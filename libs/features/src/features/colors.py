@@ -72,7 +72,9 @@ def same(one: Color | None, other: Color | None) -> bool:
     """Return whether a reader cannot tell two colours apart; a colour that is unknown differs from each."""
     if one is None or other is None:
         return one == CLEAR
-    return one == CLEAR or all(abs(a - b) <= SAME for a, b in zip(one, other, strict=True))
+    return one == CLEAR or (
+        abs(one[0] - other[0]) <= SAME and abs(one[1] - other[1]) <= SAME and abs(one[2] - other[2]) <= SAME
+    )
 
 
 def _function(value: str) -> Color | None:

@@ -13,6 +13,8 @@ Declarations = dict[str, str]
 
 SHEET_LIMIT = 32_000
 """Most characters of a style sheet that is kept for the next mail of the same sender."""
+STYLE_LIMIT = 2_000
+"""Most characters of an element's declarations that are kept for the next mails."""
 SCREEN_WIDTH = 1000.0
 """CSS pixels of the window that a reader is taken to have."""
 
@@ -71,13 +73,9 @@ class Sheet(NamedTuple):
         return [body for key in keys if key in rules for body in rules[key]]
 
 
-def sheet(sources: list[str]) -> Sheet:
+def sheet(source: str) -> Sheet:
     """Return the rules of style sheets that hold on a screen."""
-    source = "\n".join(sources).lower()
-    return _kept_sheet(source) if len(source) <= SHEET_LIMIT else _sheet(source)
-
-
-def _sheet(source: str) -> Sheet:
+    source = source.lower()
     rules: dict[str, list[str]] = {}
     source = _COMMENT.sub(" ", source.replace("<!--", " ").replace("-->", " "))
     skipped = depth = 0
@@ -96,9 +94,6 @@ def _sheet(source: str) -> Sheet:
             skipped = skipped or (0 if _holds(prelude) else depth)
             prelude = ""
     return Sheet(rules)
-
-
-_kept_sheet = lru_cache(maxsize=32)(_sheet)
 
 
 def _add(rules: dict[str, list[str]], prelude: str, body: str) -> None:
@@ -154,26 +149,26 @@ def _declared(body: str) -> tuple[Declarations, Declarations]:
     return ordinary, important
 
 
-def style(bodies: list[str], own: str) -> Style:
-    """Return the effect of the rules and of an element's own style attribute."""
-    if not any(bodies):
-        return _own_style(own) if len(own) <= 1000 else _effect([own])
-    return _effect([*bodies, own])
+PLAIN = Style()
 
 
-@lru_cache(maxsize=1024)
-def _own_style(own: str) -> Style:
-    return _effect([own])
+def style(bodies: tuple[str, ...]) -> Style:
+    """Return the effect of blocks of declarations on an element, the strongest last; `PLAIN` if there is none."""
+    return _kept_effect(bodies) if sum(map(len, bodies)) <= STYLE_LIMIT else _effect(bodies)
 
 
-def _effect(bodies: list[str]) -> Style:
+def _effect(bodies: tuple[str, ...]) -> Style:
     declared = [_declared(body[:2000]) for body in bodies]
     found: Declarations = {}
     for ordinary, _ in declared:
         found.update(ordinary)
     for _, important in declared:
         found.update(important)
-    return _style(found)
+    effect = _style(found)
+    return PLAIN if effect == PLAIN else effect
+
+
+_kept_effect = lru_cache(maxsize=4096)(_effect)
 
 
 def _style(found: Declarations) -> Style:

@@ -5,17 +5,25 @@ Parsing takes time linear in the input, whatever it holds.
 
 import html
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 
-from features import css, tags
-from features.sight import BREAK, Looks
-from features.viewing import view
+from features import tags
+from features.sight import BREAK, looks_for
+from features.viewing import named, view
 
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});?")
 _SHOWN_RAW = ("textarea", "xmp", "plaintext")
 _FORM_FIELDS = ("input", "select", "textarea")
 _LINKING = ("href", "src", "action", "formaction", "background", "cite", "data", "poster", "longdesc")
+_LINKING_OF = {
+    **dict.fromkeys(("b", "br", "center", "div", "font", "h1", "h2", "h3", "hr", "i", "li", "p", "span", "ul"), ()),
+    **dict.fromkeys(("body", "table", "tbody", "td", "th", "tr"), ("background",)),
+    "a": ("href",),
+    "img": ("src", "longdesc"),
+}
+"""Attributes that name an address by common element; others may have any of `_LINKING`."""
 
 
 @dataclass(slots=True)
@@ -43,16 +51,16 @@ def parse(source: str) -> Markup:
     tokens = tags.read(source.replace("\0", "") if "\0" in source else source)
     _show_raw(tokens)
     sheets = [content for at, content in tokens.raw.items() if tokens.tags[at].name == "style"]
-    shown, hidden = view(tokens, Looks(css.sheet(sheets)))
-    names = [tag.name for tag in tokens.tags]
-    count = names.count
+    counts = Counter(tokens.tags)
+    shown, hidden = view(tokens, looks_for(sheets), counts)
+    names = named(counts)
     return Markup(
         shown=_lines(_resolve("".join(shown))),
-        hidden=sum(len(_resolve(text).split()) for text in [*hidden, *tokens.unclosed]),
-        links=_links(tokens),
-        tags=len(names) - count("") - sum([name[:1] == "/" for name in names]),
-        images=count("img") + count("image"),
-        form_fields=sum(map(count, _FORM_FIELDS)),
+        hidden=sum([len(_resolve(text).split()) for text in [*hidden, *tokens.unclosed]]),
+        links=[link for tag in counts if tag.attributes and tag.name[0] != "/" for link in _links(tag)],
+        tags=sum([count for name, count in names.items() if name and name[0] != "/"]),
+        images=names["img"] + names["image"],
+        form_fields=sum([names[name] for name in _FORM_FIELDS]),
         comments=tokens.comments,
     )
 
@@ -67,18 +75,19 @@ def _show_raw(tokens: tags.Tokens) -> None:
 
 def _lines(text: str) -> str:
     """Return text with white space collapsed, as a browser does it, and without empty lines."""
-    lines = [" ".join(line.split()) for line in text.split(BREAK)]
-    return "\n".join([line for line in lines if line])
+    return "\n".join([" ".join(line.split()) for line in text.split(BREAK) if line and not line.isspace()])
 
 
-def _links(tokens: tags.Tokens) -> list[str]:
-    found: list[str] = []
-    for tag in tokens.different:
-        lowered = tag.attributes.lower()
-        for name in _LINKING:
-            if name in lowered and (value := tags.attribute(tag.attributes, name)):
-                found.append(_resolve(value))
-    return found
+def _links(tag: tags.Tag) -> list[str]:
+    return _kept_links(tag) if len(tag.attributes) <= tags.KNOWN_LENGTH else _links_of(tag)
+
+
+def _links_of(tag: tags.Tag) -> list[str]:
+    names, lowered = _LINKING_OF.get(tag.name, _LINKING), tag.attributes.lower()
+    return [_resolve(value) for name in names if (value := tags.attribute(tag.attributes, name, lowered))]
+
+
+_kept_links = lru_cache(maxsize=tags.KNOWN_LIMIT)(_links_of)
 
 
 def _resolve(text: str) -> str:

@@ -1,9 +1,10 @@
 """Looks of elements: what a tag's attributes and the style sheets do to the text inside."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from features import colors, css
-from features.tags import Tag, attribute
+from features.tags import KNOWN_LIMIT, Tag, attribute
 
 WHITE: colors.Color = (255, 255, 255)
 BLACK: colors.Color = (0, 0, 0)
@@ -23,7 +24,7 @@ BLOCKS = names(
     "form frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html legend li listing main menu nav ol optgroup option p "
     "plaintext pre search section summary table tbody tfoot thead tr ul xmp caption"
 )
-VOID = names("area base br col embed frame hr img image input link meta param source track wbr keygen")
+VOIDS = names("area base br col embed frame hr img image input link meta param source track wbr keygen")
 _NEVER_SHOWN = names("template datalist audio video canvas noscript")
 
 _DISPLAY_BREAKS = {
@@ -49,9 +50,11 @@ _HINTED = _NEVER_SHOWN | names("dialog body table tr td th tbody thead tfoot fon
 """Elements whose attributes other than `style` and `hidden` matter."""
 KEEPING = ("pre", "listing")
 """Elements that show the line ends of the source."""
-PLAIN = css.Style()
-Look = tuple[css.Style, str, bool]
-"""A tag's style, the mark it puts between texts, and whether its element has no content."""
+PLAIN = css.PLAIN
+RULED_LIMIT = 1024
+"""Most tags whose looks are kept for one style sheet."""
+Look = tuple[css.Style, str]
+"""A tag's style and the mark it puts between texts."""
 
 
 class Sight(NamedTuple):
@@ -77,37 +80,59 @@ class Looks:
     def __init__(self, sheet: css.Sheet) -> None:
         """Start with the rules that hold for the source."""
         self._sheet = sheet
-        self._looks: dict[Tag, Look] = {}
-        self._styles: dict[tuple[str, str, str, str, str], css.Style] = {}
-        self._equal: dict[css.Style, css.Style] = {}
+        self.kept: dict[Tag, tuple[css.Style, str, int]] = {}
+        self.limit = RULED_LIMIT if sheet.rules else KNOWN_LIMIT
+        self._identities = any("#" in selector for selector in sheet.rules)
+        self._matched: dict[tuple[str, str, str], tuple[str, ...]] = {}
 
     def of(self, tag: Tag) -> Look:
         """Return the look of a tag."""
-        found = self._looks.get(tag)
-        if not found:
-            special = tag.attributes or self._sheet.rules or tag.name in _NEVER_SHOWN or tag.name == "dialog"
-            style = self._style(tag.name, tag.attributes) if special and tag.name[:1] != "/" else PLAIN
-            mark = BREAKS[tag.name] if not style.display else _DISPLAY_BREAKS.get(style.display, BREAKS[tag.name])
-            found = self._looks[tag] = (style, mark, tag.name in VOID)
+        name, attributes = tag.name, tag.attributes
+        if name[:1] == "/" or not name:
+            return _bare_look(name)
+        lowered = attributes.lower()
+        rules = self._rules(name, attributes, lowered) if self._sheet.rules else ()
+        if not rules and not (attributes and _may_style(name, lowered)):
+            return _bare_look(name)
+        own = attribute(attributes, "style", lowered) or ""
+        style = css.style((_hints(name, attributes, lowered), *rules, own))
+        return style, BREAKS[name] if not style.display else _DISPLAY_BREAKS.get(style.display, BREAKS[name])
+
+    def _rules(self, name: str, attributes: str, lowered: str) -> tuple[str, ...]:
+        classes = (attribute(attributes, "class", lowered) or "").lower() if lowered else ""
+        identity = (attribute(attributes, "id", lowered) or "").lower() if lowered and self._identities else ""
+        key = (name, classes, identity)
+        found = self._matched.get(key)
+        if found is None:
+            if len(self._matched) >= RULED_LIMIT:
+                self._matched.clear()
+            found = self._matched[key] = tuple(self._sheet.of(name, classes, identity))
         return found
 
-    def _style(self, name: str, attributes: str) -> css.Style:
-        """Return the style of an element by its attributes and the rules for it."""
-        lowered = attributes.lower()
-        own = attribute(attributes, "style") or "" if "style" in lowered else ""
-        if not own and not self._sheet.rules and name not in _HINTED and "hidden" not in lowered:
-            return PLAIN
-        classes = identity = ""
-        if self._sheet.rules:
-            classes = (attribute(attributes, "class") or "").lower() if "class" in lowered else ""
-            identity = (attribute(attributes, "id") or "").lower() if "id=" in lowered or "id " in lowered else ""
-        key = (name, classes, identity, own, _hints(name, attributes, lowered))
-        style = self._styles.get(key)
-        if not style:
-            found = css.style([key[4], *self._sheet.of(name, classes, identity)], own)
-            # Equal styles are one object, so that elements in them can be known by it.
-            style = self._styles[key] = PLAIN if found == PLAIN else self._equal.setdefault(found, found)
-        return style
+
+def looks_for(sheets: list[str]) -> Looks:
+    """Return the looks of tags under style sheets, kept for the next mails of the same sender."""
+    source = "\n".join(sheets)
+    return _kept_looks(source) if len(source) <= css.SHEET_LIMIT else Looks(css.sheet(source))
+
+
+@lru_cache(maxsize=32)
+def _kept_looks(source: str) -> Looks:
+    return Looks(css.sheet(source))
+
+
+@lru_cache(maxsize=512)
+def _bare_look(name: str) -> Look:
+    """Return the look of a tag that has no style."""
+    hidden = name in _NEVER_SHOWN or name == "dialog"
+    return css.Style(gone=True) if hidden else PLAIN, BREAKS[name]
+
+
+def _may_style(name: str, lowered: str) -> bool:
+    """Return whether a tag's attributes can set its style."""
+    if "style" in lowered or "hidden" in lowered or name in ("body", "dialog"):
+        return True
+    return name in _HINTED and ("color" in lowered or "background" in lowered)
 
 
 def inherited(parent: Sight, style: css.Style, name: str) -> Sight:
@@ -133,17 +158,21 @@ def _hints(name: str, attributes: str, lowered: str) -> str:
     hints: list[str] = []
     if name in _NEVER_SHOWN:
         hints.append("display:none")
-    if "hidden" in lowered and attribute(attributes, "hidden") is not None:
+    if "hidden" in lowered and attribute(attributes, "hidden", lowered) is not None:
         hints.append("display:none")
-    if name == "dialog" and attribute(attributes, "open") is None:
+    if name == "dialog" and attribute(attributes, "open", lowered) is None:
         hints.append("display:none")
-    if "bgcolor" in lowered and (value := attribute(attributes, "bgcolor")):
+    if "bgcolor" in lowered and (value := attribute(attributes, "bgcolor", lowered)):
         hints.append(f"background-color:{_plain(value)}")
-    if "background" in lowered and name in ("body", "table", "tr", "td", "th") and attribute(attributes, "background"):
+    if (
+        "background" in lowered
+        and name in ("body", "table", "tr", "td", "th")
+        and attribute(attributes, "background", lowered)
+    ):
         hints.append("background-image:picture")
-    if name == "font" and "color" in lowered and (value := attribute(attributes, "color")):
+    if name == "font" and "color" in lowered and (value := attribute(attributes, "color", lowered)):
         hints.append(f"color:{_plain(value)}")
-    if name == "body" and "text" in lowered and (value := attribute(attributes, "text")):
+    if name == "body" and "text" in lowered and (value := attribute(attributes, "text", lowered)):
         hints.append(f"color:{_plain(value)}")
     return ";".join(hints)
 

@@ -5,6 +5,7 @@ The scan steps from `<` to `<` and takes time linear in the source, whatever it 
 
 import re
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 RAW_TEXT = ("style", "script", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "noscript", "plaintext")
 """Elements whose content holds no tags. A browser that runs scripts reads `noscript` as one."""
@@ -14,6 +15,7 @@ _ATTRIBUTE = re.compile(
     rf"([^\t\n\f\r />][^\t\n\f\r />=]*+)(?:{_SPACE}*+={_SPACE}*+"
     rf"(?:\"([^\"]*+)(?:\"|\Z)|'([^']*+)(?:'|\Z)|([^\t\n\f\r >\"'][^\t\n\f\r >]*+)|))?"
 )
+_BARE_VALUE = re.compile(r"[^\t\n\f\r >\"'][^\t\n\f\r >]*+")
 _BEFORE_NAME = "\t\n\f\r /\"'"
 _AFTER_NAME = ("", "=", "\t", "\n", "\f", "\r", " ", "/")
 _BLANK = re.compile(r"[\t\n\f\r /]*+")
@@ -46,7 +48,13 @@ class Tag:
 
 
 NO_TAG = Tag("")
+KNOWN_LIMIT = 16_384
+"""Most tags with attributes that are kept for the next mails, which repeat many of them; 10 MB at most."""
+KNOWN_LENGTH = 300
+"""Most characters of such a tag."""
 _BARE = {written: Tag(name) for written, name in _WRITTEN.items()}
+_BARE.update({f"/{written}": Tag(f"/{name}") for name in RAW_TEXT for written in (name, name.upper())})
+_known = dict(_BARE)
 
 
 @dataclass(slots=True)
@@ -56,8 +64,6 @@ class Tokens:
     tags: list[Tag] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     """Text up to the next tag as written, entities included."""
-    different: list[Tag] = field(default_factory=list)
-    """Tags that have attributes, each way of writing once."""
     raw: dict[int, str] = field(default_factory=dict)
     """Content of raw-text elements by the index of their tag."""
     comments: int = 0
@@ -72,46 +78,81 @@ class Tokens:
 
 def read(source: str) -> Tokens:
     """Return the tokens of a source; any text is accepted and none raises an error."""
-    tokens = Tokens()
     chunks = source.split("<")
-    tokens.add(NO_TAG, chunks[0])
-    add_tag, add_text, bare = tokens.tags.append, tokens.texts.append, _BARE.get
-    seen: dict[str, Tag] = {}
-    at, rest = len(chunks[0]), iter(chunks)
-    next(rest)
-    for chunk in rest:
-        head, closed, text = chunk.partition(">")
-        tag = (bare(head) or seen.get(head) or _regular(tokens, seen, head)) if closed else None
-        if tag:
-            add_tag(tag)
-            add_text(text)
-            at += len(chunk) + 1
+    parts = [chunk.partition(">") for chunk in chunks]
+    known = _known.get
+    found = [known(head) if closed else None for head, closed, _ in parts]
+    texts = [text for _, _, text in parts]
+    found[0], texts[0] = NO_TAG, chunks[0]
+    tokens = Tokens()
+    ends = list(accumulate(map(len, chunks)))
+    done = 0
+    for odd in [index for index, tag in enumerate(found) if tag is None]:
+        if odd < done:
             continue
-        end = _exact(tokens, source, at)
-        at += len(chunk) + 1
-        while at < end:
-            at += len(next(rest)) + 1
-        tokens.texts[-1] += source[end:at]
+        head, closed, _ = parts[odd]
+        if closed and (tag := _regular(head)):
+            found[odd] = tag
+            continue
+        if closed and head.endswith("--") and head.startswith("!--") and len(head) > 4 and head[3:5] != "->":
+            found[odd] = NO_TAG
+            tokens.comments += 1
+            continue
+        tokens.tags += found[done:odd]  # type: ignore[arg-type]  # those before are known by now
+        tokens.texts += texts[done:odd]
+        end = _exact(tokens, source, ends[odd - 1] + odd - 1)
+        done = odd + 1
+        while ends[done - 1] + done - 1 < end:
+            done += 1
+        tokens.texts[-1] += source[end : ends[done - 1] + done - 1]
+    tokens.tags += found[done:]  # type: ignore[arg-type]
+    tokens.texts += texts[done:]
     return tokens
 
 
-def _regular(tokens: Tokens, seen: dict[str, Tag], head: str) -> Tag | None:
+def _regular(head: str) -> Tag | None:
     """Return the tag of all up to the first `>` if no quote is open there; others are read attribute by attribute."""
+    found = _known.get(head)
+    if found:
+        return found
+    if head.startswith(("!", "?")) and not head.startswith("!--"):
+        return NO_TAG
     written, _, attributes = head.partition(" ")
+    if "\n" in written:
+        written, _, attributes = head.partition("\n")
     name = _WRITTEN.get(written)
-    if not name or "'" in attributes or attributes.count('"') & 1:
+    if not name or not _even_quotes(attributes):
         return None
-    tag = seen[head] = Tag(name, attributes)
-    tokens.different.append(tag)
+    tag = Tag(name, attributes)
+    if len(head) <= KNOWN_LENGTH:
+        if len(_known) > KNOWN_LIMIT:
+            _known.clear()
+            _known.update(_BARE)
+        _known[head] = tag
     return tag
 
 
-def attribute(written: str, name: str) -> str | None:
+def _even_quotes(attributes: str) -> bool:
+    """Return whether quotes of one kind, if any, all have their ends."""
+    single, double = attributes.count("'"), attributes.count('"')
+    return not (single & 1 or double & 1 or (single and double))
+
+
+def attribute(written: str, name: str, lowered: str | None = None) -> str | None:
     """Return the value of a tag's attribute, which is empty if it has none; the first of one name counts."""
-    before, found, rest = written.partition(name + '="')
-    if found and "'" not in before and not before.count('"') & 1 and (not before or before[-1] in "\t\n\f\r "):
-        return rest.partition('"')[0]
-    return all_attributes(written).get(name) if _may_have(written.lower(), name) else None
+    if lowered is None:
+        lowered = written.lower()
+    if name not in lowered:
+        return None
+    at = 0 if lowered.startswith(f"{name}=") else lowered.find(f" {name}=") + 1
+    if (at or lowered.startswith(f"{name}=")) and len(lowered) == len(written):
+        before, start = written[:at], at + len(name) + 1
+        if "'" not in before and not before.count('"') & 1:
+            if written.startswith('"', start):
+                return written[start + 1 :].partition('"')[0]
+            if bare := _BARE_VALUE.match(written, start):
+                return bare[0]
+    return all_attributes(written).get(name) if _may_have(lowered, name) else None
 
 
 def _may_have(lowered: str, name: str) -> bool:
@@ -175,7 +216,6 @@ def _tag(tokens: Tokens, source: str, name: str, start: int) -> int:
         return _end(tokens, source, start, -1, 0)
     tag = Tag(name, source[start:at].lstrip("\t\n\f\r /"))
     tokens.add(tag)
-    tokens.different.append(tag)
     return _raw_text(tokens, source, name, at + 1) if name in _RAW_ENDS else at + 1
 
 

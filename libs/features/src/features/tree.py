@@ -7,8 +7,8 @@ scopes, formatting elements that are opened again, and text that a table puts ou
 from collections.abc import Collection
 
 from features import css
-from features.sight import BLOCKS, BREAK, PLAIN, VOID, Looks, Sight, inherited, names
-from features.tags import NO_TAG, Tag, Tokens
+from features.sight import BLOCKS, BREAK, PLAIN, VOIDS, Sight, inherited, names
+from features.tags import Tag, Tokens
 
 REOPENED_LIMIT = 8
 """Most formatting elements that an end tag opens again; a browser has no limit, and quadratic cost."""
@@ -53,33 +53,42 @@ _SCOPES: dict[str, tuple[str, ...]] = {
 }
 """Elements that an end tag cannot reach out of."""
 
+_REACHES = {
+    name: (frozenset(closed), frozenset(_SCOPES.get(closed[0], _FENCES)))
+    for name, closed in _CLOSED_BY.items()
+    if closed
+}
+"""Elements that a start tag closes, and those that it cannot reach out of."""
+_NOTHING_TO_CLOSE = {"td": ("tr",), "tr": ("table", "tbody"), "p": ("td",), "div": ("td",), "table": ("td",)}
+"""Elements in which a common start tag closes nothing."""
+_RESTYLED = names("a pre listing")
+VOID, VOID_CLOSING, PUSHED, OPENING, CLOSING = range(5)
+"""What a tag does to the stack of open elements: nothing, close others, be pushed, both, and end one."""
+
+Look = tuple[css.Style, str, int]
+"""Tag's style, the mark it puts between texts, and what it does to the stack."""
+
 Element = tuple[str, Sight, int, css.Style, str]
 """An open element: name, what it passes on, how its text is treated, its style, the mark that its end puts."""
 _SHOWN, _HIDDEN, _KEPT = 0, 1, 2
 """Treatment of text: shown, hidden, and shown with the line ends of the source."""
-_RESTYLED = names("a pre listing")
-_COUNTED = names("p li dd dt option optgroup a button nobr")
-"""Elements that a start tag closes from afar; they are counted, so that nobody looks for one that is not open."""
 
 
 class Tree:
     """Stack of open elements."""
 
-    def __init__(self, looks: Looks, around: Sight | None = None, within: str = "") -> None:
+    def __init__(self, around: Sight | None = None, within: str = "") -> None:
         """Start with the window, or with an element named `within` whose parent passes on what is `around`."""
-        self._looks = looks
         self._inside = around is not None
         self._stack: list[Element] = [("", around or Sight(), _SHOWN, PLAIN, "")]
-        self._open = dict.fromkeys(_COUNTED, int(self._inside))
-        if within in BLOCKS or within in _FENCES:
-            self._open["p"] = 0
+        self._no_p = within in BLOCKS or within in _FENCES
         self.lost = False
         self.closed = False
         self._sights: dict[tuple[int, int, str], tuple[Sight, int]] = {}
         self._held: list[object] = []
         self._steps = STEP_LIMIT
 
-    def read(self, tokens: Tokens, first: int = 0) -> tuple[list[str], list[str], int]:
+    def read(self, tokens: Tokens, looks: dict[Tag, Look], first: int = 0) -> tuple[list[str], list[str], int]:
         """Read all tags, or those of one element if the tree starts inside another.
 
         Returns:
@@ -88,27 +97,46 @@ class Tree:
         """
         shown: list[str] = []
         hidden: list[str] = []
-        stack, start, end = self._stack, self._start, self._end
+        stack, show, inside = self._stack, shown.append, self._inside
         at = first
-        for at in range(first, len(tokens.tags)):
-            tag, text = tokens.tags[at], tokens.texts[at]
-            if tag is not NO_TAG:
-                mark = end(tag.name) if tag.name[0] == "/" else start(tag)
-                if mark:
-                    shown.append(mark)
-                if self._inside and (len(stack) == 1 or self.lost):
-                    self.closed = True
-                    break
+        texts, push, pop = tokens.texts, stack.append, stack.pop
+        for at in range(first, len(texts)):
+            tag, text = tokens.tags[at], texts[at]
+            style, mark, role = looks[tag]
+            if role == PUSHED:
+                top = stack[-1]
+                if top[1].gone:
+                    mark = ""
+                push((tag.name, top[1], top[2], PLAIN, mark))
+            elif role == CLOSING:
+                name, _, _, _, mark = stack[-1]
+                if name == tag.name[1:]:
+                    pop()
+                else:
+                    mark = self._end(tag.name[1:])
+            elif role == VOID:
+                if mark and stack[-1][1].gone:
+                    mark = ""
+            else:
+                mark = self._start(tag, style, mark, role)
+            if mark:
+                show(mark)
+            if inside and (len(stack) == 1 or self.lost):
+                self.closed = True
+                break
             if text:
                 name, _, treatment, _, _ = stack[-1]
-                if treatment and name in _IN_TABLE and not text.isspace():
+                if not treatment:
+                    show(text)
+                    continue
+                if name in _IN_TABLE and not text.isspace():
                     treatment = self._put_out()
                 if not treatment:
-                    shown.append(text)
+                    show(text)
                 elif treatment == _HIDDEN:
                     hidden.append(text)
                 else:
-                    shown.append(text.replace("\n", BREAK))
+                    show(text.replace("\n", BREAK))
         return shown, hidden, at
 
     def _put_out(self) -> int:
@@ -116,62 +144,64 @@ class Tree:
         depth = self._find("table", ())
         return self._stack[depth - 1 if depth > 0 else -1][2]
 
-    def _start(self, tag: Tag) -> str:
-        name = tag.name
-        closed = _CLOSED_BY.get(name) if len(self._stack) > self._inside else None
-        mark = self._imply(name, closed) if closed else ""
-        style, own, void = self._looks.of(tag)
-        _, sight, treatment, _, _ = self._stack[-1]
-        if void:
+    def _start(self, tag: Tag, style: css.Style, own: str, role: int) -> str:
+        name, stack = tag.name, self._stack
+        mark = ""
+        reach = _REACHES.get(name)
+        if reach and len(stack) > self._inside and stack[-1][0] not in _NOTHING_TO_CLOSE.get(name, ()):
+            mark = self._imply(*reach)
+        _, sight, treatment, _, _ = stack[-1]
+        if role == VOID_CLOSING:
             return (own if not sight.gone and not style.gone else "") or mark
         if style is not PLAIN or name in _RESTYLED:
             sight, treatment = self._inherit(sight, style, _kind(tag))
         if sight.gone:
             own = ""
-        if name in _COUNTED:
-            self._open[name] += 1
-        self._stack.append((name, sight, treatment, style, own))
+        stack.append((name, sight, treatment, style, own))
         return own or mark
 
-    def _imply(self, name: str, closed: tuple[str, ...]) -> str:
+    def _imply(self, closed: Collection[str], scope: Collection[str]) -> str:
         """Close the elements that a start tag closes."""
-        mark = ""
-        for other in closed:
-            if self._open.get(other, 1) and (depth := self._find(other, _SCOPES.get(other, _FENCES))) > 0:
-                mark = self._close(depth)
-                self.lost = self.lost or depth == 1
-        return mark
+        stack = self._stack
+        depth = found = 0
+        least = 0 if self._steps > 0 else max(0, len(stack) - DEPTH_LIMIT)
+        for depth in range(len(stack) - 1, least, -1):
+            name = stack[depth][0]
+            if name in closed:
+                found = depth
+            elif name in scope:
+                break
+        else:
+            self.lost = self.lost or (self._inside and not found and not (self._no_p and "p" in closed))
+        self._steps -= len(stack) - depth
+        self.lost = self.lost or (self._inside and found == 1)
+        return self._close(found) if found else ""
 
     def _find(self, name: str, scope: Collection[str]) -> int:
         """Return the depth of the innermost element of a name, 0 if none is within reach."""
         stack = self._stack
+        depth = 0
         least = 0 if self._steps > 0 else max(0, len(stack) - DEPTH_LIMIT)
         for depth in range(len(stack) - 1, least, -1):
             found = stack[depth][0]
-            if found == name:
+            if found == name or found in scope:
                 self._steps -= len(stack) - depth
-                return depth
-            if found in scope:
-                self._steps -= len(stack) - depth
-                return 0
+                return depth if found == name else 0
         self._steps -= len(stack) - least
         self.lost = True
         return 0
 
-    def _end(self, closing: str) -> str:
-        name = closing[1:]
-        top = self._stack[-1]
-        if top[0] == name:
-            self._stack.pop()
-            if name in _COUNTED:
-                self._open[name] -= 1
-            return top[4]
-        # A browser makes an element of these end tags even without a start.
-        if name == "br" or (name == "p" and not self._open["p"]):
-            return "" if top[1].gone else BREAK
-        if name in ("body", "html") or name in VOID:
+    def _end(self, name: str) -> str:
+        """Close the element of an end tag that does not end the innermost one."""
+        gone = self._stack[-1][1].gone
+        if name == "br":
+            return "" if gone else BREAK
+        if name in ("body", "html") or name in VOIDS:
             return ""
         depth = self._find(name, _SCOPES.get(name, _FENCES))
+        if not depth and name == "p":
+            # A browser makes an element of this end tag even without a start.
+            return "" if gone else BREAK
         if not depth and name in _HEADINGS:
             depth = max(self._find(other, _FENCES) for other in _HEADINGS)
         return self._close(depth) if depth else ""
@@ -184,20 +214,16 @@ class Tree:
         element = stack[-1]
         while len(stack) > depth:
             element = stack.pop()
-            name = element[0]
-            if name in _COUNTED:
-                self._open[name] -= 1
             mark = element[4] or mark
-            if name in _FENCES:
+            if element[0] in _FENCES:
                 again.clear()
-            elif name in _FORMATTING and len(stack) > depth and len(again) < REOPENED_LIMIT:
+            elif element[0] in _FORMATTING and len(stack) > depth and len(again) < REOPENED_LIMIT:
                 again.append(element)
-        for name, _, _, style, own in reversed(again if element[0] not in _FENCES else []):
-            sight, treatment = self._inherit(stack[-1][1], style, "")
-            if name in _COUNTED:
-                self._open[name] += 1
-            stack.append((name, sight, treatment, style, own))
-        self.lost = self.lost or (len(again) > 0 and depth == 1)
+        if again and element[0] not in _FENCES:
+            for name, _, _, style, own in reversed(again):
+                sight, treatment = self._inherit(stack[-1][1], style, "")
+                stack.append((name, sight, treatment, style, own))
+        self.lost = self.lost or (depth == 1 and self._inside and len(again) > 0)
         return mark
 
     def _inherit(self, parent: Sight, style: css.Style, kind: str) -> tuple[Sight, int]:
@@ -214,3 +240,14 @@ def _kind(tag: Tag) -> str:
     if tag.name == "a":
         return "a" if "href" in tag.attributes.lower() else ""
     return tag.name if tag.name in _RESTYLED else ""
+
+
+def role_of(tag: Tag, style: css.Style) -> int:
+    """Return what a tag of a style does to the stack of open elements."""
+    name = tag.name
+    if name[:1] == "/":
+        return CLOSING
+    if not name or name in VOIDS:
+        return VOID_CLOSING if name in _REACHES or style.gone else VOID
+    plain = style is PLAIN and name not in _RESTYLED and name not in _REACHES
+    return PUSHED if plain else OPENING

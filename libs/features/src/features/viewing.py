@@ -3,27 +3,51 @@
 from collections import Counter
 
 from features import colors, css
-from features.sight import BLACK, BREAKS, KEEPING, LINK_BLUE, WHITE, Look, Looks, Sight
-from features.tags import Tag, Tokens
-from features.tree import Tree
+from features.sight import BLACK, BREAKS, KEEPING, LINK_BLUE, WHITE, Looks, Sight
+from features.tags import KNOWN_LENGTH, Tag, Tokens
+from features.tree import VOID_CLOSING, Look, Tree, role_of
 
 COLOR_LIMIT = 100
 """Most different colours of a source that are compared with each other; with more, each element is followed."""
 
 
-def view(tokens: Tokens, looks: Looks) -> tuple[list[str], list[str]]:
+def view(tokens: Tokens, looks: Looks, counts: Counter[Tag]) -> tuple[list[str], list[str]]:
     """Return the texts that are shown, with marks between lines, and those that are hidden."""
-    different = {tag: looks.of(tag) for tag in set(tokens.tags)}
-    followed = None if _strays(tokens) else _followed(different)
-    quick = None if followed is None else _quick(tokens, looks, different, followed)
-    return quick or Tree(looks).read(tokens)[:2]
+    different = _different(looks, counts)
+    followed = None if _strays(named(counts)) else _followed(different)
+    quick = None if followed is None else _quick(tokens, different, followed)
+    return quick or Tree().read(tokens, different)[:2]
 
 
-def _strays(tokens: Tokens) -> bool:
+def _different(looks: Looks, counts: Counter[Tag]) -> dict[Tag, Look]:
+    """Return the looks of all tags; those of common length are kept."""
+    kept = looks.kept
+    found: dict[Tag, Look] = {}
+    for tag in counts:
+        look = kept.get(tag)
+        if look is None:
+            style, mark = looks.of(tag)
+            look = (style, mark, role_of(tag, style))
+            if len(tag.attributes) <= KNOWN_LENGTH:
+                if len(kept) >= looks.limit:
+                    kept.clear()
+                kept[tag] = look
+        found[tag] = look
+    return found
+
+
+def named(counts: Counter[Tag]) -> Counter[str]:
+    """Return how many tags of each name there are."""
+    names: Counter[str] = Counter()
+    for tag, count in counts.items():
+        names[tag.name] += count
+    return names
+
+
+def _strays(counts: Counter[str]) -> bool:
     """Return whether a block has more ends than starts: a browser ignores the others, and they part nothing."""
-    counts = Counter([tag.name for tag in tokens.tags])
     return any(
-        name[:1] == "/" and count > counts[name[1:]] and name not in ("/p", "/br") and name in BREAKS
+        name[:1] == "/" and name in BREAKS and count > counts[name[1:]] and name not in ("/p", "/br")
         for name, count in counts.items()
     )
 
@@ -34,8 +58,8 @@ def _followed(different: dict[Tag, Look]) -> dict[Tag, Sight] | None:
     if alike is None:
         return None
     found: dict[Tag, Sight] = {}
-    for tag, (style, mark, void) in different.items():
-        if void:
+    for tag, (style, mark, role) in different.items():
+        if role <= VOID_CLOSING:
             continue
         if style.color in alike and style.color != colors.CLEAR and not _covers(style.background, style.picture):
             return None
@@ -65,10 +89,12 @@ def _alike(front: set[colors.Color | None], back: set[colors.Color | None]) -> s
 
 
 def _quick(
-    tokens: Tokens, looks: Looks, different: dict[Tag, Look], followed: dict[Tag, Sight]
+    tokens: Tokens, different: dict[Tag, Look], followed: dict[Tag, Sight]
 ) -> tuple[list[str], list[str]] | None:
     marks = {tag: look[1] for tag, look in different.items()}
-    pieces = [piece for tag, text in zip(tokens.tags, tokens.texts, strict=True) for piece in (marks[tag], text)]
+    pieces = [""] * (2 * len(tokens.tags))
+    pieces[::2] = map(marks.__getitem__, tokens.tags)
+    pieces[1::2] = tokens.texts
     if not followed:
         return pieces, []
     shown: list[str] = []
@@ -78,8 +104,8 @@ def _quick(
         if at < done:
             continue
         tag = tokens.tags[at]
-        tree = Tree(looks, followed[tag], tag.name)
-        inner, unseen, end = tree.read(tokens, at)
+        tree = Tree(followed[tag], tag.name)
+        inner, unseen, end = tree.read(tokens, different, at)
         if tree.lost:
             return None
         shown += pieces[2 * done : 2 * at]
