@@ -4,6 +4,6 @@ It uses only the standard library, so any environment can install it.
 """
 
 from features.extract import DESCRIPTIONS, NAMES, SCHEMA_VERSION, Features, extract
-from features.mime import TEXT_LIMIT
+from features.seen import TEXT_LIMIT
 
 __all__ = ["DESCRIPTIONS", "NAMES", "SCHEMA_VERSION", "TEXT_LIMIT", "Features", "extract"]

@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
-from features import markup, mime, words
+from features import numbers, words
+from features.seen import Seen, see
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 """Version of the features. It changes whenever one mail's text or numbers do; a model serves only its own version."""
 
 WORD_LIMIT = 10_000
@@ -21,15 +22,15 @@ DESCRIPTIONS: dict[str, str] = {
     "lines": "lines that a reader sees",
     "quoted_lines": "lines that begin with >",
     "capitals_share": "share of the text's letters A-Z that are capitals, 0 to 1",
-    "capital_words": "words of three letters or more in capitals",
+    "capital_words": "words of three letters or numbers in capitals",
     "digits_share": "share of the text's characters that are digits, 0 to 1",
     "symbols_share": "share of the text's characters that are punctuation or symbols of ASCII, 0 to 1",
     "exclamation_marks": "exclamation marks in the text",
     "currency_signs": "currency signs ($, euro, pound, yen) in the text",
     "non_ascii_share": "share of the text's characters outside ASCII, 0 to 1",
-    "links": "different links (http, https) in text and markup",
+    "links": "different links (http, https, www.) in text and markup",
     "link_hosts": "different hosts of links",
-    "ip_links": "links to a bare IPv4 address instead of a name",
+    "ip_links": "links to a bare IP address instead of a name",
     "mail_addresses": "at signs in the text, as in mail addresses",
     "html_share": "share of the mail's text that came as HTML, 0 to 1",
     "markup_share": "share of the HTML source that a reader does not see, 0 to 1",
@@ -39,8 +40,12 @@ DESCRIPTIONS: dict[str, str] = {
     "html_comments": "HTML comments",
     "parts": "MIME parts that are no containers",
     "attachments": "MIME parts that are no text or are marked as attachments",
+    **numbers.DESCRIPTIONS,
 }
 NAMES: tuple[str, ...] = tuple(DESCRIPTIONS)
+
+_EXCLAMATION_MARKS = "!\uff01\ufe57\u2757\u2755\u203c"
+_CURRENCY_SIGNS = "$\u20ac\u00a3\u00a5"
 
 
 class Features(NamedTuple):
@@ -52,7 +57,7 @@ class Features(NamedTuple):
     Each word occurs once: the model asks only whether a word is there, and two services pass this text on.
     """
     values: tuple[float, ...]
-    """Finite numbers in the order of `NAMES`; units in `DESCRIPTIONS`."""
+    """Finite numbers, none below 0, in the order of `NAMES`; units in `DESCRIPTIONS`."""
 
 
 def extract(email: str | bytes) -> Features:
@@ -61,25 +66,18 @@ def extract(email: str | bytes) -> Features:
     Args:
         email: Plain text or a whole RFC 5322 message; bytes are read as UTF-8, else as Latin-1.
     """
-    mail = mime.parse(email)
-    marked = [markup.parse(source) for source in mail.html]
-    body = "\n".join([*mail.plain, *[part.shown for part in marked]])
-    lowered = body.lower()
-    tags = "\n".join([part.tags for part in marked]).lower()
-    links = words.links(lowered, tags)
-    hosts = [words.host(link) for link in links]
-    shown = words.shown(lowered)
-    split = shown.split()
-    different = dict.fromkeys(split)
+    seen = see(email)
     values = (
-        *_subject_numbers(mail.subject),
-        float(len(body)),
-        *_word_numbers(shown, split, different),
-        *_character_numbers(body),
-        *_link_numbers(lowered, links, hosts),
-        *_markup_numbers(mail, marked, tags),
+        *_subject_numbers(seen.mail.subject),
+        float(len(seen.body)),
+        *_word_numbers(seen),
+        *_character_numbers(seen.body),
+        *_link_numbers(seen),
+        *_markup_numbers(seen),
+        *numbers.values(seen),
     )
-    different.update(dict.fromkeys([*words.subject(mail.subject), *words.tags(tags), *words.of_hosts(hosts)]))
+    others = [*words.of_subject(seen.subject), *words.of_hosts(seen.names, seen.addresses)]
+    different = seen.different | dict.fromkeys(others)
     return Features(" ".join(list(different)[:WORD_LIMIT]), values)
 
 
@@ -90,18 +88,18 @@ def _subject_numbers(subject: str) -> tuple[float, ...]:
     return float(len(subject)), _share(large, large + kinds.count(b"a")), float(marks)
 
 
-def _word_numbers(shown: str, split: list[str], different: dict[str, None]) -> tuple[float, ...]:
-    if not split:
+def _word_numbers(seen: Seen) -> tuple[float, ...]:
+    if not seen.split:
         return 0.0, 0.0, 0.0
-    letters = len(shown) - shown.count(" ")
-    return float(len(split)), letters / len(split), float(max(map(len, different)))
+    letters = len(seen.shown) - seen.shown.count(" ")
+    return float(len(seen.split)), letters / len(seen.split), float(max(map(len, seen.different)))
 
 
 def _character_numbers(body: str) -> tuple[float, ...]:
     length = len(body)
     kinds = words.kinds(body)
     large = kinds.count(b"A")
-    currency = body.count("$") if body.isascii() else sum(map(body.count, "$\u20ac\u00a3\u00a5"))
+    plain = len(kinds) == length
     return (
         float(body.count("\n") + 1),
         float(body.count("\n>") + body.startswith(">")),
@@ -109,28 +107,30 @@ def _character_numbers(body: str) -> tuple[float, ...]:
         float(kinds.count(b" AAA") + kinds.count(b".AAA") + kinds.startswith(b"AAA")),
         _share(kinds.count(b"0"), length),
         _share(kinds.count(b"."), length),
-        float(body.count("!")),
-        float(currency),
+        float(body.count("!") if plain else sum(map(body.count, _EXCLAMATION_MARKS))),
+        float(body.count("$") if plain else sum(map(body.count, _CURRENCY_SIGNS))),
         _share(length - len(kinds), length),
     )
 
 
-def _link_numbers(lowered: str, links: list[str], hosts: list[str]) -> tuple[float, ...]:
-    bare = sum(map(words.is_ipv4, hosts))
-    return float(len(links)), float(len(set(hosts))), float(bare), float(lowered.count("@"))
+def _link_numbers(seen: Seen) -> tuple[float, ...]:
+    bare = sum([link.is_address for link in seen.links])
+    hosts = len(seen.names) + len(seen.addresses)
+    return float(len(seen.links)), float(hosts), float(bare), float(seen.lowered.count("@"))
 
 
-def _markup_numbers(mail: mime.ParsedMail, marked: list[markup.Markup], tags: str) -> tuple[float, ...]:
+def _markup_numbers(seen: Seen) -> tuple[float, ...]:
+    mail, marked = seen.mail, seen.marked
     parts, attachments = float(mail.parts), float(mail.attachments)
     if not marked:
         return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, parts, attachments
     source = sum(map(len, mail.html))
     return (
         _share(source, source + sum(map(len, mail.plain))),
-        1.0 - _share(sum([len(part.shown) for part in marked]), source),
-        float(tags.count("<")),
-        float(tags.count("<img")),
-        float(tags.count("<input") + tags.count("<select") + tags.count("<textarea")),
+        max(0.0, 1.0 - _share(sum([len(part.shown) for part in marked]), source)),
+        float(sum([part.tags for part in marked])),
+        float(sum([part.images for part in marked])),
+        float(sum([part.form_fields for part in marked])),
         float(sum([part.comments for part in marked])),
         parts,
         attachments,

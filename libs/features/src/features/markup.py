@@ -1,4 +1,4 @@
-"""HTML as a reader sees it: shown text on one side, tags on the other.
+"""HTML as a reader sees it: shown text on one side, what is hidden and what is linked on the other.
 
 Parsing takes time linear in the input, whatever it holds.
 """
@@ -8,34 +8,77 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-# An element that is never closed extends to the end, as in a browser. Without that branch each of n openings would be
-# searched to the end. The quantifiers are possessive for the same reason: nothing backtracks.
-_COMMENT = re.compile(r"<!--(?>.*?-->|.*+)", re.DOTALL)
-_CODE = re.compile(r"<(style|script)\b[^<>]*+>(?>.*?</\1[^<>]*+>|.*+)", re.DOTALL | re.IGNORECASE)
-_TAG = re.compile(r"<(?:/[^<>]*+|([a-zA-Z!?][^<>]*+))>")
+from features import css, tags
+from features.sight import BREAK, Looks
+from features.viewing import view
+
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});?")
+_SHOWN_RAW = ("textarea", "xmp", "plaintext")
+_FORM_FIELDS = ("input", "select", "textarea")
+_LINKING = ("href", "src", "action", "formaction", "background", "cite", "data", "poster", "longdesc")
 
 
 @dataclass(slots=True)
 class Markup:
-    """HTML text split into shown text and tags."""
+    """HTML source split into what a reader sees and what it is made of."""
 
     shown: str
-    """Text that a reader sees, with entities resolved."""
-    tags: str
-    """Opening tags as written, without `>`. Each begins with `<` and contains no other."""
+    """Text that a reader sees, entities resolved; block elements and line breaks begin lines, and none is empty."""
+    hidden: int
+    """Words of the source that are no markup and that a reader does not see, comments and scripts excepted."""
+    links: list[str]
+    """Values of attributes that name an address, such as `href`, as written with entities resolved.
+
+    A tag that is written twice gives its links once.
+    """
+    tags: int
+    """Opening tags."""
+    images: int
+    form_fields: int
     comments: int
 
 
 def parse(source: str) -> Markup:
-    """Split HTML into shown text and tags; any text is accepted and none raises an error."""
-    comments = 0
-    if "<!--" in source:
-        source, comments = _COMMENT.subn("", source)
-    source = _CODE.sub(" ", source)
-    pieces = _TAG.split(source)
-    opening = [f"<{tag}" for tag in pieces[1::2] if tag]
-    return Markup(_resolve(" ".join(pieces[::2])), "\n".join(opening), comments)
+    """Split HTML into what a reader sees and what it is made of; any text is accepted and none raises an error."""
+    tokens = tags.read(source.replace("\0", "") if "\0" in source else source)
+    _show_raw(tokens)
+    sheets = [content for at, content in tokens.raw.items() if tokens.tags[at].name == "style"]
+    shown, hidden = view(tokens, Looks(css.sheet(sheets)))
+    names = [tag.name for tag in tokens.tags]
+    count = names.count
+    return Markup(
+        shown=_lines(_resolve("".join(shown))),
+        hidden=sum(len(_resolve(text).split()) for text in [*hidden, *tokens.unclosed]),
+        links=_links(tokens),
+        tags=len(names) - count("") - sum([name[:1] == "/" for name in names]),
+        images=count("img") + count("image"),
+        form_fields=sum(map(count, _FORM_FIELDS)),
+        comments=tokens.comments,
+    )
+
+
+def _show_raw(tokens: tags.Tokens) -> None:
+    """Give the text of elements that show their source back to their tags."""
+    for at, content in tokens.raw.items():
+        if tokens.tags[at].name in _SHOWN_RAW:
+            resolved = tokens.tags[at].name == "textarea"
+            tokens.texts[at] = content if resolved else content.replace("&", "&amp;")
+
+
+def _lines(text: str) -> str:
+    """Return text with white space collapsed, as a browser does it, and without empty lines."""
+    lines = [" ".join(line.split()) for line in text.split(BREAK)]
+    return "\n".join([line for line in lines if line])
+
+
+def _links(tokens: tags.Tokens) -> list[str]:
+    found: list[str] = []
+    for tag in tokens.different:
+        lowered = tag.attributes.lower()
+        for name in _LINKING:
+            if name in lowered and (value := tags.attribute(tag.attributes, name)):
+                found.append(_resolve(value))
+    return found
 
 
 def _resolve(text: str) -> str:

@@ -14,7 +14,7 @@ import manifest
 import trainer
 from corpus import shown
 from inferencelog import EVALUATION_NAME, MEASURES, Baseline, ScoredCorpus, write_baseline, write_scored
-from trainer import evaluate, folds, model, report
+from trainer import augment, evaluate, folds, model, report
 from trainer.corpus import Corpus, read_corpus
 from trainer.errors import TrainerError
 from trainer.evaluate import Evaluation, Labels, Progress
@@ -106,7 +106,8 @@ def version_of(corpus: Corpus) -> str:
     Other inputs or other code give another name, so no pin ever names two models.
     """
     digest = hashlib.sha256(corpus.digest.encode())
-    digest.update(json.dumps([features.SCHEMA_VERSION, model.COLUMNS, model.SETTINGS, bundle.libraries()]).encode())
+    settings = [model.SETTINGS, augment.SETTINGS, augment.digest()]
+    digest.update(json.dumps([features.SCHEMA_VERSION, model.COLUMNS, *settings, bundle.libraries()]).encode())
     digest.update("\n".join([*corpus.texts, *corpus.excerpt_texts]).encode())
     digest.update(corpus.values.tobytes() + corpus.excerpt_values.tobytes())
     for package in (trainer, features, manifest, bundle):
