@@ -86,6 +86,13 @@ def codec_of(label: str) -> str:
     return _known(label) or FALLBACK
 
 
+def is_plain(label: str) -> bool:
+    """Return whether ASCII in a charset is just that."""
+    codec = codec_of(label)
+    return codec not in _ESCAPES and not codec.startswith(_WIDE)
+
+
+@lru_cache(maxsize=256)
 def _known(label: str) -> str:
     label = label.strip().lower()[:LABEL_LIMIT]
     name = encodings.normalize_encoding(label)
@@ -112,11 +119,11 @@ def decode(data: bytes, label: str, *, html: bool = False) -> str:
         label: Charset as the mail names it, "" if it names none.
         html: Whether the bytes are HTML, which can name its charset.
     """
-    for mark, codec in _BOMS:
-        if data.startswith(mark):
-            return data[len(mark) :].decode(codec, "replace")
     codec = codec_of(label)
-    if codec in _ESCAPES or codec.startswith(_WIDE):
+    for mark, marked in _BOMS:
+        if data.startswith(mark) and not codec.startswith("utf-32"):
+            return data[len(mark) :].decode(marked, "replace")
+    if not is_plain(label):
         return _seven_bit(data, codec)
     if data.isascii():
         return data.decode("ascii")

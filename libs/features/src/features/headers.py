@@ -30,6 +30,8 @@ _KNOWN = (
 _KNOWN_HEADER = re.compile("^" + _KNOWN.format(more=""), re.IGNORECASE | re.MULTILINE)
 _KNOWN_LINE = re.compile(_KNOWN.format(more=r"|content-[a-z-]{1,40}|x-[!-9;-~]{1,80}|list-[a-z-]{1,40}"), re.IGNORECASE)
 _WANTED = ("subject", "content-type", "content-transfer-encoding", "content-disposition")
+_PARAMETER_LINE = re.compile(r"[a-z0-9*-]{1,40}+[ \t]*+=[^\n]*+", re.IGNORECASE)
+_KIND = re.compile(r"[^\s;,/]*+(?:\s*+/\s*+[^\s;,]*+)?")
 _VALUE = re.compile(r"[ \t]*+:[ \t]*([^\n]*+(?:\n[ \t][^\n]*+)*)")
 _SMALL_ASCII = {large: large + 32 for large in range(ord("A"), ord("Z") + 1)}
 
@@ -57,29 +59,25 @@ def split(source: str) -> tuple[str, str]:
     """Return header block and body; the block is "" if there is none.
 
     The block ends at the first line that is no header. Up to `STRAY_LINES` such lines do not end it if a well-known
-    header follows, nor does the rest of a header that ends in a semicolon.
+    header follows, nor do parameters of a header that lack their indentation.
     """
     before = _BEFORE.match(source)
     start = before.end() if before else 0
     if not _HEADER.match(source, start):
         return "", source
     pieces: list[str] = []
-    at, limit = start, start + HEAD_LIMIT
-    while found := _ODD_LINE.search(source, at):
+    limit = start + HEAD_LIMIT
+    while found := _ODD_LINE.search(source, start):
         end = found.start()
-        following = _after_stray(source, end + 1)
         pieces.append(source[start : min(end, limit)])
-        if not following:
+        if parameter := _PARAMETER_LINE.match(source, end + 1) if source[end - 1] == ";" else None:
+            pieces.append(f" {parameter[0]}"[: max(0, limit - end)])
+            start = parameter.end()
+        elif not (start := _after_stray(source, end + 1)):
             body = end + 2 if source[end + 1 : end + 2] == "\n" else end + 1
             return "\n".join(pieces), source[body:]
-        if source[end - 1] == ";" or source.startswith(_CONTINUED, end + 1):
-            pieces.append(" " + source[end + 1 : min(following - 1, limit)])
-        start = at = following
     pieces.append(source[start:limit])
     return "\n".join(pieces), ""
-
-
-_CONTINUED = ("charset=", "boundary=", "name=", "filename=", "format=", "type=")
 
 
 def _after_stray(source: str, at: int) -> int:
@@ -117,9 +115,19 @@ def read(head: str) -> dict[str, str]:
 
 def token(value: str) -> str:
     """Return the one word that a header consists of, in lower case without comments and quotation marks."""
+    return _token(value) if len(value) < 200 else _token.__wrapped__(value)
+
+
+@lru_cache(maxsize=256)
+def _token(value: str) -> str:
     if "(" in value:
         value = _without_comments(value)
     return value.partition(";")[0].strip(' \t\n"').lower()
+
+
+def _kind(value: str) -> str:
+    found = _KIND.match(token(value))
+    return "".join(found[0].split()) if found else ""
 
 
 def content_type(value: str) -> ContentType:
@@ -129,7 +137,7 @@ def content_type(value: str) -> ContentType:
 
 @lru_cache(maxsize=256)
 def _content_type(value: str) -> ContentType:
-    kind = "".join(token(value).split())
+    kind = _kind(value)
     if "=" not in value:
         return ContentType(kind, "", "")
     if "(" in value:
@@ -138,7 +146,7 @@ def _content_type(value: str) -> ContentType:
     for name, quoted, bare in _UNPARTED.findall(value) if not found.keys() >= {"charset"} else ():
         found.setdefault(name.lower(), quoted or bare)
     charset = found.get("charset", "").partition("(")[0].strip(" \t\n'\"")
-    return ContentType(kind.partition(",")[0], charset, found.get("boundary", "").rstrip()[:200])
+    return ContentType(kind, charset, found.get("boundary", "").rstrip()[:200])
 
 
 def _without_comments(value: str) -> str:

@@ -156,7 +156,7 @@ def _split_part(piece: str) -> tuple[str, str]:
 
 def _leaf(mail: ParsedMail, said: headers.ContentType, found: dict[str, str], body: str) -> None:
     kind = said.kind
-    attached = headers.token(found.get("content-disposition", "")).startswith("attachment")
+    attached = "content-disposition" in found and headers.token(found["content-disposition"]) == "attachment"
     # A mail reader shows the raw text of a multipart without a usable boundary, so its text is kept here too.
     if attached or (not kind.startswith(("text", "multipart/", "message/")) and "/" in kind and kind not in _HTML):
         mail.attachments += 1
@@ -170,6 +170,8 @@ def _leaf(mail: ParsedMail, said: headers.ContentType, found: dict[str, str], bo
 
 def _decoded(data: str | bytes, charset: str, *, html: bool) -> str:
     if isinstance(data, str):
+        if data.isascii() and charsets.is_plain(charset):
+            return data
         data = data.encode("latin-1")
     return _lines(charsets.decode(data, charset, html=html))
 

@@ -22,6 +22,7 @@ _SAME_LETTERS = ("<font>", "<wide>")
 _SAME_IF_ASCII = ("<circle>", "<square>", "<super>", "<sub>", "<compat>")
 _FRAMED = ((0x1F150, 26), (0x1F170, 26))
 """Letters A to Z in black circles and squares, for which Unicode names no plain letter: first one and number."""
+_ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
 _ACCENTED = re.compile("[A-Za-z\u00c0-\u024f\u0391-\u03c9\u0410-\u044f][\u0300-\u036f]{1,4}")
 
 
@@ -34,14 +35,14 @@ def readable(text: str) -> str:
     """
     if text.isascii():
         return text
-    rare = text.encode("utf-8", "replace").translate(None, _ASCII).decode("utf-8")
-    changed = {character: plain for character in set(rare) if (plain := _plain(character)) != character}
+    rare = set(text.encode("utf-8", "replace").translate(None, _ASCII).decode("utf-8"))
+    changed = {character: plain for character in rare if (plain := _plain(character)) != character}
     if len(changed) > REPLACED_LIMIT:
         text = text.translate({ord(character): plain for character, plain in changed.items()})
     else:
         for character, plain in changed.items():
             text = text.replace(character, plain)
-    return _ACCENTED.sub(_composed, text) if max(rare, default="") >= "\u0300" else text
+    return text if rare.isdisjoint(_ACCENTS) else _ACCENTED.sub(_composed, text)
 
 
 @lru_cache(maxsize=8192)
