@@ -1,6 +1,7 @@
 """Tests of header blocks: where they end, what parameters say and how subjects are decoded."""
 
 import base64
+import time
 
 import pytest
 
@@ -183,3 +184,39 @@ def test_a_subject_is_limited_after_it_is_decoded() -> None:
     words = "=?utf-8?Q?" + "=C3=A4" * 10 + "?=\n "
     assert mime.parse(f"Subject: {words * 20}\n\n").subject == "\u00e4" * 200
     assert len(mime.parse(f"Subject: {'a' * 5000}\n\n").subject) == headers.SUBJECT_LIMIT
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        'text/html; (x) a="' + '\\"' * 32_000,
+        "text/html; (" + "\\(" * 32_000,
+        "text/html; " + "(" * 64_000,
+        "text/html; " + '("' * 32_000,
+        "text/html; " + ';a="' * 16_000,
+        "text/html" + "; boundary*0" * 5_000,
+        "text/html; boundary" + " " * 64_000,
+        "text/html; " + "boundary=" * 7_000,
+    ],
+)
+def test_time_of_a_content_type_is_linear(value: str) -> None:
+    started = time.process_time()
+    headers.content_type(value)
+    assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize("unit", ["=?", "=?a?q?", "=?a?q?x ", "=?=?q?", "?=", "=?a?q?=?= ", "=?a?b?\xff?= "])
+def test_time_of_a_subject_is_linear(unit: str) -> None:
+    started = time.process_time()
+    headers.subject(unit * 100_000, "koi8-r")
+    assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["a: b;\nc=d\n", "no header\nTo: b\n", "no header\n", "\n \n", "a: b\n\t\n", ";\n", "From x\n", "a :\n", "\n\n"],
+)
+def test_time_of_a_block_is_linear(unit: str) -> None:
+    started = time.process_time()
+    mime.parse("Subject: x\n" + unit * (2_000_000 // len(unit)))
+    assert time.process_time() - started < 2

@@ -35,7 +35,7 @@ _KIND = re.compile(r"[^\s;,/]*+(?:\s*+/\s*+[^\s;,]*+)?")
 _VALUE = re.compile(r"[ \t]*+:[ \t]*([^\n]*+(?:\n[ \t][^\n]*+)*)")
 _SMALL_ASCII = {large: large + 32 for large in range(ord("A"), ord("Z") + 1)}
 
-_QUOTED_OR_COMMENT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"|(?<![\w=])\([^()\\]*+(?:\\.[^()\\]*+)*\)', re.DOTALL)
+_QUOTED_OR_COMMENT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"?|(?<![\w=\\])\([^()\\]*+(?:\\.[^()\\]*+)*\)', re.DOTALL)
 _PARAMETER = re.compile(
     r';[\s;]*+([^\s=;"*]{1,40}+)(\*[0-9]{1,3}+)?(\*)?\s*+=\s*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*)|([^;\s]*+))', re.DOTALL
 )
