@@ -34,6 +34,7 @@ BODY = "Content-Type: text/html\n\n<b>x</b>"
         f"X-Subject: second\nSubjects: third\nSubject: hello\n{BODY}",
         f"Subject: hello\n{BODY}".replace("\n", "\r"),
         f"Subject: hello\n{BODY}".replace("\n", "\r\n"),
+        f"Subject: hello\n{BODY}".replace("\n", "\r\r\n"),
         "Subject: hello\nContent-Type: text/html;\ncharset=utf-8\n\n<b>x</b>",
         'Subject: hello\nContent-Type: text/html\ncharset="utf-8"\nDate: x\n\n<b>x</b>',
         "Subject: hello\nContent-Type: text/html\nContent-Type: text/plain\n\n<b>x</b>",
@@ -93,6 +94,7 @@ def test_a_block_is_read_up_to_its_limit_and_ends_where_it_ends() -> None:
         ('multipart/mixed; boundary="a\\"b"', "multipart/mixed", "", 'a"b'),
         ('multipart/mixed; boundary="a;b(c)"', "multipart/mixed", "", "a;b(c)"),
         ("multipart/mixed; boundary=a(1)", "multipart/mixed", "", "a(1)"),
+        ("multipart/mixed; boundary='a'", "multipart/mixed", "", "'a'"),
         ("multipart/mixed; boundary=a=b", "multipart/mixed", "", "a=b"),
         ('multipart/mixed; boundary*0="ab"; boundary*1="cd"', "multipart/mixed", "", "abcd"),
         ("multipart/mixed; boundary*1=cd; boundary*0=ab", "multipart/mixed", "", "abcd"),
@@ -173,6 +175,11 @@ def test_a_raw_subject_is_in_the_charset_of_the_text(charset: str, text: str, fo
     for source in (raw, raw.decode("latin-1")):
         mail = mime.parse(source)
         assert (mail.subject, mail.plain) == (text, [text])
+
+
+def test_a_raw_subject_is_in_the_charset_that_the_html_names() -> None:
+    raw = b"Subject: \xd0\xd2\nContent-Type: text/html\n\n<meta charset=koi8-r>\xd0\xd2"
+    assert mime.parse(raw).subject == "\u043f\u0440"
 
 
 def test_raw_text_beside_an_encoded_word() -> None:

@@ -249,6 +249,7 @@ def parts(head: str, body: str) -> list[str]:
         ('multipart/mixed; boundary="b c"', "--b c\n\none\n--b c\n\ntwo\n--b c--"),
         ('multipart/mixed; boundary="b "', "--b\n\none\n--b\n\ntwo\n--b--"),
         ("multipart/mixed; boundary=b", "--b\nContent-Type: text/plain\n\none\n--b\r\n\r\ntwo\r\n--b--\r\n"),
+        ("multipart/mixed; boundary=b", "--b\n\none\n--b\n\ntwo\n--b-- end\n--b\n\nthree"),
         ("multipart/x-unknown; boundary=b", "--b\n\none\n--b\n\ntwo\n--b--"),
         ("MULTIPART/MIXED; BOUNDARY=b", "--b\n\none\n--b\n\ntwo\n--b--"),
         (

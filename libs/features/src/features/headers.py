@@ -145,7 +145,7 @@ def _content_type(value: str) -> ContentType:
     found = _parameters(value)
     for name, quoted, bare in _UNPARTED.findall(value) if not found.keys() >= {"charset"} else ():
         found.setdefault(name.lower(), quoted or bare)
-    charset = found.get("charset", "").partition("(")[0].strip(" \t\n'\"")
+    charset = found.get("charset", "").partition("(")[0].strip(" \t\n'\"")[: charsets.LABEL_LIMIT]
     return ContentType(kind, charset, found.get("boundary", "").rstrip()[:200])
 
 
@@ -160,7 +160,7 @@ def _parameters(value: str) -> dict[str, str]:
     found: dict[str, str] = {}
     pieces: dict[str, dict[int, str]] = {}
     for name, number, extended, quoted, bare in _PARAMETER.findall(value):
-        text = _ESCAPED.sub(r"\1", quoted) if quoted else bare.strip("'") if bare[:1] == "'" else bare
+        text = _ESCAPED.sub(r"\1", quoted) if quoted else bare
         if extended:
             text = unquote_to_bytes(text if number not in ("", "*0") else text.rpartition("'")[2]).decode("latin-1")
         if number:

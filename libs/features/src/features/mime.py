@@ -93,7 +93,7 @@ def _lines(source: str) -> str:
     if "\0" in source:
         source = source.replace("\0", "")
     if "\r" in source:
-        source = source.replace("\r\n", "\n").replace("\r", "\n")
+        source = source.replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n")
     return source
 
 
@@ -140,7 +140,7 @@ def _pieces(body: str, boundary: str) -> list[str]:
     found: list[list[str]] = []
     for piece in f"\n{body}".split(delimiter, PIECE_LIMIT)[1:]:
         rest = piece.partition("\n")[0].rstrip(" \t")
-        if rest == "--":
+        if rest.startswith("--") and rest[2:3] in ("", " ", "\t"):
             break
         if not rest:
             found.append([piece])
@@ -161,11 +161,17 @@ def _leaf(mail: ParsedMail, said: headers.ContentType, found: dict[str, str], bo
     if attached or (not kind.startswith(("text", "multipart/", "message/")) and "/" in kind and kind not in _HTML):
         mail.attachments += 1
         return
-    mail.charset = mail.charset or said.charset
-    data = transfer.decode(body, headers.token(found.get("content-transfer-encoding", "")), mail.room)
+    decoded = transfer.decode(body, headers.token(found.get("content-transfer-encoding", "")), mail.room)
+    data = body[: mail.room] if decoded is None else decoded
     html = kind in _HTML
-    text = _decoded(body[: mail.room] if data is None else data, said.charset, html=html)
+    mail.charset = mail.charset or said.charset or (_declared(data) if html else "")
+    text = _decoded(data, said.charset, html=html)
     _add_text(mail, text, html=html or (kind != "text/plain" and "<html" in text[:1000].lower()))
+
+
+def _declared(html: str | bytes) -> str:
+    start = html[: charsets.META_LIMIT]
+    return charsets.declared_in(start.encode("latin-1") if isinstance(start, str) else start)
 
 
 def _decoded(data: str | bytes, charset: str, *, html: bool) -> str:
