@@ -81,6 +81,12 @@ def test_iso_2022_jp_and_what_passes_for_it(raw: bytes, text: str) -> None:
         assert charsets.decode(raw, label) == text
 
 
+@pytest.mark.parametrize("label", ["", "us-ascii", "utf-8", "x-unknown"])
+def test_iso_2022_jp_under_another_label(label: str) -> None:
+    assert charsets.decode(b"a \x1b$B2q5D\x1b(B b", label, html=True) == "a \u4f1a\u8b70 b"
+    assert charsets.decode(b"\x1b[1mred\x1b[0m", label) == "\x1b[1mred\x1b[0m"
+
+
 @pytest.mark.parametrize(
     ("raw", "text"),
     [

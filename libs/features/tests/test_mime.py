@@ -126,6 +126,16 @@ def test_attachments_are_counted_and_not_read() -> None:
     assert (mail.plain, mail.parts, mail.attachments) == ([], 2, 2)
 
 
+@pytest.mark.parametrize("value", ["attachment", "ATTACHMENT; filename=a", "attachment filename=a", "attachment(x)"])
+def test_attachments_in_any_dress(value: str) -> None:
+    assert mime.parse(f"Subject: x\nContent-Disposition: {value}\n\nsecret").attachments == 1
+
+
+def test_japanese_mail_without_a_label_is_read() -> None:
+    mail = mime.parse(b"Subject: \x1b$B2q5D\x1b(B\n\n\x1b$B2q5D\x1b(B")
+    assert (mail.subject, mail.plain) == ("\u4f1a\u8b70", ["\u4f1a\u8b70"])
+
+
 def test_forwarded_message_is_read() -> None:
     inner = "Subject: inner\nContent-Type: text/plain\n\nforwarded words\n"
     assert plain(f"Subject: x\n{BOUNDARY}--b\nContent-Type: message/rfc822\n\n{inner}--b--") == "forwarded words"

@@ -112,7 +112,7 @@ def decode(data: bytes, label: str, *, html: bool = False) -> str:
     """Return bytes as text; what cannot be decoded becomes U+FFFD.
 
     Text in another charset is hardly ever valid UTF-8 by chance, so valid UTF-8 wins over the label. A byte order mark
-    wins over both.
+    wins over both. Escapes of ISO-2022-JP among ASCII mean that charset, whatever the label.
 
     Args:
         data: Bytes, possibly cut inside a character.
@@ -126,7 +126,7 @@ def decode(data: bytes, label: str, *, html: bool = False) -> str:
     if not is_plain(label):
         return _seven_bit(data, codec)
     if data.isascii():
-        return data.decode("ascii")
+        return _iso_2022_jp(data) if b"\x1b" in data else data.decode("ascii")
     return _utf8(data) or _eight_bit(data, codec_of(declared_in(data)) if html and not _known(label) else codec)
 
 
@@ -149,7 +149,7 @@ def _seven_bit(data: bytes, codec: str) -> str:
 
 
 def _eight_bit(data: bytes, codec: str) -> str:
-    if codec == "iso2022_jp" or codec in _ESCAPES:
+    if codec in _ESCAPES:
         return _seven_bit(data, codec)
     odd = len(data.translate(None, _ASCII))
     for attempt in ("utf-8",) if codec == FALLBACK else (codec, "utf-8"):

@@ -156,7 +156,7 @@ def _split_part(piece: str) -> tuple[str, str]:
 
 def _leaf(mail: ParsedMail, said: headers.ContentType, found: dict[str, str], body: str) -> None:
     kind = said.kind
-    attached = "content-disposition" in found and headers.token(found["content-disposition"]) == "attachment"
+    attached = "content-disposition" in found and headers.token(found["content-disposition"]).startswith("attachment")
     # A mail reader shows the raw text of a multipart without a usable boundary, so its text is kept here too.
     if attached or (not kind.startswith(("text", "multipart/", "message/")) and "/" in kind and kind not in _HTML):
         mail.attachments += 1
@@ -176,7 +176,7 @@ def _declared(html: str | bytes) -> str:
 
 def _decoded(data: str | bytes, charset: str, *, html: bool) -> str:
     if isinstance(data, str):
-        if data.isascii() and charsets.is_plain(charset):
+        if data.isascii() and "\x1b" not in data and charsets.is_plain(charset):
             return data
         data = data.encode("latin-1")
     return _lines(charsets.decode(data, charset, html=html))
