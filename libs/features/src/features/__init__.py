@@ -1,6 +1,6 @@
 """Features: the one implementation that turns mail into what the model sees, so training and serving cannot differ.
 
-It uses only the standard library, so any environment can install it.
+Its one dependency is a table of charset labels in pure Python, so any environment can install it.
 """
 
 from features.extract import DESCRIPTIONS, NAMES, SCHEMA_VERSION, Features, extract

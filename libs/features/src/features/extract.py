@@ -64,7 +64,7 @@ def extract(email: str | bytes) -> Features:
     """Return the features of a mail, in time linear in its length; no content raises an error.
 
     Args:
-        email: Plain text or a whole RFC 5322 message; bytes are read as UTF-8, else as Latin-1.
+        email: Plain text or a whole RFC 5322 message: its bytes, its bytes decoded as Latin-1, or its text.
     """
     seen = see(email)
     values = (

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from features import links, markup, mime, words
 from features.links import Link
+from features.text import readable
 
 TEXT_LIMIT = 16_000
 """Most characters that a reader sees and that are read: of all plain parts together, and again of all HTML parts."""
@@ -42,7 +43,7 @@ def see(email: str | bytes) -> Seen:
     """Return a mail as its reader sees it; no content raises an error."""
     mail = mime.parse(email)
     marked = [markup.parse(source) for source in mail.html]
-    plain, html = _limited(mail.plain), _limited([part.shown for part in marked])
+    plain, html = _limited(mail.plain), _limited([readable(part.shown) for part in marked])
     body = f"{plain}\n{html}" if mail.plain and marked else plain or html
     lowered = body.lower()
     found = links.find(lowered, [value for part in marked for value in part.links])
