@@ -1,0 +1,60 @@
+"""Tests of the verdicts on everyday mail.
+
+The mails in `everyday` were written by us for this test. Nothing of them is in the templates that the model learns
+from.
+"""
+
+import re
+
+import aiohttp
+import pytest
+from conftest import ROOT, System, batch
+
+FOLDER = ROOT / "tests" / "system" / "everyday"
+TEMPLATES = ROOT / "tools" / "trainer" / "src" / "trainer" / "templates"
+RUN = 6
+"""Words in a row that no two mails share by chance."""
+
+
+def mails_of(kind: str) -> dict[str, str]:
+    """Return the mails of a file by their names."""
+    pieces = re.split(r"^=== (.*)\n", (FOLDER / f"{kind}.txt").read_text(), flags=re.MULTILINE)[1:]
+    return dict(zip(pieces[::2], pieces[1::2], strict=True))
+
+
+def runs(text: str) -> set[str]:
+    """Return each sequence of `RUN` words."""
+    words = re.findall(r"\w+", text.lower())
+    return {" ".join(words[at : at + RUN]) for at in range(len(words) - RUN + 1)}
+
+
+async def called_spam(http: aiohttp.ClientSession, system: System, mails: dict[str, str]) -> set[str]:
+    """Return the names of the mails that are called spam."""
+    _, answer = await batch(http, system, list(mails.values()))
+    return {name for name, each in zip(mails, answer["predictions"], strict=True) if each["prediction"] == "spam"}
+
+
+async def test_everyday_ham_is_delivered(http: aiohttp.ClientSession, shared: System) -> None:
+    ham = mails_of("ham")
+    assert len(ham) == 30
+    called = await called_spam(http, shared, ham)
+    assert len(called) <= 1, called
+
+
+async def test_everyday_spam_is_caught(http: aiohttp.ClientSession, shared: System) -> None:
+    spam = mails_of("spam")
+    assert len(spam) == 30
+    called = await called_spam(http, shared, spam)
+    assert len(called) >= 18, set(spam) - called
+
+
+@pytest.mark.parametrize("kind", ["ham", "spam"])
+def test_no_everyday_mail_is_learned(kind: str) -> None:
+    learned = set().union(*(runs(file.read_text()) for file in TEMPLATES.rglob("*.txt")))
+    assert not {name: shared for name, mail in mails_of(kind).items() if (shared := runs(mail) & learned)}
+
+
+async def test_examples_of_the_readme_are_judged_as_a_reader_would(http: aiohttp.ClientSession, shared: System) -> None:
+    spam = {"readme": "Win a free prize! Click here now!", "api": "You have won $1,000,000!!!"}
+    ham = {text: text for text in ("Hello world", "Test email", "See you at ten.")}
+    assert await called_spam(http, shared, spam | ham) == set(spam)
