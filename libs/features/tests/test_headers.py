@@ -63,6 +63,10 @@ def test_text_that_follows_without_a_blank_line_is_body() -> None:
     assert headers.split("Subject: x\nHello Bob,\nNote: cake\n")[1] == "Hello Bob,\nNote: cake\n"
 
 
+def test_a_link_is_no_header() -> None:
+    assert headers.split("Subject: x\nhttp://x.example/\nmore")[1] == "http://x.example/\nmore"
+
+
 def test_a_block_is_read_up_to_its_limit_and_ends_where_it_ends() -> None:
     head, body = headers.split("X: y\n" * 20_000 + "Subject: x\n\nbody")
     assert len(head) <= headers.HEAD_LIMIT

@@ -7,7 +7,7 @@ import quopri
 import pytest
 
 from corpus.hostile import CODECS
-from features import charsets, mime
+from features import labels, mime
 
 BOUNDARY = 'Content-Type: multipart/mixed; boundary="b"\n\n'
 
@@ -168,12 +168,12 @@ def test_source_of_all_parts_has_one_limit() -> None:
 
 @pytest.mark.parametrize("name", sorted({*CODECS, "utf.8", "x-made-up", "8859_2", ""}))
 def test_every_label_means_a_charset_of_mail(name: str) -> None:
-    assert charsets.codec_of(name) in charsets.CODECS
+    assert labels.codec_of(name) in labels.CODECS
 
 
 def test_charsets_of_mail_are_text_and_no_escapes() -> None:
-    assert not charsets.CODECS & {"unicode_escape", "raw-unicode-escape", "punycode", "idna", "undefined", "mbcs"}
-    assert all(isinstance(b"x".decode(name, "replace"), str) for name in charsets.CODECS)
+    assert not labels.CODECS & {"unicode_escape", "raw-unicode-escape", "punycode", "idna", "undefined", "mbcs"}
+    assert all(isinstance(b"x".decode(name, "replace"), str) for name in labels.CODECS)
 
 
 def test_made_up_charsets_are_looked_for_nowhere() -> None:

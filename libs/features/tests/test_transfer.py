@@ -67,7 +67,8 @@ def test_uuencode(name: str) -> None:
 def test_uuencode_that_is_broken_or_none() -> None:
     assert plain("x-uuencode", "no file") == "no file"
     assert plain("x-uuencode", "begin 644 a\n#86)C\n\x7f\xff\xff\n#9&5F\n`\nend") == "abcdef"
-    assert plain("x-uuencode", "begin 644 a\n#86)C   \n`\nend") == "abc"
+    for trail in ("   ", "x", "  checksum"):
+        assert plain("x-uuencode", f"begin 644 a\n#86)C{trail}\n`\nend") == "abc"
 
 
 @pytest.mark.parametrize("name", ["BASE64", " base64 ", '"base64"', "base64;", "base64 (x)", "(x) base64"])

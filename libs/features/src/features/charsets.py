@@ -1,50 +1,13 @@
-"""Charsets of mail: bytes and the label they came with, as text.
-
-Labels mean what the WHATWG encoding standard says, so each is read by the superset that senders use: `iso-8859-1` as
-windows-1252, `gb2312` as GB 18030, `shift_jis` as code page 932. Charsets that only mail uses are added.
-"""
+"""Charsets of mail: bytes and the label they came with, as text."""
 
 import binascii
 import codecs
-import encodings
 import re
 from collections.abc import Callable
-from encodings.aliases import aliases
-from functools import lru_cache
 
-from webencodings.labels import LABELS  # type: ignore[import-untyped]
+from features.labels import FALLBACK, JAPANESE, codec_of, known
 
-FALLBACK = "cp1252"
-"""Codec of a label that nobody knows, as mail readers have it."""
-
-LABEL_LIMIT = 60
-"""Most characters of a charset's label."""
-
-# Python's codec of a standard encoding's name where its own name would mean a smaller charset, or nothing.
-_SUPERSETS = {
-    "gbk": "gb18030",
-    "big5": "big5hkscs",
-    "shift_jis": "cp932",
-    "euc-kr": "cp949",
-    "iso-8859-8-i": "iso8859-8",
-    "windows-874": "cp874",
-    "macintosh": "mac-roman",
-    "x-mac-cyrillic": "mac-cyrillic",
-    "utf-16be": "utf-16-be",
-    "utf-16le": "utf-16-le",
-    "x-user-defined": FALLBACK,
-}
-
-# Only charsets of mail: Python's other codecs include some that execute escapes, are quadratic, or are not text.
-_OF_MAIL = (
-    *("utf-7", "utf-16", "utf-32", "utf-32-be", "utf-32-le", "cp932", "cp949", "cp950", "gb18030", "big5hkscs"),
-    *("iso2022_kr", "hz", "johab", *(f"cp{n}" for n in (437, 737, 775, 850, 852, 855, 857, 858, 860, 861, 862, 863))),
-    *(f"cp{n}" for n in (864, 865, 866, 869, 874, *range(1250, 1259))),
-    *("iso8859-10", "iso8859-16", "mac-roman", "mac-cyrillic", "mac-greek", "mac-latin2", "mac-turkish", "tis-620"),
-    *("euc_jp", "iso2022_jp", "iso2022_jp_1", "iso2022_jp_2", "iso2022_jp_3", "iso2022_jp_2004", "iso2022_jp_ext"),
-)
-_JAPANESE = "iso2022_jp"
-_ESCAPES = {"hz": b"~{", "iso2022_kr": b"\x0e", "utf-7": b"+", _JAPANESE: b"\x1b"}
+_ESCAPES = {"hz": b"~{", "iso2022_kr": b"\x0e", "utf-7": b"+", JAPANESE: b"\x1b"}
 """Codecs whose bytes pass for ASCII, and what text of each contains if it is more than ASCII."""
 
 _WIDE = ("utf-16", "utf-32")
@@ -61,43 +24,10 @@ META_LIMIT = 4_096
 """Bytes of HTML in which `<meta charset>` is looked for."""
 
 
-def _codecs_by_label() -> dict[str, str]:
-    own = {aliases.get(name.replace("-", "_"), name.replace("-", "_")): codecs.lookup(name).name for name in _OF_MAIL}
-    own |= {name: _JAPANESE for name in own if name.startswith(_JAPANESE)}
-    return own
-
-
-_CODECS = _codecs_by_label()
-"""Codecs of mail by Python's module name.
-
-`codecs.lookup` with a name from a mail would search the disk for a module of that name and cache the name forever.
-"""
-_STANDARD: dict[str, str] = {
-    label: codecs.lookup(_SUPERSETS.get(name, name)).name for label, name in LABELS.items() if name != "replacement"
-}
-"""Codecs by the labels of the WHATWG encoding standard."""
-CODECS = frozenset({*_CODECS.values(), *_STANDARD.values()})
-"""Every codec that a label can mean."""
-
-
-@lru_cache(maxsize=256)
-def codec_of(label: str) -> str:
-    """Return the codec of a charset's label, `FALLBACK` if it is unknown."""
-    return _known(label) or FALLBACK
-
-
 def is_plain(label: str) -> bool:
     """Return whether ASCII in a charset is just that."""
     codec = codec_of(label)
     return codec not in _ESCAPES and not codec.startswith(_WIDE)
-
-
-@lru_cache(maxsize=256)
-def _known(label: str) -> str:
-    label = label.strip().lower()[:LABEL_LIMIT]
-    name = encodings.normalize_encoding(label)
-    standard = _STANDARD.get(label) or _STANDARD.get(name.replace("_", "-"))
-    return standard or _CODECS.get(aliases.get(name) or aliases.get(name.replace(".", "_")) or name, "")
 
 
 def declared_in(html: bytes) -> str:
@@ -127,7 +57,7 @@ def decode(data: bytes, label: str, *, html: bool = False) -> str:
         return _seven_bit(data, codec)
     if data.isascii():
         return _iso_2022_jp(data) if b"\x1b" in data else data.decode("ascii")
-    return _utf8(data) or _eight_bit(data, codec_of(declared_in(data)) if html and not _known(label) else codec)
+    return _utf8(data) or _eight_bit(data, codec_of(declared_in(data)) if html and not known(label) else codec)
 
 
 def _utf8(data: bytes) -> str:
@@ -225,5 +155,5 @@ _DECODERS: dict[str, Callable[[bytes], str]] = {
     "cp1252": _windows_1252,
     "utf-7": _utf_7,
     "euc_jp": _euc_jp,
-    _JAPANESE: _iso_2022_jp,
+    JAPANESE: _iso_2022_jp,
 }

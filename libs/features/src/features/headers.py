@@ -10,6 +10,7 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from features import charsets, transfer
+from features.labels import LABEL_LIMIT
 
 HEAD_LIMIT = 64_000
 """Most characters of one header block that are read."""
@@ -145,7 +146,7 @@ def _content_type(value: str) -> ContentType:
     found = _parameters(value)
     for name, quoted, bare in _UNPARTED.findall(value) if not found.keys() >= {"charset"} else ():
         found.setdefault(name.lower(), quoted or bare)
-    charset = found.get("charset", "").partition("(")[0].strip(" \t\n'\"")[: charsets.LABEL_LIMIT]
+    charset = found.get("charset", "").partition("(")[0].strip(" \t\n'\"")[:LABEL_LIMIT]
     return ContentType(kind, charset, found.get("boundary", "").rstrip()[:200])
 
 
