@@ -75,7 +75,7 @@ def test_there_are_at_least_eight_frames_and_all_are_drawn() -> None:
 def test_copy_of_a_mail_keeps_its_words_and_links() -> None:
     raw = (
         b"Subject: News\nContent-Type: text/html\n\n<p>one two three</p>\n\n<p>four</p>"
-        b"<a href=\"http://a.example/?x=1&amp;y=2\">five</a><a href='https://b.example/z'>six</a>"
+        b"<a href=\"http://a.example/?x=1&amp;y=2\">five</a> <a href='https://b.example/z'>six</a>"
     )
     for seed in range(30):
         source = html_of(dressing.dressed_copy(raw, seed))

@@ -74,6 +74,8 @@ def _meaning(character: str) -> str:
         return "'"
     if "\ufe00" <= character <= "\ufe0f" or character == "\u20e3":
         return ""
+    if "\u3200" <= character <= "\u33ff":
+        return character  # CJK words in one character: abbreviations of firms, units and eras
     category = unicodedata.category(character)
     if category == "Cf":
         return ""
