@@ -79,7 +79,7 @@ run: $(foreach p,$(SERVED),$(call ready,$(p))) $(BUILD)/model ## Set up, start b
 	  --inference-log "$(LOG)" --with-parent $(if $(findstring command,$(origin HOST)),--host "$(HOST)")
 
 # conda and others set HOST for themselves: the gateway listens there only where make itself is told to.
-say-corpus = @echo "model: $$(< $(BUILD)/model); corpus: $$(< $(BUILD)/corpus)$$([ ! -e $(BUILD)/trained ] || echo " (CORPUS_DIR= goes back to the SpamAssassin corpus)")" >&2
+say-corpus = @echo "model: $$(< $(BUILD)/model); corpus: $$(< $(BUILD)/corpus)$$([ ! -e $(BUILD)/trained ] || echo " (CORPUS_DIR= goes back to the SpamAssassin corpus)")$$([ ! -e $(BUILD)/trained-threshold ] || echo "; $$(< $(BUILD)/trained-threshold) (THRESHOLD= goes back to the default)")" >&2
 
 # Of simulate and drift. An empty variable is no choice.
 override ENVIRONMENT := $(or $(ENVIRONMENT),staging)
@@ -114,7 +114,7 @@ $(BUILD)/baseline.parquet: $(call ready,services/baseline) $(BUILD)/model
 	@mv $@.new.parquet $@
 
 .PHONY: train
-train: $(BUILD)/model ## Train and evaluate the model on the corpus (CORPUS_DIR=… for your own, until another is named)
+train: $(BUILD)/model ## Train and evaluate the model (CORPUS_DIR=… of your own, MAX_FALSE_POSITIVES=0.001 or THRESHOLD=0.9: kept until others are set)
 	@echo "bundle: $$(< $(BUILD)/model)"
 	$(say-corpus)
 
@@ -502,9 +502,15 @@ $(BUILD)/corpus: $(call ready,tools/trainer) FORCE | $(BUILD)
 # The file names the bundle, of which somebody may have removed something.
 TRAINED := $(shell $(PYTHON) -E setup/once.py bundle $(BUILD)/model 2>/dev/null)
 
-$(BUILD)/model: $(TRAINING) $(BUILD)/corpus $(if $(TRAINED),,FORCE)
+$(BUILD)/model: $(TRAINING) $(BUILD)/corpus $(BUILD)/threshold $(if $(TRAINED),,FORCE)
 	$(once) --stamp $@ --plain --shared --say --what "the model" --stdout $@ -- \
-	  tools/trainer/.venv/bin/trainer train --corpus-file $(BUILD)/corpus --trained $(BUILD)/trained --out $(MODELS)
+	  tools/trainer/.venv/bin/trainer train --corpus-file $(BUILD)/corpus --trained $(BUILD)/trained \
+	  --threshold-file $(BUILD)/threshold --trained-threshold $(BUILD)/trained-threshold --out $(MODELS)
+
+# Rewritten only when the choice changes. The choice that was trained with stays until another is made.
+$(BUILD)/threshold: $(call ready,tools/trainer) FORCE | $(BUILD)
+	$(once) --stamp $@ --plain --what "the threshold" -- \
+	  tools/trainer/.venv/bin/trainer threshold --trained $(BUILD)/trained-threshold --note $@
 
 .PHONY: FORCE
 FORCE:

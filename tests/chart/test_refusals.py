@@ -34,6 +34,10 @@ REFUSED = {
         ["global.model.sha256", "write: global.model.sha256: <sha256sum of the bundle's model.json>"],
     ),
     "a model without place": ('global: {model: {uri: ""}}', ["global.model.uri", "write: global.model.uri: s3://"]),
+    "a threshold of none": ("global: {model: {threshold: 1}}", ["threshold"]),
+    "a threshold of all": ("global: {model: {threshold: 0}}", ["threshold"]),
+    "a threshold in percent": ("global: {model: {threshold: 94.8}}", ["threshold"]),
+    "a threshold as text": ("global: {model: {threshold: '0.9'}}", ["threshold", "number"]),
     "minimum above maximum": (
         "predictor: {autoscaling: {minReplicas: 11}}",
         ["predictor.autoscaling.minReplicas is 11, more than maxReplicas, 10", "write: maxReplicas: 11"],

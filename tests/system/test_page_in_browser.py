@@ -143,14 +143,14 @@ def answer(p: float = 0.5, value: float = 1, words: str = "m", threshold: float 
 @pytest.mark.parametrize(
     ("p", "threshold", "reason"),
     [
-        (0.884, 0.948, "Ham: 88.4 % is below this model's threshold of 94.8 %."),
-        (0.96, 0.948, "Spam: 96.0 % is not below this model's threshold of 94.8 %."),
-        (0.948, 0.948, "Spam: 94.8 % is not below this model's threshold of 94.8 %."),
-        (0.94796, 0.948, "Ham: 94.796 % is below this model's threshold of 94.800 %."),
-        (0.9999, 0.9995, "Spam: 99.99 % is not below this model's threshold of 99.95 %."),
-        (0.3, 0.1, "Spam: 30.0 % is not below this model's threshold of 10.0 %."),
-        (0.9999, 1, "Ham: over 99.9 % is below this model's threshold of 100.0 %."),
-        (0.884, None, "Spam: from which probability on this model calls a mail spam, it does not say."),
+        (0.884, 0.948, "Ham: 88.4 % is below the threshold of 94.8 %."),
+        (0.96, 0.948, "Spam: 96.0 % is at or above the threshold of 94.8 %."),
+        (0.948, 0.948, "Spam: 94.8 % is at or above the threshold of 94.8 %."),
+        (0.94796, 0.948, "Ham: 94.796 % is below the threshold of 94.800 %."),
+        (0.9999, 0.9995, "Spam: 99.99 % is at or above the threshold of 99.95 %."),
+        (0.3, 0.1, "Spam: 30.0 % is at or above the threshold of 10.0 %."),
+        (0.9999, 1, "Ham: over 99.9 % is below the threshold of 100.0 %."),
+        (0.884, None, "Spam: the answer does not say from which probability a mail is spam."),
     ],
 )
 async def test_a_verdict_says_which_threshold_it_comes_from(
@@ -171,7 +171,7 @@ async def test_a_verdict_that_does_not_fit_its_threshold_is_not_explained_away(v
     await answer_with(visit.page, {"staging": found, "production": found})
     await visit.judge("x")
     await expect(visit.card("staging").locator(".reason")).to_have_text(
-        "Ham: the verdict does not fit this model's threshold of 50.0 %."
+        "Ham: the verdict does not fit the threshold of 50.0 %."
     )
 
 
@@ -180,7 +180,7 @@ async def test_an_answer_of_before_has_no_threshold(visit: Visit) -> None:
     del found["threshold"]
     await answer_with(visit.page, {"staging": found, "production": found})
     await visit.judge("x")
-    await expect(visit.card("staging").locator(".reason")).to_contain_text("it does not say")
+    await expect(visit.card("staging").locator(".reason")).to_contain_text("the answer does not say")
 
 
 async def test_an_answer_is_text_and_never_markup(visit: Visit) -> None:

@@ -47,6 +47,16 @@ def test_wrong_types_and_missing_fields_are_named(field: str, value: str) -> Non
     assert f"field '{field}' must be " in refusal(json.dumps(without).encode())
 
 
+def test_the_choice_of_the_threshold_may_be_missing() -> None:
+    assert parsed(document()).threshold_chosen_by == ""
+    assert parsed(document(threshold_chosen_by="THRESHOLD=0.9")).threshold_chosen_by == "THRESHOLD=0.9"
+
+
+@pytest.mark.parametrize("value", [1, "0.9", "THRESHOLD=0.9 ", "x" * 100, {"THRESHOLD": 0.9}])
+def test_a_choice_of_the_threshold_that_is_no_setting_is_refused(value: object) -> None:
+    assert "'threshold_chosen_by' must be like THRESHOLD=0.9" in refusal(document(threshold_chosen_by=value))
+
+
 @pytest.mark.parametrize("value", ["0", "1", "0.0", "1.0", "-0.1", "1.5", "1e308", "-0", "0.99999999999999999999"])
 def test_a_threshold_that_calls_all_mail_the_same_is_refused(value: str) -> None:
     said = refusal(document(threshold="HERE").replace(b'"HERE"', value.encode()))

@@ -70,6 +70,32 @@ def test_a_manifest_that_was_replaced_is_refused(world: World) -> None:
     assert run.code == 1 and "'threshold' must be greater than 0 and less than 1" in run.line["reason"]
 
 
+def test_the_environments_threshold_counts_the_spam_of_both_samples(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.baseline()
+    world.log(mails(1_000, seed=2))
+    monkeypatch.setenv("SPAM_THRESHOLD", "")
+    assert world.run().code == 0
+    own = json.loads(world.report("report.json").read_text())
+    monkeypatch.setenv("SPAM_THRESHOLD", "0.0001")
+    assert world.run().code == 0
+    overridden = json.loads(world.report("report.json").read_text())
+    assert (own["baseline"]["threshold"], overridden["baseline"]["threshold"]) == (0.9, 0.0001)
+    assert "from a probability of 0.0001 on" in world.report("report.html").read_text()
+    own_share, overridden_share = (
+        next(each for each in found["measures"] if each["measure"] == "predicted_spam") for found in (own, overridden)
+    )
+    assert own_share != overridden_share
+
+
+@pytest.mark.parametrize("value", ["0", "1", "nan", "much"])
+def test_a_threshold_that_is_none_is_refused(world: World, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    world.baseline()
+    monkeypatch.setenv("SPAM_THRESHOLD", value)
+    assert world.run().code == 2
+
+
 def test_a_pin_of_before_says_what_to_run(world: World) -> None:
     world.baseline(model_sha256="")
     bundle(world)

@@ -84,6 +84,43 @@ async def test_every_answer_says_the_threshold_of_its_model(
         assert (await http.post(path, json=body)).json()["threshold"] == threshold, path
 
 
+async def test_mails_of_a_batch_that_others_judged_say_their_own_threshold(transformer: FakeTransformer) -> None:
+    async def changing(_: web.Request, mails: list[str]) -> web.Response:
+        found = verdicts(mails)
+        if mails == ["0.6"]:
+            found["parameters"] = {"threshold": 0.9}
+            found["outputs"][1]["data"] = ["ham"]
+        return web.json_response(found)
+
+    transformer.fault = changing
+    async with running({"staging": transformer.url}, max_bulk_mails=2, max_batch_mails=2) as client:
+        body = (await client.post("/api/v1/batch-predict", json={"emails": ["0.75", "0.25", "0.6"]})).json()
+    assert body["threshold"] == THRESHOLD
+    assert body["predictions"] == [
+        {"prediction": "spam", "spam_probability": 0.75},
+        {"prediction": "ham", "spam_probability": 0.25},
+        {"prediction": "ham", "spam_probability": 0.6, "threshold": 0.9},
+    ]
+
+
+async def test_the_threshold_is_a_metric_by_environment_and_model(
+    http: httpx.AsyncClient, transformer: FakeTransformer
+) -> None:
+    answers: list[dict[str, Any]] = []
+
+    async def answer(_: web.Request, mails: list[str]) -> web.Response:
+        return web.json_response({**verdicts(mails), **answers[-1]})
+
+    transformer.fault = answer
+    for version, threshold in (("7", 0.5), ("8", 0.9), ("8", 0.8), ("8", None)):
+        answers.append({"model_version": version, "parameters": {"threshold": threshold}})
+        await http.post(PREDICT, json={"email_content": "0.75"})
+        page = (await http.get("/metrics")).text
+        shown = [line for line in page.splitlines() if line.startswith("gateway_spam_threshold{")]
+        labels = f'environment="staging",model_version="{version}"'
+        assert shown == ([] if threshold is None else [f"gateway_spam_threshold{{{labels}}} {threshold}"])
+
+
 async def test_an_unknown_environment_names_the_known_ones(http: httpx.AsyncClient) -> None:
     response = await http.post(PREDICT, json={"email_content": "0.5"}, headers={"X-Environment": "Production"})
     assert response.status_code == 400

@@ -72,3 +72,4 @@ def test_answers_have_a_threshold_that_may_be_null(document: dict[str, Any]) -> 
         schema = document["components"]["schemas"][name]
         assert "threshold" in schema["required"]
         assert [each["type"] for each in schema["properties"]["threshold"]["anyOf"]] == ["number", "null"]
+    assert "threshold" not in document["components"]["schemas"]["BatchVerdict"]["required"]

@@ -306,6 +306,15 @@ async def test_a_stock_predictor_needs_a_threshold_from_the_settings(
     assert response.parameters == {"threshold": 0.96}
 
 
+@pytest.mark.parametrize(("threshold", "label"), [(None, "spam"), (0.5, "spam"), (0.96, "ham")])
+async def test_the_environments_threshold_goes_before_the_models(
+    client: PredictorClient, log: LogOnDisk, threshold: float | None, label: str
+) -> None:
+    response = await ask(FeatureTransformer("m", client, log.writer, spam_threshold=threshold), request(SPAM))
+    assert response.parameters == {"model_sha256": SHA256, "threshold": threshold or 0.9}
+    assert response.outputs[1].data == [label]
+
+
 async def test_nested_rows_are_read_too(model: FeatureTransformer, predictor: FakePredictor) -> None:
     output = {"name": "x", "datatype": "FP64", "shape": [1, 2], "data": [[0.25, 0.75]]}
     predictor.fault = answering({**predictor.answer([0.5]), "outputs": [output]})

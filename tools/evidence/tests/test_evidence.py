@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from conftest import NOW, START, Bundles, answers, configure, mails, shadow, write_bundle
 
 from bundle import read_manifest
@@ -99,6 +100,43 @@ def test_errors_are_counted_at_each_models_own_threshold(
     assert (errors.candidate_only, errors.production_only, errors.both) == (2, 1, wrong.sum() - 1)
     # At least 2 of 3 occur by chance with (3 + 1) / 8.
     assert errors.p_worse == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("environment", "threshold", "agreed"),
+    [("production", 0.8, 1200), ("production", 0.5, 1180), ("staging", 0.8, 1180)],
+)
+def test_an_environments_threshold_labels_the_mails_of_both(
+    settings: EvidenceSettings, bundles: Bundles, environment: str, threshold: float, agreed: int
+) -> None:
+    """The candidate will run at production's threshold, or else at its own of 0.5, and never at staging's."""
+    configure(settings.root, **WITHOUT_HEALTH)
+    shadow(settings, answers(bundles, mails(1200, *range(20))))
+    values = {"global": {"model": {"threshold": threshold}}}
+    (settings.root / "environments" / environment / "values.yaml").write_text(yaml.safe_dump(values))
+    evidence = make(settings, NOW)
+    assert evidence.shadow.agreement.agreed == agreed
+    expected = threshold if environment == "production" else None
+    assert (evidence.candidate.override, evidence.production.override) == (expected, expected)
+
+
+def test_errors_are_counted_at_the_targets_threshold(settings: EvidenceSettings) -> None:
+    configure(settings.root, **WITHOUT_HEALTH)
+    path = settings.root / "environments/production/values.yaml"
+    path.write_text("global: {model: {threshold: 0.999999}}")
+    found = make(settings, NOW)
+    assert not isinstance(found.offline, str)
+    called = [scores >= 0.999999 for scores in (found.offline.candidate, found.offline.production)]
+    both = (called[0] != found.offline.spam) & (called[1] != found.offline.spam)
+    assert found.offline.errors.both == both.sum()
+
+
+@pytest.mark.parametrize("text", ["1", "0", "94.8", "'0.9'", "true", ".nan"])
+def test_a_threshold_in_git_that_is_none_is_no_evidence(settings: EvidenceSettings, text: str) -> None:
+    path = settings.root / "environments/production/values.yaml"
+    path.write_text(f"global: {{model: {{threshold: {text}}}}}")
+    with pytest.raises(EvidenceError, match=r"production: global.model.threshold must be above 0 and below 1, is "):
+        make(settings, NOW)
 
 
 def test_nothing_counts_twice(settings: EvidenceSettings, bundles: Bundles) -> None:

@@ -61,6 +61,15 @@ def test_one_commit_copies_the_file_and_nothing_else(tried: Git, run: Command) -
     assert git(tried.root, "status", "--porcelain") == "A  elsewhere"
 
 
+def test_the_message_shows_the_targets_threshold(tried: Git, run: Command, bundle: Path) -> None:
+    line = "            spam from 0.7 on in production, which sets it in place of the model's own"
+    assert line not in run("promote", "--models", bundle.parents[1], "--dry-run").splitlines()
+    path = tried.root / "environments/production/values.yaml"
+    path.write_text(path.read_text().replace("}", ", global: {model: {threshold: 0.7}}}"))
+    commit_all(tried.root, "Another threshold")
+    assert line in run("promote", "--models", bundle.parents[1], "--dry-run").splitlines()
+
+
 def test_the_message_shows_what_changes(tried: Git, run: Command, bundle: Path) -> None:
     write_bundle(bundle.parent / "1", METRICS)
     printed = run("promote", "--models", bundle.parents[1])

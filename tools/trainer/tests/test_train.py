@@ -100,6 +100,8 @@ def test_card_states_the_figures_of_the_manifest(folder: Path) -> None:
     assert f"| excerpts of ham called spam | {manifest.metrics['excerpts_ham_called_spam']:.2%} |" in text
     assert f"| excerpts of spam caught | {manifest.metrics['excerpts_spam_caught']:.1%} |" in text
     assert f"{manifest.threshold:.4f}" in text and manifest.corpus["digest"] in text
+    assert manifest.threshold_chosen_by == "MAX_FALSE_POSITIVES=0.001" and f"`{manifest.threshold_chosen_by}`" in text
+    assert "at most 0.1 % of the ham reaches. It rests on\nthe highest scores alone, 1 of 80 ham" in text
     assert all(f"`{name}`" in text for name in features.NAMES)
 
 

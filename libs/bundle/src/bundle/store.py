@@ -168,6 +168,7 @@ def write(
     corpus: Mapping[str, Any],
     files: Mapping[str, bytes],
     feature_quantiles: Quantiles | None = None,
+    threshold_chosen_by: str = "",
     replace: bool = False,
 ) -> Manifest:
     """Write a bundle atomically: a reader sees all of it or nothing.
@@ -177,6 +178,7 @@ def write(
         model: Result of `dump`.
         files: Content of the bundle's other files by name.
         feature_quantiles: Quantiles of the mail that the model was trained on.
+        threshold_chosen_by: Setting that chose the threshold, such as `MAX_FALSE_POSITIVES=0.001`; empty if unknown.
 
     Raises:
         BundleError: If the folder already exists, or if a field is outside its limits (`manifest.fields`).
@@ -190,6 +192,7 @@ def write(
         "feature_schema_version": feature_schema_version,
         "columns": list(columns),
         "threshold": threshold,
+        "threshold_chosen_by": threshold_chosen_by,
         "metrics": dict(metrics),
         "libraries": libraries(),
         "corpus": dict(corpus),

@@ -27,7 +27,10 @@ GROUPS = ("all", "ham", "spam")
 QUANTILES = ("p05", "p25", "p50", "p75", "p95")
 
 THRESHOLD = "threshold"
-"""Parameter of an answer: spam probability from which the model calls a mail spam."""
+"""Parameter of an answer: spam probability from which a mail is spam.
+
+The predictor sends its model's. The transformer sends the one that it applied, which an environment may override.
+"""
 MODEL_SHA256 = "model_sha256"
 """Parameter of an answer: SHA-256 of the model's bundle."""
 FEATURE_SCHEMA_VERSION = "feature_schema_version"

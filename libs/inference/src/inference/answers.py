@@ -63,7 +63,7 @@ def model_sha256(parameters: dict[str, Any]) -> str:
 
 
 def threshold(parameters: dict[str, Any]) -> float | None:
-    """Return the model's threshold, or None if the answer has none."""
+    """Return the threshold, or None if the answer has none."""
     found = parameters.get(tensors.THRESHOLD)
     if found is None:
         return None

@@ -41,6 +41,8 @@ class Manifest:
     """Quantiles of the named numbers of the training mail; None in bundles older than this field."""
     sha256: str
     """SHA-256 (hex) of `model.json` itself: the bundle's digest, which a release pins and every answer names."""
+    threshold_chosen_by: str = ""
+    """Setting that chose the threshold, such as `THRESHOLD=0.9`; empty in bundles older than this field."""
 
 
 def parse(content: bytes, where: str) -> Manifest:
@@ -82,6 +84,7 @@ def _manifest(found: dict[str, Any], sha256: str) -> Manifest:
         files=found["files"],
         feature_quantiles=found.get("feature_quantiles"),
         sha256=sha256,
+        threshold_chosen_by=found.get("threshold_chosen_by", ""),
     )
 
 

@@ -23,6 +23,7 @@ _NAME_RULE = "1 to 63 of A-Z a-z 0-9 . _ - and begin with a letter or digit"
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _LIBRARY_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+!_-]{0,62}")
+_SETTING = re.compile(r"([A-Z_]{1,40}=[0-9.e+-]{1,40})?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -42,6 +43,7 @@ def check_fields(content: Mapping[str, Any]) -> None:
             found = "missing" if value is None else type(value).__name__
             raise ManifestFieldError(f"field {name!r} must be {kinds[0].__name__}, is {found}")
         check(name, value)
+    _chosen_by("threshold_chosen_by", content.get("threshold_chosen_by", ""))
 
 
 def is_sha256(text: object) -> bool:
@@ -61,6 +63,10 @@ def _name(name: str, value: str) -> None:
 def _threshold(name: str, value: float) -> None:
     # At 0 all mail would be spam, at 1 none.
     _require(0 < value < 1, name, "be greater than 0 and less than 1", value)
+
+
+def _chosen_by(name: str, value: object) -> None:
+    _require(isinstance(value, str) and _SETTING.fullmatch(value), name, "be like THRESHOLD=0.9, or empty", value)
 
 
 def _columns(name: str, value: list[Any]) -> None:

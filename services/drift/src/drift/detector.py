@@ -1,5 +1,6 @@
 """Drift detection: from a window of the log and a baseline to a result."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import features
@@ -59,7 +60,7 @@ def detect(settings: DriftSettings, now: datetime) -> Result:
 
 
 def checked_baseline(settings: DriftSettings) -> Baseline:
-    """Return the baseline if it belongs to the released model and to this feature schema.
+    """Return the baseline, with the environment's threshold, if it is of the released model and this feature schema.
 
     Raises:
         DriftError: If it belongs to another model or schema.
@@ -77,6 +78,9 @@ def checked_baseline(settings: DriftSettings) -> Baseline:
             f"the baseline {settings.baseline_uri} has features of schema {found.feature_schema_version}, this "
             f"detector knows schema {features.SCHEMA_VERSION}; {NEW_BASELINE}"
         )
+    if settings.spam_threshold is not None:
+        # Mail was called spam from here on, so both samples count their spam from here on.
+        found = replace(found, threshold=settings.spam_threshold)
     if tuple(found.table.column_names) != MEASURES:
         odd = sorted(set(found.table.column_names) ^ set(MEASURES)) or "their order"
         raise DriftError(f"the baseline {settings.baseline_uri} has other columns ({odd}); {NEW_BASELINE}")

@@ -36,6 +36,9 @@ class DriftSettings(BaseSettings):
         regex="^([0-9a-f]{64})?$",
         description="of the released model.json; baselines of other models are refused",
     )
+    spam_threshold: float | None = Field(
+        None, gt=0, lt=1, description="the environment's own, if it has one (default: the one of the baseline's model)"
+    )
     pushgateway_url: AnyHttpUrl | None = Field(None, description="Pushgateway for the gauges (default: none)")
 
     @validator("environment")
@@ -47,7 +50,7 @@ class DriftSettings(BaseSettings):
         parse_period(value, datetime.now(UTC))
         return value
 
-    @validator("pushgateway_url", pre=True)
+    @validator("pushgateway_url", "spam_threshold", pre=True)
     def _empty_is_none(cls, value: str | None) -> str | None:
         return value or None
 

@@ -107,6 +107,12 @@ class AnswerMetrics:
             buckets=(0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1),
             registry=registry,
         )
+        self.threshold = Gauge(
+            "gateway_spam_threshold",
+            "Spam probability from which the mails of the last answer were called spam",
+            ["environment", "model_version"],
+            registry=registry,
+        )
 
 
 class ConnectionMetrics:

@@ -47,7 +47,8 @@ class FeatureTransformer(Model):  # type: ignore[misc]
 
     Inputs are `email_content` BYTES [n] and, optionally, `request_id` BYTES [n], which names the client's requests in
     the inference log. Outputs are `spam_probability` FP64 [n] and `prediction` BYTES [n], "spam" or "ham". The answer's
-    parameters carry the model's `threshold` and `model_sha256`.
+    parameters carry the `threshold` of these predictions, the environment's own or else the model's, and the model's
+    `model_sha256`.
 
     If the request parameter `explain` is true, the answer also shows the features:
 
@@ -140,7 +141,8 @@ class FeatureTransformer(Model):  # type: ignore[misc]
             self._shadow_log.append(shadow_rows(batch.shadow, batch.request_ids, values, scores, labels, seconds))
 
     def _threshold(self, scores: Scores) -> float:
-        threshold = self._spam_threshold if scores.threshold is None else scores.threshold
+        """Return the environment's threshold, or else the model's own."""
+        threshold = scores.threshold if self._spam_threshold is None else self._spam_threshold
         if threshold is None:
             raise Unavailable(
                 "the predictor does not say its model's threshold: set SPAM_THRESHOLD", HTTPStatus.BAD_GATEWAY
@@ -149,7 +151,7 @@ class FeatureTransformer(Model):  # type: ignore[misc]
 
 
 def _model(scores: Scores, threshold: float) -> dict[str, float | str]:
-    """Return the parameters of the model: its threshold and, if known, its digest."""
+    """Return the parameters of the answer: the threshold and, if known, the model's digest."""
     # One version may have two files, and a release pins one of them.
     return {tensors.THRESHOLD: threshold} | ({tensors.MODEL_SHA256: scores.model_sha256} if scores.model_sha256 else {})
 

@@ -28,8 +28,8 @@ class TransformerSettings(BaseSettings):
     """Bytes of the largest request: a gateway's largest batch, with every character escaped in JSON."""
     predictor_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
     """Seconds that the predictor may take for a batch; a request's own deadline may leave less."""
-    spam_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Spam threshold for a predictor that does not send its model's own, such as KServe's and MLServer's."""
+    spam_threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Spam threshold of this environment, in place of the model's own; a predictor that sends none needs it."""
     inference_log_uri: str = ""
     """Store of the inference log: `file:///folder` or `s3://bucket/prefix`; empty for no log."""
     inference_log_flush_seconds: Annotated[float, Field(gt=0)] = DEFAULTS.flush_seconds

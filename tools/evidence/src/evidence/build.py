@@ -1,6 +1,6 @@
 """Evidence built from settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from evidence.prometheus import Prometheus
 from evidence.result import Evidence
 from evidence.shadow import check_shadow, read_agreement
 from evidence.thresholds import parse_thresholds, read_configured
+from release.errors import ReleaseError
+from release.override import threshold_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ def make(settings: EvidenceSettings, now: datetime, progress: Progress = lambda 
     load = settings.evaluate_on is not None
     candidate = read_side(settings.root, settings.source, settings.candidate, load)
     production = read_side(settings.root, settings.target, settings.production, load)
+    overrides = {name: _override(settings.root, name) for name in (settings.source, settings.target)}
+    candidate, production = (replace(side, override=overrides[settings.target]) for side in (candidate, production))
     if candidate.sha256 == production.sha256:
         raise EvidenceError(f"{settings.source} and {settings.target} have the same model; there is nothing to compare")
     start = now - settings.last
@@ -69,7 +73,9 @@ def make(settings: EvidenceSettings, now: datetime, progress: Progress = lambda 
     else:
         sides = candidate, production, settings.evaluated
         offline = compare_on(settings.evaluate_on, *sides, thresholds.auc_margin, progress)
-    shadow = read_agreement(settings.log_uri, candidate, production, start, now)
+    # A threshold of its own in either environment makes labels that the target would not.
+    label = any(override is not None for override in overrides.values())
+    shadow = read_agreement(settings.log_uri, candidate, production, start, now, label)
     drift = {side.environment: newest_report(settings.log_uri, side, start) for side in (candidate, production)}
     health = _health(prometheus, settings.source, namespace, shadow.start, now)
     checks = [
@@ -79,6 +85,13 @@ def make(settings: EvidenceSettings, now: datetime, progress: Progress = lambda 
         *check_health(health, thresholds),
     ]
     return Evidence(now, start, candidate, production, offline, shadow, drift, health, thresholds, configured, checks)
+
+
+def _override(root: Path, environment: str) -> float | None:
+    try:
+        return threshold_of(root, environment)
+    except ReleaseError as error:
+        raise EvidenceError(str(error)) from None
 
 
 def _namespace(settings: EvidenceSettings) -> str:

@@ -25,6 +25,13 @@ class Side:
     """Out-of-fold scores; None in a bundle from a trainer that did not keep them."""
     model: EvaluatedModel | str | None = None
     """Model to score mail with, or the reason why it cannot; None if nothing is to be scored."""
+    override: float | None = None
+    """Threshold that the target environment sets in place of any model's own; None if it sets none."""
+
+    @property
+    def threshold(self) -> float:
+        """Return the spam probability from which this model calls a mail spam in the target environment."""
+        return self.manifest.threshold if self.override is None else self.override
 
     @property
     def version(self) -> str:
@@ -38,7 +45,14 @@ class Side:
 
     def as_json(self) -> dict[str, Any]:
         """Return for JSON which model this is."""
-        return {"environment": self.environment, "uri": self.uri, "version": self.version, "sha256": self.sha256}
+        return {
+            "environment": self.environment,
+            "uri": self.uri,
+            "version": self.version,
+            "sha256": self.sha256,
+            "threshold": self.threshold,
+            "models_own_threshold": self.manifest.threshold,
+        }
 
 
 def read_side(root: Path, environment: str, folder: Path | None, load: bool = False) -> Side:

@@ -36,7 +36,7 @@ class Offline:
     production: Floats
     auc: AucDifference
     errors: ErrorDifference
-    """Errors of each model at its own threshold."""
+    """Errors of each model at the threshold that it has in the target environment."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures for JSON."""
@@ -68,7 +68,7 @@ def compare_offline(candidate: Side, production: Side, margin: float) -> Offline
     if not np.array_equal(ours.folds, theirs.folds):
         return "evaluated on other folds: what one model had learned from the other had not"
     spam = ours.spam.astype(bool)
-    wrong = [(side.scores >= of.manifest.threshold) != spam for side, of in ((ours, candidate), (theirs, production))]
+    wrong = [(side.scores >= of.threshold) != spam for side, of in ((ours, candidate), (theirs, production))]
     area = delong(spam, ours.scores, theirs.scores, CONFIDENCE, margin)
     return Offline(THE_CORPUS, spam, ours.scores, theirs.scores, area, mcnemar(*wrong))
 
@@ -102,10 +102,10 @@ def compare_on(
 
 def _model(side: Side, saved: Path | None) -> EvaluatedModel:
     if saved is not None and (model := open_saved(saved)).sha256 == side.sha256:
-        # The release's bundle has the threshold that counts.
-        return replace(model, threshold=side.manifest.threshold)
+        # The release has the threshold that counts.
+        return replace(model, threshold=side.threshold)
     if isinstance(side.model, EvaluatedModel):
-        return side.model
+        return replace(side.model, threshold=side.threshold)
     raise EvidenceError(f"{side.environment}: {side.model}")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from evidence import pictures
+from evidence.models import Side
 from evidence.result import Evidence
 from evidence.shadow import KINDS, Disagreement, ShadowResult
 from inferencelog import one_line
@@ -54,8 +55,14 @@ def _head(evidence: Evidence) -> Iterator[str]:
     yield f"# Evidence: {_code(candidate.version)} is {evidence.outcome}"
     yield ""
     for name, side in (("Candidate", candidate), ("Production", production)):
-        yield f"{name}: {_code(side.version)} of {side.environment}, SHA-256 {_code(side.sha256)}  "
+        yield f"{name}: {_code(side.version)} of {side.environment}, SHA-256 {_code(side.sha256)}, {_threshold(side)}  "
     yield f"Period: {evidence.start:%Y-%m-%d %H:%M} to {evidence.made:%Y-%m-%d %H:%M} UTC"
+
+
+def _threshold(side: Side) -> str:
+    from_here = f"spam from {side.threshold:.4g} on"
+    own = side.manifest.threshold
+    return from_here if side.override is None else f"{from_here} as the target sets it, not from its own {own:.4g}"
 
 
 def _checks(evidence: Evidence) -> Iterator[str]:

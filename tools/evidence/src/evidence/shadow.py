@@ -126,7 +126,9 @@ class ShadowResult:
         }
 
 
-def read_agreement(log_uri: str, candidate: Side, production: Side, start: datetime, end: datetime) -> ShadowResult:
+def read_agreement(
+    log_uri: str, candidate: Side, production: Side, start: datetime, end: datetime, label: bool = False
+) -> ShadowResult:
     """Compare the two models on the mails that both have answered.
 
     Args:
@@ -135,6 +137,7 @@ def read_agreement(log_uri: str, candidate: Side, production: Side, start: datet
         production: Model beside which rows count; rows beside any other are left out.
         start: Beginning of the period, with a time zone.
         end: First moment after the period.
+        label: Whether to label the mails anew, by the thresholds that both models have in the target environment.
 
     Raises:
         EvidenceError: If the log cannot be read.
@@ -144,7 +147,14 @@ def read_agreement(log_uri: str, candidate: Side, production: Side, start: datet
         window = read_shadow(store, candidate.environment, start, end, candidate.sha256, production.sha256)
     except LogError as error:
         raise EvidenceError(str(error)) from error
-    return _compared(window)
+    return _compared(window, {"": candidate.threshold, "production_": production.threshold} if label else {})
+
+
+def _labelled(table: pa.Table, side: str, threshold: float) -> pa.Table:
+    """Return the rows with the predictions of a side that a threshold makes."""
+    column = f"{side}prediction"
+    predictions = np.where(_numbers(table, f"{side}probability") >= threshold, "spam", "ham")
+    return table.set_column(table.schema.get_field_index(column), column, pa.array(predictions.tolist(), pa.string()))
 
 
 _PROBABILITIES = ("probability", "production_probability")
@@ -171,8 +181,10 @@ def _is_within(table: pa.Table, name: str, most: float) -> NDArray[np.bool_]:
     return found
 
 
-def _compared(window: ShadowWindow) -> ShadowResult:
+def _compared(window: ShadowWindow, thresholds: dict[str, float]) -> ShadowResult:
     table = window.table.filter(pa.array(_usable(window.table)))
+    for side, threshold in thresholds.items():
+        table = _labelled(table, side, threshold)
     ours, theirs = (_texts(table, f"{side}prediction") for side in ("", "production_"))
     pairs = Counter(zip(theirs, ours, strict=True))
     counts: dict[str, dict[str, int]] = {kind: {other: pairs[kind, other] for other in KINDS} for kind in KINDS}

@@ -13,6 +13,7 @@ from release.changes import compare
 from release.errors import ReleaseError
 from release.git import Git
 from release.model import check_kind, find_model
+from release.override import threshold_of
 from release.releasefile import IMAGES, Pins, ReleaseFile
 
 DIFF_LIMIT = 20_000
@@ -59,7 +60,7 @@ def prepare(
     asked = evidence_file.Asked(git.root, source, target, before, pins, datetime.now(UTC))
     shown = evidence_file.summary(evidence, asked, without_evidence)
     changes = _rendered(git.root, target, paths[source])
-    summary = list(_summary(before, pins, models))
+    summary = [*_summary(before, pins, models), *_override(git.root, target)]
     # A bundle, the evidence or a release file may contain line breaks, but each item must stay one line of the message.
     lines = [printable(line, LINE_CHARACTERS) for line in [_subject(target, before, pins), "", *summary, "", *shown]]
     message = "\n".join([*lines, "", changes, ""])
@@ -119,6 +120,13 @@ def _summary(before: Pins, after: Pins, models: Path) -> Iterator[str]:
     if before.model_sha256 != after.model_sha256:
         yield f"{'':12}SHA-256 {_change(before.model_sha256, after.model_sha256)}"
         yield from _metrics(find_model(models, before), find_model(models, after))
+
+
+def _override(root: Path, target: str) -> Iterator[str]:
+    """Yield a line if the target has a threshold of its own, which the promoted model gets too."""
+    threshold = threshold_of(root, target)
+    if threshold is not None:
+        yield f"{'':12}spam from {threshold:.4g} on in {target}, which sets it in place of the model's own"
 
 
 def _change(before: str, after: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from corpus import CorpusError
 from manifest import BundleError
+from trainer import threshold
 from trainer.choice import choose, keep, note, noted
 from trainer.errors import TrainerError
 from trainer.fetch import default_cache, fetch_corpus
@@ -36,10 +37,22 @@ def _parser() -> argparse.ArgumentParser:
     corpus.add_argument("--trained", type=Path, help="file that names the corpus that was trained on")
     corpus.add_argument("--note", type=Path, help="file to write the folder to, if it is another or has changed")
     corpus.set_defaults(run=_corpus)
+    chosen = commands.add_parser(
+        "threshold", help="print how the threshold is chosen: MAX_FALSE_POSITIVES=, THRESHOLD="
+    )
+    chosen.add_argument("--trained", type=Path, required=True, help="file with the choice that was trained with")
+    chosen.add_argument("--note", type=Path, help="file to write the choice to, if it is another")
+    chosen.set_defaults(run=_threshold)
     train = commands.add_parser("train", help="train, evaluate and write a bundle, and print its folder")
     _add_corpus(train)
     train.add_argument("--corpus-file", type=Path, help="file that names the corpus, in place of --corpus")
     train.add_argument("--trained", type=Path, help="file for the name of the corpus, if it is one of your own")
+    train.add_argument(
+        "--max-false-positives", help="share of the ham that may be called spam (MAX_FALSE_POSITIVES; 0.001)"
+    )
+    train.add_argument("--threshold", help="spam probability from which a mail is spam, in its place (THRESHOLD)")
+    train.add_argument("--threshold-file", type=Path, help="file with one of both, in place of options and variables")
+    train.add_argument("--trained-threshold", type=Path, help="file for that choice, if it is not the default")
     train.add_argument("--out", type=Path, required=True, help="root of the bundles: <out>/spam-detector/<version>")
     train.add_argument("--version", type=_version, help="by default made of corpus, features, settings and libraries")
     train.add_argument("--force", action="store_true", help="train anew where the version exists")
@@ -76,6 +89,24 @@ def _corpus(options: argparse.Namespace) -> Path | None:
     return None
 
 
+def _threshold(options: argparse.Namespace) -> str | None:
+    choice = threshold.choose(os.environ, options.trained)
+    if not options.note:
+        return str(choice)
+    threshold.note(choice, options.note)
+    return None
+
+
+def _threshold_of(options: argparse.Namespace) -> threshold.ThresholdChoice:
+    if options.threshold_file:
+        return threshold.noted(options.threshold_file)
+    given = (options.max_false_positives, options.threshold)
+    # An option on the command line stands for itself: variables then choose nothing.
+    if given == (None, None):
+        given = (os.environ.get(threshold.BY_HAM), os.environ.get(threshold.BY_VALUE))
+    return threshold.read(*(each or "" for each in given))
+
+
 def _corpus_of(options: argparse.Namespace) -> Path:
     if getattr(options, "corpus_file", None):
         return noted(options.corpus_file)
@@ -83,13 +114,16 @@ def _corpus_of(options: argparse.Namespace) -> Path:
 
 
 def _train(options: argparse.Namespace) -> Path:
+    choice = _threshold_of(options)
     # Import late: scikit-learn and matplotlib take a second, which `corpus` and `--help` need not wait for.
     from trainer.train import train
 
     corpus = _corpus_of(options)
-    folder = train(corpus, options.out, options.version, options.force, _Progress())
+    folder = train(corpus, options.out, options.version, options.force, _Progress(), choice)
     if options.trained:
         keep(corpus, options.trained)
+    if options.trained_threshold:
+        threshold.keep(choice, options.trained_threshold)
     return folder
 
 

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from trainer import folds, model
+from trainer import folds, model, threshold
 from trainer.corpus import Corpus
+from trainer.threshold import ThresholdChoice
 
-FALSE_POSITIVE_RATE = 0.001
-"""Largest share of ham that may be called spam: one mail in a thousand."""
+FALSE_POSITIVE_RATE = threshold.FALSE_POSITIVE_RATE
+DEFAULT = ThresholdChoice()
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int_]
@@ -28,9 +29,11 @@ class Evaluation:
     """Fold that each mail was left out with [n], from 0."""
     threshold: float
     metrics: dict[str, Any]
+    choice: ThresholdChoice
+    """How the threshold was chosen."""
 
 
-def evaluate(corpus: Corpus, groups: Labels, progress: Progress) -> Evaluation:
+def evaluate(corpus: Corpus, groups: Labels, progress: Progress, choice: ThresholdChoice = DEFAULT) -> Evaluation:
     """Score each mail, and separately its excerpt, by a model that was fitted without its fold."""
     frame = model.table(corpus.texts, corpus.values)
     excerpts = model.table(corpus.excerpt_texts, corpus.excerpt_values)
@@ -44,11 +47,15 @@ def evaluate(corpus: Corpus, groups: Labels, progress: Progress) -> Evaluation:
         excerpt_scores[test] = fitted.predict_proba(excerpts.iloc[test])[:, 1]
         miss = 1 - roc_auc_score(corpus.spam[test], scores[test])
         progress(f"fold {number} of {len(splits)}: 1-AUC {miss:.4%}")
-    threshold = threshold_at(corpus.spam, scores, FALSE_POSITIVE_RATE)
-    figures = metrics(corpus.spam, scores, [test for _, test in splits])
-    return Evaluation(
-        scores, numbers, threshold, {**figures, **excerpt_metrics(corpus.spam, excerpt_scores, threshold)}
-    )
+    chosen = threshold_by(choice, corpus.spam, scores)
+    figures = metrics(corpus.spam, scores, [test for _, test in splits], choice)
+    figures |= excerpt_metrics(corpus.spam, excerpt_scores, chosen)
+    return Evaluation(scores, numbers, chosen, figures, choice)
+
+
+def threshold_by(choice: ThresholdChoice, spam: Labels, scores: Floats) -> float:
+    """Return the threshold that was given, or else the one of `threshold_at`."""
+    return threshold_at(spam, scores, choice.limit) if choice.given is None else choice.given
 
 
 def threshold_at(spam: Labels, scores: Floats, false_positive_rate: float) -> float:
@@ -59,13 +66,19 @@ def threshold_at(spam: Labels, scores: Floats, false_positive_rate: float) -> fl
     return float(fitting.min()) if len(fitting) else 1.0
 
 
-def metrics(spam: Labels, scores: Floats, tests: list[folds.Indices]) -> dict[str, Any]:
-    """Return figures of out-of-fold scores [n], pooled and for each fold's test rows; shares are 0 to 1."""
-    threshold = threshold_at(spam, scores, FALSE_POSITIVE_RATE)
+def metrics(
+    spam: Labels, scores: Floats, tests: list[folds.Indices], choice: ThresholdChoice = DEFAULT
+) -> dict[str, Any]:
+    """Return figures of out-of-fold scores [n], pooled and for each fold's test rows; shares are 0 to 1.
+
+    The limit of false positives is among them only if it chose the threshold.
+    """
+    threshold = threshold_by(choice, spam, scores)
+    limit = {"false_positive_rate_limit": choice.limit} if choice.given is None else {}
     return {
         "one_minus_auc": _miss(spam, scores),
         "one_minus_auc_by_fold": [_miss(spam[test], scores[test]) for test in tests],
-        "false_positive_rate_limit": FALSE_POSITIVE_RATE,
+        **limit,
         "false_positive_rate": float((scores[spam == 0] >= threshold).mean()),
         "spam_caught": float((scores[spam == 1] >= threshold).mean()),
         "brier_score": float(brier_score_loss(spam, scores)),

@@ -13,6 +13,7 @@ import features
 from trainer import excerpts, model
 from trainer.corpus import Corpus
 from trainer.evaluate import Evaluation, Floats, Labels
+from trainer.threshold import ThresholdChoice
 
 CURVES_NAME = "curves.png"
 CARD_NAME = "model-card.md"
@@ -37,8 +38,9 @@ def _draw_roc(axes: Axes, spam: Labels, evaluation: Evaluation) -> None:
     false_positives, true_positives, _ = roc_curve(spam, evaluation.scores)
     # Spam filters work in this corner; a linear axis would show a right angle.
     axes.semilogx(np.maximum(false_positives, 1e-4), true_positives, color="tab:blue")
-    limit = evaluation.metrics["false_positive_rate_limit"]
-    axes.axvline(limit, color="tab:gray", linestyle="--", label=f"{limit:.1%} of ham")
+    called = evaluation.metrics["false_positive_rate"]
+    at = evaluation.choice.limit if evaluation.choice.given is None else called
+    axes.axvline(max(at, 1e-4), color="tab:gray", linestyle="--", label=f"{_percent(at)} of ham")
     axes.set(xlabel="ham called spam", ylabel="spam caught", xlim=(1e-4, 1), ylim=(0.5, 1.005))
     axes.set_title(f"ROC, 1-AUC {evaluation.metrics['one_minus_auc']:.4%}")
     axes.legend(loc="lower right")
@@ -88,7 +90,8 @@ in their mail's fold, and only the last two rows are of them.
 |---|---|
 | 1-AUC, all folds pooled | {one_minus_auc:.4%} |
 | 1-AUC by fold | {by_fold} |
-| spam caught at {limit:.1%} false positives | {spam_caught:.1%} |
+| ham called spam at the threshold | {false_positive_rate:.2%} |
+| spam caught at the threshold | {spam_caught:.1%} |
 | Brier score | {brier_score:.4f} |
 | expected calibration error | {expected_calibration_error:.4f} |
 | excerpts of ham called spam | {excerpts_ham_called_spam:.2%} |
@@ -97,9 +100,10 @@ in their mail's fold, and only the last two rows are of them.
 ![ROC, precision over recall, distribution of scores](curves.png)
 
 ## Threshold
-A mail is called spam at a probability of {threshold:.4f} or more: the lowest out-of-fold score that at most
-{limit:.1%} of the ham reaches. That rests on {allowed} ham mails, so on other mail expect {limit:.1%} give or take as
-much again; choose it anew on mail of your own.
+A mail is called spam at a probability of {threshold:.4f} or more, chosen by `{choice}`.
+{chosen}
+Choose it anew on mail of your own: `MAX_FALSE_POSITIVES` or `THRESHOLD` for the next training, or
+`global.model.threshold` for one environment.
 
 ## Limits
 - Evaluated within one corpus. On mail of other years, languages or users it will be worse than these figures:
@@ -114,6 +118,23 @@ much again; choose it anew on mail of your own.
 |---|---|
 {table}
 """
+
+
+_BY_HAM = """It is the lowest out-of-fold score that at most {limit} of the ham reaches. It rests on
+the highest scores alone, {decisive} of {ham} ham, so on other mail expect {limit} give or take as much again."""
+_GIVEN = """It was given, not measured: what it does to ham and spam out of fold, the table says."""
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def _chosen(corpus: Corpus, choice: ThresholdChoice) -> str:
+    """Return the sentences on how the threshold was chosen."""
+    if choice.given is not None:
+        return _GIVEN
+    decisive = int(choice.limit * corpus.ham_count) + 1
+    return _BY_HAM.format(limit=_percent(choice.limit), decisive=decisive, ham=corpus.ham_count)
 
 
 def card(name: str, version: str, corpus: Corpus, evaluation: Evaluation) -> str:
@@ -134,9 +155,9 @@ def card(name: str, version: str, corpus: Corpus, evaluation: Evaluation) -> str
         digest=corpus.digest,
         folds=len(figures["one_minus_auc_by_fold"]),
         by_fold=", ".join(f"{miss:.4%}" for miss in figures["one_minus_auc_by_fold"]),
-        limit=figures["false_positive_rate_limit"],
-        allowed=int(figures["false_positive_rate_limit"] * corpus.ham_count),
         threshold=evaluation.threshold,
+        choice=evaluation.choice,
+        chosen=_chosen(corpus, evaluation.choice),
         text_limit=features.TEXT_LIMIT,
         table="\n".join(f"| `{number}` | {meaning} |" for number, meaning in features.DESCRIPTIONS.items()),
     )

@@ -18,12 +18,20 @@ from trainer import augment, evaluate, folds, model, report
 from trainer.corpus import Corpus, read_corpus
 from trainer.errors import TrainerError
 from trainer.evaluate import Evaluation, Labels, Progress
+from trainer.threshold import ThresholdChoice
 
 MODEL = "spam-detector"
 BASELINE_NAME = "baseline.parquet"
 
 
-def train(root: Path, out: Path, version: str | None, force: bool, progress: Progress) -> Path:
+def train(
+    root: Path,
+    out: Path,
+    version: str | None,
+    force: bool,
+    progress: Progress,
+    choice: ThresholdChoice = evaluate.DEFAULT,
+) -> Path:
     """Train and evaluate on a corpus and write the bundle `<out>/spam-detector/<version>`.
 
     Args:
@@ -33,6 +41,7 @@ def train(root: Path, out: Path, version: str | None, force: bool, progress: Pro
             version.
         force: Whether to train again if the version already exists.
         progress: Called with each line of progress.
+        choice: How the threshold is chosen.
 
     Returns:
         The bundle's folder.
@@ -43,15 +52,17 @@ def train(root: Path, out: Path, version: str | None, force: bool, progress: Pro
     """
     # The same input must give the same model, but sums over several threads differ in their last digits.
     with threadpool_limits(limits=1):
-        return _train(root, out, version, force, progress)
+        return _train(root, out, version, force, progress, choice)
 
 
-def _train(root: Path, out: Path, version: str | None, force: bool, progress: Progress) -> Path:
+def _train(
+    root: Path, out: Path, version: str | None, force: bool, progress: Progress, choice: ThresholdChoice
+) -> Path:
     corpus = read_corpus(root)
     progress(f"corpus {shown(root)}: {corpus.ham_count} ham, {corpus.spam_count} spam")
     if corpus.remarks:
         progress(corpus.remarks)
-    version = version or version_of(corpus)
+    version = version or version_of(corpus, choice)
     folder = out / MODEL / version
     if folder.exists() and not force and _is_whole(folder, progress):
         progress(f"{folder} exists already: nothing to do (--force trains it anew)")
@@ -60,7 +71,7 @@ def _train(root: Path, out: Path, version: str | None, force: bool, progress: Pr
     progress(f"{len(set(groups.tolist()))} groups of near-duplicates")
     folds.check(corpus.spam, groups)
     try:
-        evaluation, pickled = _learn(corpus, groups, progress)
+        evaluation, pickled = _learn(corpus, groups, progress, choice)
     except ValueError as error:
         # The message is scikit-learn's, for example that no word occurs in enough mails.
         raise TrainerError(
@@ -71,13 +82,15 @@ def _train(root: Path, out: Path, version: str | None, force: bool, progress: Pr
     return folder
 
 
-def _learn(corpus: Corpus, groups: Labels, progress: Progress) -> tuple[Evaluation, bytes]:
-    evaluation = evaluate.evaluate(corpus, groups, progress)
+def _learn(corpus: Corpus, groups: Labels, progress: Progress, choice: ThresholdChoice) -> tuple[Evaluation, bytes]:
+    evaluation = evaluate.evaluate(corpus, groups, progress, choice)
     figures = evaluation.metrics
-    progress(f"all folds: 1-AUC {figures['one_minus_auc']:.4%}, spam caught {figures['spam_caught']:.1%}")
+    called, caught = figures["false_positive_rate"], figures["spam_caught"]
+    progress(f"all folds: 1-AUC {figures['one_minus_auc']:.4%}, ham called spam {called:.2%}, spam caught {caught:.1%}")
     called, caught = figures["excerpts_ham_called_spam"], figures["excerpts_spam_caught"]
     progress(f"excerpts: ham called spam {called:.2%}, spam caught {caught:.1%}")
-    _check_threshold(evaluation.threshold)
+    _check_threshold(evaluation.threshold, choice)
+    progress(f"threshold {evaluation.threshold:.4f}, chosen by {choice}")
     progress(f"final fit on all {len(corpus.texts)} mails")
     return evaluation, bundle.dump(_fit(corpus, groups))
 
@@ -92,21 +105,21 @@ def _is_whole(folder: Path, progress: Progress) -> bool:
     return True
 
 
-def _check_threshold(threshold: float) -> None:
+def _check_threshold(threshold: float, choice: ThresholdChoice) -> None:
     if not 0 < threshold < 1:
         raise TrainerError(
-            f"no threshold tells this corpus's spam from its ham: {evaluate.FALSE_POSITIVE_RATE:.1%} of the ham score"
+            f"no threshold tells this corpus's spam from its ham within {choice}: more of the ham scores"
             " as high as any spam; look for mails in the wrong folder, or add mail"
         )
 
 
-def version_of(corpus: Corpus) -> str:
+def version_of(corpus: Corpus, choice: ThresholdChoice = evaluate.DEFAULT) -> str:
     """Return twelve hex digits over everything that determines the bundle: mails, settings, libraries, code.
 
     Other inputs or other code give another name, so no pin ever names two models.
     """
     digest = hashlib.sha256(corpus.digest.encode())
-    settings = [model.SETTINGS, augment.SETTINGS, augment.digest()]
+    settings = [model.SETTINGS, augment.SETTINGS, augment.digest(), str(choice)]
     digest.update(json.dumps([features.SCHEMA_VERSION, model.COLUMNS, *settings, bundle.libraries()]).encode())
     digest.update("\n".join([*corpus.texts, *corpus.excerpt_texts]).encode())
     digest.update(corpus.values.tobytes() + corpus.excerpt_values.tobytes())
@@ -136,6 +149,7 @@ def _write(folder: Path, pickled: bytes, corpus: Corpus, evaluation: Evaluation)
         feature_schema_version=features.SCHEMA_VERSION,
         columns=model.COLUMNS,
         threshold=evaluation.threshold,
+        threshold_chosen_by=str(evaluation.choice),
         metrics=evaluation.metrics,
         corpus={"digest": corpus.digest, "ham": corpus.ham_count, "spam": corpus.spam_count},
         files=files,

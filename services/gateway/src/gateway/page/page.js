@@ -295,18 +295,21 @@ const isSpam = ({ prediction }) => prediction === "spam";
 /** Return the reason of a verdict; older transformers do not send the threshold. */
 function reason(found) {
   const { spam_probability: p, threshold } = found;
-  if (typeof threshold !== "number") return "from which probability on this model calls a mail spam, it does not say";
+  if (typeof threshold !== "number") return "the answer does not say from which probability a mail is spam";
   const [shown, from] = percents(p, threshold);
-  if (isSpam(found) !== p >= threshold) return `the verdict does not fit this model's threshold of ${from}`;
-  return `${shown} is ${isSpam(found) ? "not below" : "below"} this model's threshold of ${from}`;
+  if (isSpam(found) !== p >= threshold) return `the verdict does not fit the threshold of ${from}`;
+  return `${shown} is ${isSpam(found) ? "at or above" : "below"} the threshold of ${from}`;
 }
 
+/** Return the scale from 0 to 100 %: tinted where a mail is spam, filled up to this one, with a mark at the threshold. */
 function bar({ spam_probability: p, threshold }) {
   const made = drawn("svg", { class: "bar", "aria-hidden": "true" });
   made.append(drawn("rect", { class: "whole", width: "100%", height: 10, rx: 5 }));
-  made.append(drawn("rect", { class: "p", width: `${100 * p}%`, height: 10, rx: 5 }));
-  if (typeof threshold !== "number") return made;
+  const known = typeof threshold === "number";
   const x = `${100 * threshold}%`;
+  if (known) made.append(drawn("rect", { class: "beyond", x, width: `${100 * (1 - threshold)}%`, height: 10, rx: 5 }));
+  made.append(drawn("rect", { class: "p", width: `${100 * p}%`, height: 10, rx: 5 }));
+  if (!known) return made;
   const anchor = threshold > 0.8 ? "end" : threshold < 0.2 ? "start" : "middle";
   made.append(drawn("line", { class: "halo", x1: x, x2: x, y1: 0, y2: 16 }), drawn("line", { class: "threshold", x1: x, x2: x, y1: 0, y2: 16 }));
   made.append(drawn("text", { x, y: 30, "text-anchor": anchor }, `threshold ${percents(p, threshold)[1]}`));

@@ -29,13 +29,26 @@ class Environment:
         # The counters exist from the start: Prometheus sees no increase in a series that begins with its first event.
         self._predictions = {each: metrics.answers.predictions.labels(self.name, each) for each in PREDICTIONS}
         self._spam_probability = metrics.answers.spam_probability.labels(self.name)
+        self._threshold = metrics.answers.threshold
+        self._model: tuple[str, float | None] = ("", None)
 
     def count(self, answers: Iterable[Verdicts]) -> None:
         """Count answered mails by verdict and spam probability."""
         for answer in answers:
+            if (answer.model_version, answer.threshold) != self._model:
+                self._show_threshold(answer)
             for prediction, probability in zip(answer.predictions, answer.probabilities, strict=True):
                 self._predictions[prediction].inc()
                 self._spam_probability.observe(probability)
+
+    def _show_threshold(self, answer: Verdicts) -> None:
+        """Show the threshold of the last answer, and forget that of an earlier model."""
+        version, threshold = self._model
+        if threshold is not None:
+            self._threshold.remove(self.name, version)
+        self._model = answer.model_version, answer.threshold
+        if answer.threshold is not None:
+            self._threshold.labels(self.name, answer.model_version).set(answer.threshold)
 
 
 Ask = Callable[[Environment], Awaitable[list[Verdicts]]]

@@ -28,7 +28,7 @@ class Verdicts:
     batch_mails: int = field(default=0, compare=False)
     """Mails of that batch, which other requests may have shared; 0 if unknown."""
     threshold: float | None = None
-    """Spam probability from which the model calls a mail spam; None if an older transformer does not send it."""
+    """Spam probability from which these mails were called spam; None if an older transformer does not send it."""
 
 
 class Answered(Protocol):

@@ -39,7 +39,7 @@ BESIDE_MAIL_SECONDS = 0.1
 
 
 class Prediction(StrEnum):
-    """The model's verdict: spam if the probability is at least its threshold, else ham."""
+    """The verdict: spam if the probability is at least the threshold, else ham."""
 
     SPAM = "spam"
     HAM = "ham"
@@ -57,11 +57,22 @@ Threshold = Annotated[
     Field(
         ge=0,
         le=1,
-        description="Spam probability from which the model calls a mail spam; null where the environment's transformer "
-        "is too old to send it.",
+        description="Spam probability from which a mail is called spam: the environment's own, or else the model's; "
+        "null where the environment's transformer is too old to send it.",
         examples=[0.948],
     ),
 ]
+
+
+class BatchVerdict(Verdict):
+    """The verdict on one of several mails."""
+
+    threshold: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Only where it differs from the answer's own threshold: a release changed it meanwhile.",
+    )
 
 
 class PredictResponse(Verdict):
@@ -76,7 +87,7 @@ class PredictResponse(Verdict):
 class BatchPredictResponse(BaseModel):
     """Verdicts on several mails, in their order."""
 
-    predictions: list[Verdict]
+    predictions: list[BatchVerdict]
     count: int
     threshold: Threshold
     environment: str
@@ -149,11 +160,7 @@ class Api(Endpoints):
         answered, answers = await self._answer(request, environment, key, mails, read.sizes)
         if record.span is not None:
             record.span.set(model__version=answers[0].model_version)
-        verdicts = [
-            {"prediction": prediction, "spam_probability": probability}
-            for answer in answers
-            for prediction, probability in zip(answer.predictions, answer.probabilities, strict=True)
-        ]
+        verdicts = [verdict for answer in answers for verdict in _verdicts(answer, answers[0].threshold)]
         content = {"predictions": verdicts, "count": len(verdicts), **origin(answered, answers[0], record.request_id)}
         return as_json(content, answers[0])
 
@@ -232,6 +239,15 @@ class Api(Endpoints):
             "requestBody": {"required": True, "content": content},
         }
         return documented | ({"security": SECURITY} if self._access else {})
+
+
+def _verdicts(answer: Verdicts, threshold: float | None) -> list[dict[str, object]]:
+    """Return a verdict on each mail, with its own threshold if that is not the one beside all verdicts."""
+    own = {} if answer.threshold == threshold else {"threshold": answer.threshold}
+    return [
+        {"prediction": prediction, "spam_probability": probability, **own}
+        for prediction, probability in zip(answer.predictions, answer.probabilities, strict=True)
+    ]
 
 
 def origin(environment: Environment, answer: Verdicts, request_id: str) -> dict[str, float | str | None]:
