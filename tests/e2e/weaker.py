@@ -9,13 +9,16 @@ shuffled  With the labels of a tenth of the mails, drawn with a fixed seed, exch
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
 
 from corpus import find_mails
 from trainer import model
+from trainer.augment import Rows
 from trainer.train import train
 
 Labels = NDArray[np.int_]
@@ -38,9 +41,15 @@ def shuffled(labels: Labels) -> Labels:
 def mislead(corpus: Path) -> None:
     """Let every later fit learn the shuffled labels of a corpus."""
     told = shuffled(np.array([mail.spam for mail in find_mails(corpus, 1)], np.int_))
-    fit = model.fit
-    # A row of the table keeps the number of its mail within the corpus, whatever its fold.
-    model.fit = lambda frame, _, groups, excerpts: fit(frame, told[frame.index], groups, excerpts)
+    learn = model.learn
+
+    def learn_shuffled(rows: Rows) -> Pipeline:
+        # Templates, which come after the corpus's mails, keep their labels.
+        of_mails = rows.origins < len(told)
+        labels = np.where(of_mails, told[np.where(of_mails, rows.origins, 0)], rows.spam)
+        return learn(replace(rows, spam=labels))
+
+    model.learn = learn_shuffled
 
 
 def main() -> None:

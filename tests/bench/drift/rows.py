@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 import features
 from corpus import MailFile, find_mails, read_mail
 from features import markup, mime
-from trainer import evaluate, folds, model
+from trainer import augment, evaluate, folds, model
 from trainer.choice import MINIMUM
 from trainer.corpus import Corpus, read_corpus
+from trainer.train import SEED
 
 AS_THEY_ARE = "mails.parquet"
 WITHOUT_HTML = "no-html.parquet"
@@ -64,8 +65,7 @@ def write_rows(root: Path, out: Path, progress: Callable[[str], None]) -> None:
     )
     groups = folds.near_duplicates(corpus.texts)
     variants = [Variant(corpus.texts, corpus.values), stripped]
-    scores = cross_fitted(corpus, groups, variants, progress)
-    threshold = evaluate.threshold_at(corpus.spam, scores[0], evaluate.FALSE_POSITIVE_RATE)
+    scores, threshold = cross_fitted(corpus, groups, variants, progress)
     out.mkdir(parents=True, exist_ok=True)
     about = {
         "spam": corpus.spam.astype(bool),
@@ -106,17 +106,26 @@ def strip_html(raw: bytes) -> str | None:
 
 def cross_fitted(
     corpus: Corpus, groups: NDArray[np.int_], variants: list[Variant], progress: Callable[[str], None]
-) -> list[Floats]:
-    """Return out-of-fold probabilities [n] of each variant; near-duplicates share a fold, so none has been seen."""
+) -> tuple[list[Floats], float]:
+    """Return out-of-fold probabilities [n] of each variant, and the threshold that training would ship.
+
+    Near-duplicates share a fold, so no mail has been seen.
+    """
     frames = [model.table(variant.texts, variant.values) for variant in variants]
-    excerpts = model.table(corpus.excerpt_texts, corpus.excerpt_values)
-    scores = [np.empty(len(corpus.spam)) for _ in variants]
-    for number, (train, test) in enumerate(folds.split(corpus.spam, groups), 1):
-        fitted = model.fit(frames[0].iloc[train], corpus.spam[train], groups[train], excerpts.iloc[train])
-        for frame, probability in zip(frames, scores, strict=True):
-            probability[test] = fitted.predict_proba(frame.iloc[test])[:, 1]
-        progress(f"fold {number} of {folds.FOLDS} done")
-    return scores
+    rows = augment.augmented(corpus.mails, corpus.spam, groups, SEED, progress)
+    held = evaluate.fold_of_rows(rows)
+    of_rows, found = np.empty(len(rows)), [np.empty(len(corpus.spam)) for _ in variants]
+    for fold in range(folds.FOLDS):
+        out = np.flatnonzero(held == fold)
+        learned = model.learn(rows.take(np.flatnonzero(held != fold)))
+        of_rows[out] = model.margins(learned, rows.take(out))
+        test = out[out < rows.mails]
+        for frame, margins in zip(frames, found, strict=True):
+            margins[test] = learned.decision_function(frame.iloc[test])
+        progress(f"fold {fold + 1} of {folds.FOLDS} done")
+    sigmoid = model.sigmoid(of_rows, rows)
+    threshold = evaluate.threshold_by(evaluate.DEFAULT, rows.spam, sigmoid.predict(of_rows))
+    return [sigmoid.predict(margins) for margins in found], threshold
 
 
 def _table(variant: Variant, probability: Floats, about: dict[str, NDArray[np.generic]], threshold: float) -> pa.Table:

@@ -28,6 +28,7 @@ from inferencelog import (
     write_scored,
 )
 from trainer import evaluate, folds, model
+from trainer.augment import Rows
 from trainer.corpus import Corpus, read_corpus
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -61,15 +62,16 @@ def train(corpus: Corpus, folder: Path, wrong: float = 0.0, c: float = 1.0) -> P
     flipped = np.random.default_rng(0).permutation(len(corpus.spam))[: int(wrong * len(corpus.spam))]
     told = corpus.spam.copy()
     told[flipped] = 1 - told[flipped]
-    frame = model.table(corpus.texts, corpus.values)
-    excerpts = model.table(corpus.excerpt_texts, corpus.excerpt_values)
+    weights, places = np.ones(len(told)), np.arange(len(told))
+    rows = Rows(corpus.texts, corpus.values, told, groups, weights, ["mail"] * len(told), places)
     scores, numbers = np.empty(len(told)), np.empty(len(told), np.int_)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(model.SETTINGS, "svm_c", c)
         for number, (learned, left) in enumerate(folds.split(corpus.spam, groups)):
-            fitted = model.fit(frame.iloc[learned], told[learned], groups[learned], excerpts.iloc[learned])
-            scores[left], numbers[left] = fitted.predict_proba(frame.iloc[left])[:, 1], number
-        pickled = bundle.dump(model.fit(frame, told, groups, excerpts))
+            fitted = model.fit(rows.take(learned))
+            frame = model.table([corpus.texts[place] for place in left], corpus.values[left])
+            scores[left], numbers[left] = fitted.predict_proba(frame)[:, 1], number
+        pickled = bundle.dump(model.fit(rows))
     sha256 = hashlib.sha256(pickled).hexdigest()
     scored = ScoredCorpus(corpus.mail_digests, corpus.spam, numbers, scores, sha256, corpus.digest)
     write_bundle(folder, pickled, scored, evaluate.threshold_at(corpus.spam, scores, 0.05))

@@ -26,6 +26,11 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def _parts_of_any_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(augment.SETTINGS, "shortest_part", 0)
+
+
 def made(root: Path, seed: int = 0) -> augment.Rows:
     return augment.augmented(MAILS, SPAM, GROUPS, seed, root=root)
 
@@ -45,36 +50,39 @@ def test_copies_are_of_their_mails_kind_and_group_and_templates_of_their_own(roo
         for each, kind, group in zip(rows.kinds, rows.spam, rows.groups, strict=True)
         if each != "template"
     ]
-    assert Counter(copies) == dict.fromkeys(zip(SPAM, GROUPS, strict=True), 4)
+    assert Counter(copies) == dict.fromkeys(zip(SPAM, GROUPS, strict=True), 5)
     written = [
         (int(group), int(kind))
         for each, kind, group in zip(rows.kinds, rows.spam, rows.groups, strict=True)
         if each == "template"
     ]
-    count = augment.SETTINGS["template_copies"]
+    count = augment.SETTINGS["template"]["copies"]
     assert Counter(written) == {(8, 0): count, (9, 0): count, (10, 1): count, (11, 1): count}
 
 
 def test_counts_and_weights_are_the_settings(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(augment.SETTINGS, "dressed_copies", 3)
-    monkeypatch.setitem(augment.SETTINGS, "plain_copies", 2)
-    monkeypatch.setitem(augment.SETTINGS, "excerpt_weight", 0.25)
-    monkeypatch.setitem(augment.SETTINGS, "part_weight", 0)
-    monkeypatch.setitem(augment.SETTINGS, "template_copies", 2)
+    monkeypatch.setitem(augment.SETTINGS, "dressed", {"copies": 3, "ham": 1.0, "spam": 1.0})
+    monkeypatch.setitem(augment.SETTINGS, "plain", {"copies": 2, "ham": 0.5, "spam": 0.75})
+    monkeypatch.setitem(augment.SETTINGS, "excerpt", {"copies": 1, "ham": 0.25, "spam": 0})
+    monkeypatch.setitem(augment.SETTINGS, "part", {"copies": 1, "ham": 0, "spam": 0})
+    monkeypatch.setitem(augment.SETTINGS, "thinned", {"copies": 0, "ham": 1.0, "spam": 1.0})
+    monkeypatch.setitem(augment.SETTINGS, "template", {"copies": 2, "ham": 0.125, "spam": 0.375})
     rows = made(root)
     found = Counter(zip(rows.kinds, rows.weights.tolist(), strict=True))
     assert found == {
         ("mail", 1.0): 5,
         ("dressed", 1.0): 15,
-        ("plain", 1.0): 10,
-        ("excerpt", 0.25): 5,
-        ("template", 1.0): 8,
+        ("plain", 0.5): 6,
+        ("plain", 0.75): 4,
+        ("excerpt", 0.25): 3,
+        ("template", 0.125): 4,
+        ("template", 0.375): 4,
     }
 
 
 def test_parts_of_templates_are_in_their_group(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(augment.SETTINGS, "template_copies", 2)
-    monkeypatch.setitem(augment.SETTINGS, "template_part_copies", 3)
+    monkeypatch.setitem(augment.SETTINGS, "template", {"copies": 2, "ham": 1.0, "spam": 1.0})
+    monkeypatch.setitem(augment.SETTINGS, "template_part", {"copies": 3, "ham": 1.0, "spam": 1.0})
     rows = made(root)
     groups = [group for kind, group in zip(rows.kinds, rows.groups.tolist(), strict=True) if kind == "template_part"]
     assert Counter(groups) == {8: 6, 9: 6, 10: 6, 11: 6}
@@ -83,7 +91,7 @@ def test_parts_of_templates_are_in_their_group(root: Path, monkeypatch: pytest.M
 def test_the_same_seed_gives_the_same_rows_in_any_number_of_processes(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(augment.SETTINGS, "dressed_weight", 0.5)
+    monkeypatch.setitem(augment.SETTINGS, "dressed", {"copies": 1, "ham": 0.5, "spam": 0.5})
     alone, other = made(root), made(root, seed=1)
     lines: list[str] = []
     monkeypatch.setattr(augment, "SECONDS_ALONE", 0.0)
@@ -93,6 +101,31 @@ def test_the_same_seed_gives_the_same_rows_in_any_number_of_processes(
     assert (alone.weights == shared.weights).all()
     assert alone.texts[:5] == other.texts[:5] and alone.texts != other.texts
     assert lines == ["mails and their copies: 5 of 5", "templates: 4 of 4"]
+
+
+def test_a_thinned_copy_has_its_mails_numbers_and_a_part_of_its_words(root: Path) -> None:
+    rows = made(root)
+    thinned = [place for place, kind in enumerate(rows.kinds) if kind == "thinned"]
+    assert rows.origins[thinned].tolist() == [0, 1, 2, 3, 4]
+    assert (rows.values[thinned] == rows.values[:5]).all()
+    for place in thinned[:3]:
+        words, whole = rows.texts[place].split(), rows.texts[rows.origins[place]].split()
+        assert 0.1 < len(words) / len(whole) < 0.9 and [word for word in whole if word in words] == words
+
+
+def test_parts_that_are_too_short_are_left_out(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(augment.SETTINGS, "shortest_part", 30)
+    kinds = made(root).kinds
+    assert kinds.count("part") == 3 and kinds.count("excerpt") == 5
+
+
+def test_rows_are_taken_with_all_that_belongs_to_them(root: Path) -> None:
+    rows = made(root)
+    taken = rows.take(np.array([8, 1]))
+    assert len(taken) == 2 and taken.texts == [rows.texts[8], rows.texts[1]] and taken.mails == 1
+    assert taken.kinds == [rows.kinds[8], "mail"]
+    for name in ("values", "spam", "groups", "weights", "origins"):
+        assert (getattr(taken, name) == getattr(rows, name)[[8, 1]]).all()
 
 
 def test_dressed_ham_is_html(root: Path) -> None:
@@ -106,7 +139,7 @@ def test_other_settings_or_templates_are_another_version(
 ) -> None:
     read = read_corpus(corpus)
     found = {version_of(read)}
-    monkeypatch.setitem(augment.SETTINGS, "part_copies", 7)
+    monkeypatch.setitem(augment.SETTINGS, "dressed", {"copies": 7, "ham": 0.5, "spam": 0.5})
     found.add(version_of(read))
     before = augment.digest(root)
     (root / "en/ham/t.txt").write_text(TEMPLATES + "z")

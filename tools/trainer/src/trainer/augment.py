@@ -1,7 +1,8 @@
 """Augmentation: the rows that the model learns from, the corpus's mails and what is made of them.
 
-Each mail gives copies: dressed in HTML of today, a part of its words, a short excerpt. Filled templates add kinds of
-mail that public corpora lack. Copies are learned from and never scored.
+Each mail gives copies: dressed in HTML of today, thinned to some of its words, a part, a short excerpt. Filled
+templates add kinds of mail that public corpora lack. Copies are learned from and judge no
+model; with the mails, they set the threshold and the sigmoid.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,37 +23,39 @@ from trainer import dressing, excerpts, parts, templates, vocabulary
 from trainer.seen import Seen, seen
 
 SETTINGS: dict[str, Any] = {
-    "dressed_copies": 1,
-    "dressed_weight": 1.0,
-    "plain_copies": 0,
-    "plain_weight": 1.0,
-    "part_copies": 1,
-    "part_weight": 1.0,
+    "dressed": {"copies": 1, "ham": 0.02, "spam": 0.02},
+    "plain": {"copies": 0, "ham": 1.0, "spam": 1.0},
+    "thinned": {"copies": 1, "ham": 0.02, "spam": 0.02},
+    "part": {"copies": 1, "ham": 0.3, "spam": 0.3},
+    "excerpt": {"copies": 1, "ham": 0.03, "spam": 0.003},
+    "template": {"copies": 12, "ham": 0.01, "spam": 0.02},
+    "template_part": {"copies": 0, "ham": 1.0, "spam": 1.0},
+    "shortest_part": 500,
     "part_dressed_share": 0.5,
-    "excerpt_copies": 1,
-    "excerpt_weight": 1.0,
-    "template_copies": 12,
-    "template_weight": 1.0,
-    "template_part_copies": 0,
-    "template_part_weight": 1.0,
+    "thinned_least": 0.2,
+    "thinned_most": 0.8,
+    "shortest_spam_excerpt": 60,
 }
-"""Copies of each mail or template by kind, and the weight of each copy where a mail of the corpus weighs 1.
+"""Copies of each mail or template by kind, and the weight of a ham or spam copy where a mail of the corpus weighs 1.
 
-A dressed and a plain copy have all words of their mail. `template_part_copies` are parts of each filled template.
+A dressed and a plain copy have all words of their mail. A thinned one has its numbers and a share of its words, drawn
+between `thinned_least` and `thinned_most`. `template_part` are parts of each filled template.
 
-Ham and spam have the same counts and weights. A weight or count of 0 leaves the kind out.
+A kind of 0 copies, or with a weight of 0, is left out, and so is a part with fewer than `shortest_part` characters. An
+excerpt of spam has at least `shortest_spam_excerpt` characters, since a line of spam may say nothing.
 """
 WORKERS = 2
 SECONDS_ALONE = 2.0
 """Seconds after which the work is shared among `WORKERS` processes."""
-_BATCH = 64
+_BATCH = 32
+_BLOCK = 2048
 _FIRST = 8
-
-_LINE_EVERY = 2048
 
 Job = TypeVar("Job")
 Integers = NDArray[np.int_]
 Progress = Callable[[str], None]
+MailJob = tuple[int, int, bytes, bool]
+"""Seed, number, raw mail and whether it is spam."""
 Row = tuple[str, float, features.Features]
 """Kind, weight and features of one row."""
 
@@ -71,7 +74,30 @@ class Rows:
     weights: NDArray[np.float64]
     """Weight of each row in the fit [m]."""
     kinds: list[str]
-    """What each row is [m]: mail, dressed, plain, part, excerpt, template or template_part."""
+    """What each row is [m]: mail, dressed, plain, thinned, part, excerpt, template or template_part."""
+    origins: Integers
+    """Number of the mail that each row is made of, or n and the template's number [m]."""
+
+    def __len__(self) -> int:
+        """Return m."""
+        return len(self.texts)
+
+    @property
+    def mails(self) -> int:
+        """Return n."""
+        return self.kinds.count("mail")
+
+    def take(self, places: NDArray[np.intp]) -> "Rows":
+        """Return the rows at some places."""
+        return Rows(
+            texts=[self.texts[place] for place in places],
+            values=self.values[places],
+            spam=self.spam[places],
+            groups=self.groups[places],
+            weights=self.weights[places],
+            kinds=[self.kinds[place] for place in places],
+            origins=self.origins[places],
+        )
 
 
 def augmented(
@@ -97,13 +123,12 @@ def augmented(
     """
     written = templates.load(root)
     first_group = int(groups.max()) + 1 if len(groups) else 0
-    jobs = [(seed, number, raw) for number, raw in enumerate(mails)]
-    found = list(_shared(_of_mail, jobs, "mails and their copies", progress))
+    found = list(_shared(_of_mail, _MailJobs(seed, mails, spam), "mails and their copies", progress))
     filled = list(_shared(_of_template, [(seed, each) for each in written], "templates", progress))
     owners = [
-        *[(row, spam[number], groups[number]) for number, rows in enumerate(found) for row in rows[:1]],
-        *[(row, spam[number], groups[number]) for number, rows in enumerate(found) for row in rows[1:]],
-        *[(row, written[n].spam, first_group + n) for n, rows in enumerate(filled) for row in rows],
+        *[(rows[0], spam[n], groups[n], n) for n, rows in enumerate(found)],
+        *[(row, spam[n], groups[n], n) for n, rows in enumerate(found) for row in rows[1:]],
+        *[(row, written[n].spam, first_group + n, len(found) + n) for n, rows in enumerate(filled) for row in rows],
     ]
     return _rows(owners)
 
@@ -116,73 +141,114 @@ def digest(root: Path = templates.ROOT) -> str:
     return found.hexdigest()
 
 
-def _rows(owners: list[tuple[Row, Any, Any]]) -> Rows:
+def _rows(owners: list[tuple[Row, Any, Any, int]]) -> Rows:
+    rows, spam, groups, origins = zip(*owners, strict=True) if owners else ((), (), (), ())
     return Rows(
-        texts=[row[2].text for row, _, _ in owners],
-        values=np.array([row[2].values for row, _, _ in owners]).reshape(len(owners), len(features.NAMES)),
-        spam=np.array([kind for _, kind, _ in owners], dtype=np.int_),
-        groups=np.array([group for _, _, group in owners], dtype=np.int_),
-        weights=np.array([row[1] for row, _, _ in owners]),
-        kinds=[row[0] for row, _, _ in owners],
+        texts=[found.text for _, _, found in rows],
+        values=np.array([found.values for _, _, found in rows]).reshape(len(rows), len(features.NAMES)),
+        spam=np.array(spam, dtype=np.int_),
+        groups=np.array(groups, dtype=np.int_),
+        weights=np.array([weight for _, weight, _ in rows]),
+        kinds=[kind for kind, _, _ in rows],
+        origins=np.array(origins, dtype=np.int_),
     )
 
 
-def _of_mail(job: tuple[int, int, bytes]) -> list[Row]:
+@dataclass(frozen=True, slots=True)
+class _MailJobs(Sequence[MailJob]):
+    """Jobs of the mails, each mail read when its job is taken."""
+
+    seed: int
+    mails: Sequence[bytes]
+    spam: Integers
+
+    def __len__(self) -> int:
+        return len(self.mails)
+
+    @overload
+    def __getitem__(self, number: int) -> MailJob: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[MailJob]: ...
+    def __getitem__(self, number: int | slice) -> MailJob | list[MailJob]:
+        if isinstance(number, slice):
+            return [self[each] for each in range(*number.indices(len(self)))]
+        return self.seed, number, self.mails[number], bool(self.spam[number])
+
+
+def _of_mail(job: MailJob) -> list[Row]:
     """Return the rows of one mail, the mail itself first."""
-    seed, number, raw = job
-    found = seen(raw)
-    makers: dict[str, Callable[[random.Random], bytes | str]] = {
-        "dressed": lambda chosen: dressing.dressed(found, chosen),
-        "plain": lambda chosen: dressing.plain_copy(found, chosen),
+    seed, number, raw, spam = job
+    found, whole = seen(raw), features.extract(raw)
+    shortest = SETTINGS["shortest_spam_excerpt"] if spam else excerpts.SHORTEST
+    makers: dict[str, Callable[[random.Random], features.Features | None]] = {
+        "dressed": lambda chosen: features.extract(dressing.dressed(found, chosen)),
+        "plain": lambda chosen: features.extract(dressing.plain_copy(found, chosen)),
+        "thinned": lambda chosen: _thinned(whole, chosen),
         "part": lambda chosen: _part(found, chosen),
-        "excerpt": lambda chosen: excerpts.excerpt(raw, chosen),
+        "excerpt": lambda chosen: features.extract(excerpts.excerpt(raw, chosen, shortest)),
     }
-    rows = [("mail", 1.0, features.extract(raw))]
+    rows = [("mail", 1.0, whole)]
     for kind, make in makers.items():
-        made = [make(random.Random(f"{kind}/{seed}/{number}/{copy}")) for copy in _copies(kind)]
-        rows += [(kind, SETTINGS[f"{kind}_weight"], features.extract(each)) for each in made]
+        made = [make(random.Random(f"{kind}/{seed}/{number}/{copy}")) for copy in _copies(kind, spam)]
+        rows += [(kind, _weight(kind, spam), each) for each in made if each]
     return rows
 
 
-def _part(found: Seen, chosen: random.Random) -> bytes:
+def _thinned(whole: features.Features, chosen: random.Random) -> features.Features:
+    """Return the features of a mail with a random part of its words."""
+    share = chosen.uniform(SETTINGS["thinned_least"], SETTINGS["thinned_most"])
+    return whole._replace(text=" ".join(word for word in whole.text.split() if chosen.random() < share))
+
+
+def _part(found: Seen, chosen: random.Random) -> features.Features | None:
+    """Return the features of a part of a mail, or None if the part is too short."""
     piece = parts.part(found, chosen)
+    if len(piece.text) < SETTINGS["shortest_part"]:
+        return None
     dressed = chosen.random() < SETTINGS["part_dressed_share"]
-    return (dressing.dressed if dressed else dressing.plain_copy)(piece, chosen)
+    return features.extract((dressing.dressed if dressed else dressing.plain_copy)(piece, chosen))
 
 
 def _of_template(job: tuple[int, templates.Template]) -> list[Row]:
     """Return the rows of one template, each filled copy before its parts."""
     seed, template = job
+    spam = bool(template.spam)
     rows: list[Row] = []
-    for copy in _copies("template"):
+    for copy in _copies("template", spam):
         raw = templates.fill(template, 1000 * seed + copy)
-        rows.append(("template", SETTINGS["template_weight"], features.extract(raw)))
+        rows.append(("template", _weight("template", spam), features.extract(raw)))
         found = seen(raw)
-        for part in _copies("template_part"):
+        for part in _copies("template_part", spam):
             made = _part(found, random.Random(f"template part/{seed}/{template.name}/{copy}/{part}"))
-            rows.append(("template_part", SETTINGS["template_part_weight"], features.extract(made)))
+            rows += [("template_part", _weight("template_part", spam), made)] if made else []
     return rows
 
 
-def _copies(kind: str) -> range:
-    return range(SETTINGS[f"{kind}_copies"] if SETTINGS[f"{kind}_weight"] else 0)
+def _copies(kind: str, spam: bool) -> range:
+    return range(SETTINGS[kind]["copies"] if _weight(kind, spam) else 0)
 
 
-def _shared(work: Callable[[Job], list[Row]], jobs: list[Job], what: str, progress: Progress) -> Iterator[list[Row]]:
+def _weight(kind: str, spam: bool) -> float:
+    weight: float = SETTINGS[kind]["spam" if spam else "ham"]
+    return weight
+
+
+def _shared(
+    work: Callable[[Job], list[Row]], jobs: Sequence[Job], what: str, progress: Progress
+) -> Iterator[list[Row]]:
     """Yield the results of the jobs in order; long work is shared among `WORKERS` processes."""
     start = monotonic()
     first = [work(job) for job in jobs[:_FIRST]]
-    rest = jobs[_FIRST:]
     yield from first
-    if (monotonic() - start) / _FIRST * len(rest) < SECONDS_ALONE:
-        yield from map(work, rest)
+    if (monotonic() - start) / _FIRST * (len(jobs) - len(first)) < SECONDS_ALONE:
+        yield from map(work, jobs[len(first) :])
         return
     # Processes that are forked from one with threads can hang, so they are spawned by a server without any.
     with ProcessPoolExecutor(WORKERS, get_context("forkserver"), _settle, (SETTINGS,)) as pool:
-        for number, rows in enumerate(pool.map(work, rest, chunksize=_BATCH), len(first) + 1):
-            yield rows
-            if number % _LINE_EVERY == 0 or number == len(jobs):
-                progress(f"{what}: {number} of {len(jobs)}")
+        # A pool takes all its jobs at once: in blocks, few mails are in memory.
+        for block in range(len(first), len(jobs), _BLOCK):
+            yield from pool.map(work, jobs[block : block + _BLOCK], chunksize=_BATCH)
+            progress(f"{what}: {min(block + _BLOCK, len(jobs))} of {len(jobs)}")
 
 
 def _settle(settings: dict[str, Any]) -> None:

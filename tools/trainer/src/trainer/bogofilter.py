@@ -42,7 +42,8 @@ def compare(root: Path, out: Path, progress: Progress) -> Path:
                 _run(program, database, [option], [files[row] for row in train if corpus.spam[row] == kind])
             scores[test] = _scores(program, database, [files[row] for row in test])
             progress(f"fold {number} of {len(splits)} done")
-    figures = evaluate.metrics(corpus.spam, scores, [test for _, test in splits])
+    threshold = evaluate.threshold_at(corpus.spam, scores, evaluate.STRICT_RATE)
+    figures = evaluate.metrics(corpus.spam, scores, [test for _, test in splits], threshold)
     out.parent.mkdir(parents=True, exist_ok=True)
     content = {"name": "bogofilter", "version": _version(program), "corpus": corpus.digest, "metrics": figures}
     out.write_text(json.dumps(content, indent=2) + "\n")

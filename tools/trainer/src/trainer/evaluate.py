@@ -8,21 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from trainer import folds, model, threshold
-from trainer.corpus import Corpus
+from trainer import folds, model
+from trainer.augment import Rows
 from trainer.threshold import ThresholdChoice
 
-FALSE_POSITIVE_RATE = threshold.FALSE_POSITIVE_RATE
+STRICT_RATE = 0.001
+"""Share of the mails' ham at which filters are compared: one mail in a thousand."""
 DEFAULT = ThresholdChoice()
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int_]
 Progress = Callable[[str], None]
+CopyFigures = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Out-of-fold probabilities [n] and the figures derived from them."""
+    """Out-of-fold probabilities of the mails [n] and the figures derived from them."""
 
     scores: Floats
     folds: Labels
@@ -31,26 +33,56 @@ class Evaluation:
     metrics: dict[str, Any]
     choice: ThresholdChoice
     """How the threshold was chosen."""
+    copies: CopyFigures
+    """Figures of copies and templates, by what they are; metrics hold them too."""
+    margins: Floats
+    """Out-of-fold margins of all rows [m], mails first."""
 
 
-def evaluate(corpus: Corpus, groups: Labels, progress: Progress, choice: ThresholdChoice = DEFAULT) -> Evaluation:
-    """Score each mail, and separately its excerpt, by a model that was fitted without its fold."""
-    frame = model.table(corpus.texts, corpus.values)
-    excerpts = model.table(corpus.excerpt_texts, corpus.excerpt_values)
-    splits = folds.split(corpus.spam, groups)
-    scores, excerpt_scores = np.empty(len(corpus.spam)), np.empty(len(corpus.spam))
-    numbers = np.empty(len(corpus.spam), np.int_)
-    for number, (train, test) in enumerate(splits, 1):
-        fitted = model.fit(frame.iloc[train], corpus.spam[train], groups[train], excerpts.iloc[train])
-        numbers[test] = number - 1
-        scores[test] = fitted.predict_proba(frame.iloc[test])[:, 1]
-        excerpt_scores[test] = fitted.predict_proba(excerpts.iloc[test])[:, 1]
-        miss = 1 - roc_auc_score(corpus.spam[test], scores[test])
-        progress(f"fold {number} of {len(splits)}: 1-AUC {miss:.4%}")
-    chosen = threshold_by(choice, corpus.spam, scores)
-    figures = metrics(corpus.spam, scores, [test for _, test in splits], choice)
-    figures |= excerpt_metrics(corpus.spam, excerpt_scores, chosen)
-    return Evaluation(scores, numbers, chosen, figures, choice)
+def evaluate(rows: Rows, progress: Progress, choice: ThresholdChoice = DEFAULT) -> Evaluation:
+    """Score each row by a model that was fitted without its fold: a copy is in its mail's.
+
+    Args:
+        rows: Mails, copies and templates, as `augment.augmented` gives them.
+        progress: Called with each line of progress.
+        choice: How the threshold is chosen.
+    """
+    held = fold_of_rows(rows)
+    margins = np.empty(len(rows))
+    for fold in range(folds.FOLDS):
+        out = np.flatnonzero(held == fold)
+        margins[out] = model.margins(model.learn(rows.take(np.flatnonzero(held != fold))), rows.take(out))
+        mails = out[out < rows.mails]
+        miss = _miss(rows.spam[mails], margins[mails])
+        progress(f"fold {fold + 1} of {folds.FOLDS}: 1-AUC {miss:.4%}")
+    scores = _probabilities(margins, held, rows)
+    chosen = threshold_by(choice, rows.spam, scores)
+    mails = np.arange(rows.mails)
+    tests = [np.flatnonzero(held[mails] == fold) for fold in range(folds.FOLDS)]
+    figures = metrics(rows.spam[mails], scores[mails], tests, chosen)
+    if choice.given is None:
+        figures["false_positive_rate_limit"] = choice.limit
+    copies = figures_of_copies(rows, scores, chosen)
+    figures |= {f"{kind}_{name}": value for kind, each in copies.items() for name, value in each.items()}
+    return Evaluation(scores[mails], held[mails], chosen, figures, choice, copies, margins)
+
+
+def fold_of_rows(rows: Rows) -> Labels:
+    """Return the fold of each row [m]: that of its mail; templates, which have none, take turns."""
+    mails = np.empty(rows.mails, np.int_)
+    for fold, (_, test) in enumerate(folds.split(rows.spam[: rows.mails], rows.groups[: rows.mails])):
+        mails[test] = fold
+    templates = np.arange(int(rows.origins.max()) + 1 - rows.mails) % folds.FOLDS
+    return np.concatenate([mails, templates])[rows.origins]
+
+
+def _probabilities(margins: Floats, held: Labels, rows: Rows) -> Floats:
+    """Return the probability of each row by the sigmoid of all other folds [m]."""
+    scores = np.empty(len(rows))
+    for fold in range(folds.FOLDS):
+        others, out = np.flatnonzero(held != fold), np.flatnonzero(held == fold)
+        scores[out] = model.sigmoid(margins[others], rows.take(others)).predict(margins[out])
+    return scores
 
 
 def threshold_by(choice: ThresholdChoice, spam: Labels, scores: Floats) -> float:
@@ -66,32 +98,31 @@ def threshold_at(spam: Labels, scores: Floats, false_positive_rate: float) -> fl
     return float(fitting.min()) if len(fitting) else 1.0
 
 
-def metrics(
-    spam: Labels, scores: Floats, tests: list[folds.Indices], choice: ThresholdChoice = DEFAULT
-) -> dict[str, Any]:
-    """Return figures of out-of-fold scores [n], pooled and for each fold's test rows; shares are 0 to 1.
-
-    The limit of false positives is among them only if it chose the threshold.
-    """
-    threshold = threshold_by(choice, spam, scores)
-    limit = {"false_positive_rate_limit": choice.limit} if choice.given is None else {}
+def metrics(spam: Labels, scores: Floats, tests: list[folds.Indices], threshold: float) -> dict[str, Any]:
+    """Return figures of out-of-fold scores [n], pooled and for each fold's test rows; shares are 0 to 1."""
+    strict = threshold_at(spam, scores, STRICT_RATE)
     return {
         "one_minus_auc": _miss(spam, scores),
         "one_minus_auc_by_fold": [_miss(spam[test], scores[test]) for test in tests],
-        **limit,
         "false_positive_rate": float((scores[spam == 0] >= threshold).mean()),
         "spam_caught": float((scores[spam == 1] >= threshold).mean()),
+        "spam_caught_at_one_in_a_thousand": float((scores[spam == 1] >= strict).mean()),
         "brier_score": float(brier_score_loss(spam, scores)),
         "expected_calibration_error": _calibration_error(spam, scores),
     }
 
 
-def excerpt_metrics(spam: Labels, scores: Floats, threshold: float) -> dict[str, float]:
-    """Return shares, 0 to 1, of the excerpts' out-of-fold scores [n] at the threshold derived from whole mails."""
-    called = scores >= threshold
+def figures_of_copies(rows: Rows, scores: Floats, threshold: float) -> CopyFigures:
+    """Return the shares, 0 to 1, of copies and templates that the threshold calls spam, by what they are."""
+    kinds, called = np.array(rows.kinds), scores >= threshold
     return {
-        "excerpts_ham_called_spam": float(called[spam == 0].mean()),
-        "excerpts_spam_caught": float(called[spam == 1].mean()),
+        kind: {
+            "ham_called_spam": float(called[(kinds == kind) & (rows.spam == 0)].mean()),
+            "spam_caught": float(called[(kinds == kind) & (rows.spam == 1)].mean()),
+            "expected_calibration_error": _calibration_error(rows.spam[kinds == kind], scores[kinds == kind]),
+        }
+        for kind in dict.fromkeys(rows.kinds)
+        if kind != "mail"
     }
 
 

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 import features
-from trainer import excerpts, model
+from trainer import augment
 from trainer.corpus import Corpus
-from trainer.evaluate import Evaluation, Floats, Labels
+from trainer.evaluate import CopyFigures, Evaluation, Floats, Labels
 from trainer.threshold import ThresholdChoice
 
 CURVES_NAME = "curves.png"
@@ -78,13 +78,16 @@ people who write.
 {ham} ham and {spam} spam, SHA-256 `{digest}`.
 Only subject and text parts are used: transport headers tell where a corpus was collected, not what is spam.
 
-The corpus holds whole messages. So that short plain text is known too, an excerpt of each mail ({shortest} to {longest}
-characters of its text, {subject_share:.0%} with the mail's subject) is learned from as well, at {excerpt_weight} of a
-mail's weight and, if spam, at {excerpt_spam_weight} of that.
+The corpus holds whole messages of its years. So the model also learns from copies of each mail, and from filled
+templates of mail that is written today. A mail weighs 1:
+
+| what | copies | weight of ham | weight of spam |
+|---|---|---|---|
+{learned}
 
 ## Evaluation
-{folds} folds, near-duplicates (cosine of word sets of 0.9 or more) kept in one fold, scores out of fold. Excerpts are
-in their mail's fold, and only the last two rows are of them.
+{folds} folds, near-duplicates (cosine of word sets of 0.9 or more) kept in one fold, scores out of fold. A copy is in
+its mail's fold, and all copies of a template are in one. The first table is of the mails alone.
 
 | metric | value |
 |---|---|
@@ -92,10 +95,13 @@ in their mail's fold, and only the last two rows are of them.
 | 1-AUC by fold | {by_fold} |
 | ham called spam at the threshold | {false_positive_rate:.2%} |
 | spam caught at the threshold | {spam_caught:.1%} |
+| spam caught at 0.1% false positives | {spam_caught_at_one_in_a_thousand:.1%} |
 | Brier score | {brier_score:.4f} |
 | expected calibration error | {expected_calibration_error:.4f} |
-| excerpts of ham called spam | {excerpts_ham_called_spam:.2%} |
-| excerpts of spam caught | {excerpts_spam_caught:.1%} |
+
+| what | ham called spam | spam caught | expected calibration error |
+|---|---|---|---|
+{copies}
 
 ![ROC, precision over recall, distribution of scores](curves.png)
 
@@ -108,8 +114,8 @@ Choose it anew on mail of your own: `MAX_FALSE_POSITIVES` or `THRESHOLD` for the
 ## Limits
 - Evaluated within one corpus. On mail of other years, languages or users it will be worse than these figures:
   the drift job tells when mail has changed, a corpus of your own mends it.
-- Short mail was learned from pieces of long mail, and little spam of a line or two is caught. A piece of spam may be
-  harmless by itself, so the last row is no more than a hint.
+- Short mail was learned from pieces of long mail and from templates. A piece of spam may be harmless by itself, so what
+  is caught of excerpts is no more than a hint.
 - A sender who knows the model can add harmless words; only the first {text_limit:,} characters of text are looked at.
 - Pictures and attachments are counted, not read.
 
@@ -120,8 +126,8 @@ Choose it anew on mail of your own: `MAX_FALSE_POSITIVES` or `THRESHOLD` for the
 """
 
 
-_BY_HAM = """It is the lowest out-of-fold score that at most {limit} of the ham reaches. It rests on
-the highest scores alone, {decisive} of {ham} ham, so on other mail expect {limit} give or take as much again."""
+_BY_HAM = """It is the lowest out-of-fold score that at most {limit} of the ham reaches: of mails, copies and templates
+together. These are harder than the corpus's mails, and nearer to other people's."""
 _GIVEN = """It was given, not measured: what it does to ham and spam out of fold, the table says."""
 
 
@@ -129,12 +135,20 @@ def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
-def _chosen(corpus: Corpus, choice: ThresholdChoice) -> str:
+def _chosen(choice: ThresholdChoice) -> str:
     """Return the sentences on how the threshold was chosen."""
-    if choice.given is not None:
-        return _GIVEN
-    decisive = int(choice.limit * corpus.ham_count) + 1
-    return _BY_HAM.format(limit=_percent(choice.limit), decisive=decisive, ham=corpus.ham_count)
+    return _BY_HAM.format(limit=_percent(choice.limit)) if choice.given is None else _GIVEN
+
+
+def _learned() -> str:
+    """Return a table row for each kind of copy that is learned from."""
+    kinds = [(kind, each) for kind, each in augment.SETTINGS.items() if isinstance(each, dict) and each["copies"]]
+    return "\n".join(f"| {kind} | {each['copies']} | {each['ham']:g} | {each['spam']:g} |" for kind, each in kinds)
+
+
+def _copies(figures: CopyFigures) -> str:
+    row = "| {} | {ham_called_spam:.2%} | {spam_caught:.1%} | {expected_calibration_error:.4f} |"
+    return "\n".join(row.format(kind, **each) for kind, each in figures.items())
 
 
 def card(name: str, version: str, corpus: Corpus, evaluation: Evaluation) -> str:
@@ -142,10 +156,8 @@ def card(name: str, version: str, corpus: Corpus, evaluation: Evaluation) -> str
     figures: dict[str, Any] = dict(evaluation.metrics)
     return _CARD.format(
         **figures,
-        **model.SETTINGS,
-        shortest=excerpts.SHORTEST,
-        longest=excerpts.LONGEST,
-        subject_share=excerpts.SUBJECT_SHARE,
+        learned=_learned(),
+        copies=_copies(evaluation.copies),
         name=name,
         version=version,
         numbers=len(features.NAMES),
@@ -157,7 +169,7 @@ def card(name: str, version: str, corpus: Corpus, evaluation: Evaluation) -> str
         by_fold=", ".join(f"{miss:.4%}" for miss in figures["one_minus_auc_by_fold"]),
         threshold=evaluation.threshold,
         choice=evaluation.choice,
-        chosen=_chosen(corpus, evaluation.choice),
+        chosen=_chosen(evaluation.choice),
         text_limit=features.TEXT_LIMIT,
         table="\n".join(f"| `{number}` | {meaning} |" for number, meaning in features.DESCRIPTIONS.items()),
     )

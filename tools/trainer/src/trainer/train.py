@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 import pyarrow as pa
-from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 import bundle
@@ -22,6 +21,8 @@ from trainer.threshold import ThresholdChoice
 
 MODEL = "spam-detector"
 BASELINE_NAME = "baseline.parquet"
+SEED = 0
+"""Which of the possible copies and templates are learned from."""
 
 
 def train(
@@ -83,16 +84,16 @@ def _train(
 
 
 def _learn(corpus: Corpus, groups: Labels, progress: Progress, choice: ThresholdChoice) -> tuple[Evaluation, bytes]:
-    evaluation = evaluate.evaluate(corpus, groups, progress, choice)
+    rows = augment.augmented(corpus.mails, corpus.spam, groups, SEED, progress)
+    progress(f"{len(rows)} rows to learn from")
+    evaluation = evaluate.evaluate(rows, progress, choice)
     figures = evaluation.metrics
     called, caught = figures["false_positive_rate"], figures["spam_caught"]
     progress(f"all folds: 1-AUC {figures['one_minus_auc']:.4%}, ham called spam {called:.2%}, spam caught {caught:.1%}")
-    called, caught = figures["excerpts_ham_called_spam"], figures["excerpts_spam_caught"]
-    progress(f"excerpts: ham called spam {called:.2%}, spam caught {caught:.1%}")
     _check_threshold(evaluation.threshold, choice)
     progress(f"threshold {evaluation.threshold:.4f}, chosen by {choice}")
-    progress(f"final fit on all {len(corpus.texts)} mails")
-    return evaluation, bundle.dump(_fit(corpus, groups))
+    progress(f"final fit on all {len(rows)} rows")
+    return evaluation, bundle.dump(model.calibrated(model.learn(rows), evaluation.margins, rows))
 
 
 def _is_whole(folder: Path, progress: Progress) -> bool:
@@ -121,17 +122,11 @@ def version_of(corpus: Corpus, choice: ThresholdChoice = evaluate.DEFAULT) -> st
     digest = hashlib.sha256(corpus.digest.encode())
     settings = [model.SETTINGS, augment.SETTINGS, augment.digest(), str(choice)]
     digest.update(json.dumps([features.SCHEMA_VERSION, model.COLUMNS, *settings, bundle.libraries()]).encode())
-    digest.update("\n".join([*corpus.texts, *corpus.excerpt_texts]).encode())
-    digest.update(corpus.values.tobytes() + corpus.excerpt_values.tobytes())
+    digest.update("\n".join(corpus.texts).encode() + corpus.values.tobytes())
     for package in (trainer, features, manifest, bundle):
         for source in sorted(Path(str(package.__file__)).parent.glob("*.py")):
             digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
-
-
-def _fit(corpus: Corpus, groups: Labels) -> Pipeline:
-    excerpts = model.table(corpus.excerpt_texts, corpus.excerpt_values)
-    return model.fit(model.table(corpus.texts, corpus.values), corpus.spam, groups, excerpts)
 
 
 def _write(folder: Path, pickled: bytes, corpus: Corpus, evaluation: Evaluation) -> None:
