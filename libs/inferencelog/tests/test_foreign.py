@@ -218,7 +218,7 @@ try:
 except WindowError as error:
     print(error)
 """
-PEAK_MB = 600
+PEAK_MB = 700
 
 
 def test_many_files_of_many_rows_end_in_an_error_and_not_in_all_memory(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_no_drift(world: World) -> None:
     assert (run.code, len(run.lines)) == (0, 1)
     line = run.line
     assert (line["message"], line["level"], line["status"]) == ("drift", "INFO", "no drift")
-    assert (line["rows"], line["drifted"], line["tested"], line["files"]) == (600, [], 31, 1)
+    assert (line["rows"], line["drifted"], line["tested"], line["files"]) == (600, [], 41, 1)
     assert line["window"] == {"start": START.isoformat(), "end": (START + HOUR).isoformat()}
     assert line["set_aside"] == dict.fromkeys(REASONS, 0)
     assert line["report"] == f"{world.root.as_uri()}/log/_drift/{world.partition}/report.html"

@@ -61,10 +61,10 @@ def test_drift(world: World) -> None:
     drifted = [each["measure"] for each in world.run().line["drifted"]]
     found = page(world)
     assert found.text("h1") == ["Mail has changed"]
-    assert f"{len(drifted)} of 31 measures have moved" in found.source
+    assert f"{len(drifted)} of 41 measures have moved" in found.source
     assert set(found.cards()) == MEASURES and found.cards()[: len(drifted)] == drifted
     moved = [each["class"] for each in found.all("article")]
-    assert moved == ["card moved"] * len(drifted) + ["card"] * (31 - len(drifted))
+    assert moved == ["card moved"] * len(drifted) + ["card"] * (41 - len(drifted))
     assert "baseline-generator" in " ".join(found.text("li"))
 
 
@@ -91,11 +91,11 @@ def test_every_measure_is_described_and_drawn_from_both_sides(world: World) -> N
     for name, text in features.DESCRIPTIONS.items():
         assert text.removesuffix(", 0 to 1").replace(">", "&gt;").replace("'", "&#39;") in found.source, name
     drawings = found.all("svg")
-    assert len(drawings) == 31 and all(each["role"] == "img" for each in drawings)
+    assert len(drawings) == 41 and all(each["role"] == "img" for each in drawings)
     names = {attributes.get("id") for _, attributes in found.elements}
     assert all(set(str(each["aria-labelledby"]).split()) <= names for each in drawings)
     kinds = [each["class"] for each in found.all("rect")]
-    assert kinds.count("baseline") == kinds.count("current") >= 31
+    assert kinds.count("baseline") == kinds.count("current") >= 41
     assert all(float(str(each["height"])) >= 0 and float(str(each["y"])) >= 0 for each in found.all("rect"))
 
 
