@@ -27,7 +27,9 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _parts_of_any_length(monkeypatch: pytest.MonkeyPatch) -> None:
+def _one_copy_of_each_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in ("dressed", "thinned", "part", "excerpt"):
+        monkeypatch.setitem(augment.SETTINGS, kind, {"copies": 1, "ham": 1.0, "spam": 1.0})
     monkeypatch.setitem(augment.SETTINGS, "shortest_part", 0)
 
 

@@ -158,3 +158,13 @@ def test_probabilities_mean_what_they_say_on_rows_of_every_kind(learned: list[Ro
     found = evaluate.evaluate(rows, lambda _: None)
     assert learned and found.metrics["expected_calibration_error"] < 0.12
     assert all(each["expected_calibration_error"] < 0.2 for each in found.copies.values())
+
+
+def test_copies_of_ham_alone_have_no_share_of_spam() -> None:
+    rows = made_up()
+    ham = rows.take(np.flatnonzero((np.array(rows.kinds) != "excerpt") | (rows.spam == 0)))
+    found = evaluate.figures_of_copies(ham, np.full(len(ham), 0.75), 0.5)
+    assert found == {
+        "excerpt": {"ham_called_spam": 1.0, "expected_calibration_error": 0.75},
+        "template": {"ham_called_spam": 1.0, "spam_caught": 1.0, "expected_calibration_error": 0.25},
+    }

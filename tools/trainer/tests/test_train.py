@@ -97,8 +97,8 @@ def test_evaluation_has_each_mail_with_the_score_of_a_model_that_did_not_know_it
 def test_card_states_the_figures_of_the_manifest(folder: Path) -> None:
     manifest, text = bundle.read_manifest(folder), (folder / "model-card.md").read_text()
     assert f"{manifest.metrics['one_minus_auc']:.4%}" in text
-    called, caught = manifest.metrics["excerpt_ham_called_spam"], manifest.metrics["excerpt_spam_caught"]
-    assert f"| excerpt | {called:.2%} | {caught:.1%} |" in text
+    called, caught = manifest.metrics["template_ham_called_spam"], manifest.metrics["template_spam_caught"]
+    assert f"| template | {called:.2%} | {caught:.1%} |" in text
     assert f"{manifest.threshold:.4f}" in text and manifest.corpus["digest"] in text
     assert manifest.threshold_chosen_by == "MAX_FALSE_POSITIVES=0.001" and f"`{manifest.threshold_chosen_by}`" in text
     assert "at most 0.1 % of the ham reaches. It rests on\nthe highest scores alone, 1 of 80 ham" in text

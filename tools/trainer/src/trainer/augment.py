@@ -25,10 +25,10 @@ from trainer.seen import Seen, seen
 SETTINGS: dict[str, Any] = {
     "dressed": {"copies": 1, "ham": 0.02, "spam": 0.02},
     "plain": {"copies": 0, "ham": 1.0, "spam": 1.0},
-    "thinned": {"copies": 1, "ham": 0.02, "spam": 0.02},
+    "thinned": {"copies": 0, "ham": 0.02, "spam": 0.02},
     "part": {"copies": 1, "ham": 0.3, "spam": 0.3},
-    "excerpt": {"copies": 1, "ham": 0.03, "spam": 0.003},
-    "template": {"copies": 12, "ham": 0.01, "spam": 0.02},
+    "excerpt": {"copies": 1, "ham": 0.1, "spam": 0.0},
+    "template": {"copies": 12, "ham": 0.03, "spam": 0.03},
     "template_part": {"copies": 0, "ham": 1.0, "spam": 1.0},
     "shortest_part": 500,
     "part_dressed_share": 0.5,

@@ -113,17 +113,19 @@ def metrics(spam: Labels, scores: Floats, tests: list[folds.Indices], threshold:
 
 
 def figures_of_copies(rows: Rows, scores: Floats, threshold: float) -> CopyFigures:
-    """Return the shares, 0 to 1, of copies and templates that the threshold calls spam, by what they are."""
-    kinds, called = np.array(rows.kinds), scores >= threshold
-    return {
-        kind: {
-            "ham_called_spam": float(called[(kinds == kind) & (rows.spam == 0)].mean()),
-            "spam_caught": float(called[(kinds == kind) & (rows.spam == 1)].mean()),
-            "expected_calibration_error": _calibration_error(rows.spam[kinds == kind], scores[kinds == kind]),
-        }
-        for kind in dict.fromkeys(rows.kinds)
-        if kind != "mail"
-    }
+    """Return the shares, 0 to 1, of copies and templates that the threshold calls spam, by what they are.
+
+    A share of a kind without ham or without spam is left out.
+    """
+    kinds, found = np.array(rows.kinds), CopyFigures()
+    for kind in dict.fromkeys(rows.kinds):
+        if kind == "mail":
+            continue
+        spam, score = rows.spam[kinds == kind], scores[kinds == kind]
+        shares = (("ham_called_spam", score[spam == 0]), ("spam_caught", score[spam == 1]))
+        found[kind] = {name: float((each >= threshold).mean()) for name, each in shares if len(each)}
+        found[kind]["expected_calibration_error"] = _calibration_error(spam, score)
+    return found
 
 
 def _miss(spam: Labels, scores: Floats) -> float:

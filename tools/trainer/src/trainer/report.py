@@ -147,8 +147,12 @@ def _learned() -> str:
 
 
 def _copies(figures: CopyFigures) -> str:
-    row = "| {} | {ham_called_spam:.2%} | {spam_caught:.1%} | {expected_calibration_error:.4f} |"
-    return "\n".join(row.format(kind, **each) for kind, each in figures.items())
+    lines = []
+    for kind, each in figures.items():
+        called = f"{each['ham_called_spam']:.2%}" if "ham_called_spam" in each else ""
+        caught = f"{each['spam_caught']:.1%}" if "spam_caught" in each else ""
+        lines.append(f"| {kind} | {called} | {caught} | {each['expected_calibration_error']:.4f} |")
+    return "\n".join(lines)
 
 
 def card(name: str, version: str, corpus: Corpus, evaluation: Evaluation) -> str:
