@@ -221,7 +221,7 @@ $(BUILD)/candidate: $(call ready,tools/trainer) $(BUILD)/model tests/e2e/weaker.
 
 ##@ Prove on a cluster
 
-TRAINING := $(shell find tools/trainer/src $(foreach l,features manifest bundle corpus inferencelog,libs/$(l)/src) -name '*.py')
+TRAINING := $(shell find tools/trainer/src $(foreach l,features manifest bundle corpus inferencelog,libs/$(l)/src) -name '*.py' -o -name '*.txt' -o -name '*.toml')
 E2E := $(BUILD)/e2e
 
 .PHONY: e2e

@@ -28,7 +28,7 @@ def _nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        (("", ""), ThresholdChoice(0.012)),
+        (("", ""), ThresholdChoice(0.01)),
         (("0.02", ""), ThresholdChoice(0.02)),
         (("0", ""), ThresholdChoice(0.0)),
         (("", "0.9"), ThresholdChoice(given=0.9)),
@@ -76,8 +76,8 @@ NINE = {"THRESHOLD": "0.9"}
         (NINE, "THRESHOLD=0.9"),
         ({"MAX_FALSE_POSITIVES": "0.03"}, "MAX_FALSE_POSITIVES=0.03"),
         ({"THRESHOLD": "", "MAX_FALSE_POSITIVES": "0.03"}, "MAX_FALSE_POSITIVES=0.03"),
-        ({"THRESHOLD": ""}, "MAX_FALSE_POSITIVES=0.012"),
-        ({"MAX_FALSE_POSITIVES": ""}, "MAX_FALSE_POSITIVES=0.012"),
+        ({"THRESHOLD": ""}, "MAX_FALSE_POSITIVES=0.01"),
+        ({"MAX_FALSE_POSITIVES": ""}, "MAX_FALSE_POSITIVES=0.01"),
     ],
 )
 def test_a_choice_stays_until_another_is_made(tmp_path: Path, environ: Mapping[str, str], expected: str) -> None:
@@ -129,7 +129,7 @@ def test_the_choice_is_part_of_the_version(corpus: Path) -> None:
     found = read_corpus(corpus)
     choices = [ThresholdChoice(), ThresholdChoice(0.02), ThresholdChoice(given=0.9), ThresholdChoice(given=0.5)]
     assert len({version_of(found, choice) for choice in choices}) == len(choices)
-    assert version_of(found) == version_of(found, ThresholdChoice(0.012))
+    assert version_of(found) == version_of(found, ThresholdChoice(0.01))
 
 
 def test_a_given_threshold_is_that_of_the_bundle(

@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--corpus-file", type=Path, help="file that names the corpus, in place of --corpus")
     train.add_argument("--trained", type=Path, help="file for the name of the corpus, if it is one of your own")
     train.add_argument(
-        "--max-false-positives", help="share of the ham that may be called spam (MAX_FALSE_POSITIVES; 0.012)"
+        "--max-false-positives", help="share of the ham that may be called spam (MAX_FALSE_POSITIVES; 0.01)"
     )
     train.add_argument("--threshold", help="spam probability from which a mail is spam, in its place (THRESHOLD)")
     train.add_argument("--threshold-file", type=Path, help="file with one of both, in place of options and variables")
