@@ -208,7 +208,7 @@ docs: $(call ready,docs) ## Build the pages as a site, build/docs/site; a broken
 	@cd $(BUILD)/docs && "$(CURDIR)/docs/.venv/bin/zensical" build --clean --strict --config-file zensical.toml
 
 .PHONY: pictures
-pictures: $(foreach s,predictor transformer gateway drift evidence,$(call ready,services/$(s))) $(call ready,tests/system) $(BUILD)/baseline.parquet $(BUILD)/candidate ## Draw the pictures of the pages anew, docs/pictures (needs Chromium)
+pictures: $(foreach p,$(addprefix services/,predictor transformer gateway drift) tools/evidence,$(call ready,$(p))) $(call ready,tests/system) $(BUILD)/baseline.parquet $(BUILD)/candidate ## Draw the pictures of the pages anew, docs/pictures (needs Chromium)
 	@tests/system/.venv/bin/python tests/system/pictures.py --model "$$(< $(BUILD)/model)" --candidate $(BUILD)/candidate \
 	  --corpus "$$(< $(BUILD)/corpus)" --baseline $(BUILD)/baseline.parquet --out docs/pictures
 
