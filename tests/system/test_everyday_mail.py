@@ -60,3 +60,25 @@ async def test_examples_of_the_readme_are_judged_as_a_reader_would(http: aiohttp
     spam = {"readme": "Win a free prize! Click here now!", "api": "You have won $1,000,000!!!"}
     ham = {text: text for text in ("Hello world", "Test email", "See you at ten.")}
     assert await called_spam(http, shared, spam | ham) == set(spam)
+
+
+HAM_WORDS = "meeting notes patch kernel list thanks wrote release build server " * 270
+EVASIONS = {
+    "empty comment": "<!-->",
+    "style without end": "<style>",
+    "much style": f"<style>{'.a{color:#123;margin:0 1px}' * 640}</style>",
+    "hidden text": f'<div style="display:none">{HAM_WORDS}</div>',
+    "white text": f'<font color="#ffffff">{HAM_WORDS}</font>',
+    "comment": f"<!--{HAM_WORDS}-->",
+}
+
+
+async def test_markup_that_hides_words_changes_no_verdict(http: aiohttp.ClientSession, shared: System) -> None:
+    spam = [mail for mail in mails_of("spam").values() if "<html>" in mail]
+    dressed = {
+        f"{name} {number}": mail.replace("<html>", f"<html>{evasion}", 1)
+        for name, evasion in EVASIONS.items()
+        for number, mail in enumerate(spam)
+    }
+    assert len(spam) >= 2
+    assert await called_spam(http, shared, dressed) == set(dressed)

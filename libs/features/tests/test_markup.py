@@ -297,3 +297,16 @@ def test_no_source_raises(source: str) -> None:
     found = markup.parse(source)
     assert "\0" not in found.shown
     assert min(found.hidden, found.tags, found.images, found.form_fields, found.comments) >= 0
+
+
+@pytest.mark.parametrize("opening", ["<style>", "<script>", "<title>", "<noscript><style>", "<style><style>"])
+def test_a_mail_that_an_unclosed_element_swallows_is_read_all_the_same(opening: str) -> None:
+    text = "<p>" + "win " * 30 + "<a href=http://a.example/>now</a></p>"
+    found = markup.parse(f"{opening}{text}")
+    assert found.shown.split() == ["win"] * 30 + ["now"]
+    assert found.hidden >= 30
+    assert found.links == ["http://a.example/"]
+
+
+def test_few_words_that_an_unclosed_element_swallows_stay_unseen() -> None:
+    assert shown("a b c d<style>x y z") == "a b c d"

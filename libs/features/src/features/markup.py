@@ -6,7 +6,7 @@ Parsing takes time linear in the input, whatever it holds.
 import html
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from features import tags
@@ -24,6 +24,9 @@ _LINKING_OF = {
     "img": ("src", "longdesc"),
 }
 """Attributes that name an address by common element; others may have any of `_LINKING`."""
+_SWALLOWING = re.compile(r"<(?:style|script|title|textarea|xmp|iframe|noembed|noframes|noscript|plaintext)\b", re.I)
+SWALLOWED_WORDS = 20
+"""Words that an element without an end may swallow before they are read all the same."""
 
 
 @dataclass(slots=True)
@@ -47,8 +50,23 @@ class Markup:
 
 
 def parse(source: str) -> Markup:
-    """Split HTML into what a reader sees and what it is made of; any text is accepted and none raises an error."""
-    tokens = tags.read(source.replace("\0", "") if "\0" in source else source)
+    """Split HTML into what a reader sees and what it is made of; any text is accepted and none raises an error.
+
+    An element without an end can swallow the whole mail in a browser, and nothing of it in a mail reader that mends
+    HTML. Where it would swallow more than `SWALLOWED_WORDS` words and most of the mail, they count as seen too.
+    """
+    source = source.replace("\0", "") if "\0" in source else source
+    tokens = tags.read(source)
+    found = _markup(tokens)
+    swallowed = "".join(tokens.unclosed)
+    if len(swallowed.split()) <= max(SWALLOWED_WORDS, len(found.shown.split())):
+        return found
+    rest = _markup(tags.read(_SWALLOWING.sub("<x", swallowed.replace("<!--", " "))))
+    shown = "\n".join(filter(None, [found.shown, rest.shown]))
+    return replace(found, shown=shown, links=[*found.links, *rest.links])
+
+
+def _markup(tokens: tags.Tokens) -> Markup:
     _show_raw(tokens)
     sheets = [content for at, content in tokens.raw.items() if tokens.tags[at].name == "style"]
     counts = Counter(tokens.tags)
