@@ -21,6 +21,8 @@ from trainer.threshold import ThresholdChoice
 
 MODEL = "spam-detector"
 BASELINE_NAME = "baseline.parquet"
+CHANCE = 0.5
+"""1-AUC of scores that say nothing; templates can be learned even where a corpus cannot."""
 SEED = 0
 """Which of the possible copies and templates are learned from."""
 
@@ -90,6 +92,7 @@ def _learn(corpus: Corpus, groups: Labels, progress: Progress, choice: Threshold
     figures = evaluation.metrics
     called, caught = figures["false_positive_rate"], figures["spam_caught"]
     progress(f"all folds: 1-AUC {figures['one_minus_auc']:.4%}, ham called spam {called:.2%}, spam caught {caught:.1%}")
+    _check_learned(figures["one_minus_auc"])
     _check_threshold(evaluation.threshold, choice)
     progress(f"threshold {evaluation.threshold:.4f}, chosen by {choice}")
     progress(f"final fit on all {len(rows)} rows")
@@ -104,6 +107,14 @@ def _is_whole(folder: Path, progress: Progress) -> bool:
         progress(f"{error}: trained anew")
         return False
     return True
+
+
+def _check_learned(miss: float) -> None:
+    if miss >= CHANCE:
+        raise TrainerError(
+            f"the corpus cannot be learned from: out of fold, 1-AUC is {miss:.1%}, no better than chance; add more"
+            " mail, and more different mail"
+        )
 
 
 def _check_threshold(threshold: float, choice: ThresholdChoice) -> None:
