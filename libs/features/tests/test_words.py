@@ -22,6 +22,7 @@ from features import words
             ["free", "win", "now", "ok", "yes", "go", "me"],
         ),
         ("\u00bfqu\u00e9? \u00a1s\u00ed!", ["qu\u00e9", "s\u00ed"]),
+        ("\u3231\u9ad9\u6a4b \u337b", ["\u3231\u9ad9\u6a4b", "\u337b"]),
         ("vi\u200bag\u00adra a\u00a0b\u2003c\u2028d", ["viagra", "a", "b", "c", "d"]),
         ("\u0928\u092e\u0938\u094d\u0924\u0947 \u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35", None),
         (

@@ -58,8 +58,9 @@ async def test_a_flood_of_one_kind_does_not_delay_another() -> None:
 
 async def test_a_pause_that_nobody_needs_is_left_out() -> None:
     turns = Turns(1, pause_seconds=3600, needs_pause=lambda: False)
-    for _ in range(6):
-        await turns.next("piece")
+    async with asyncio.timeout(5):
+        for _ in range(6):
+            await turns.next("piece")
 
 
 async def test_a_pause_begins_once_it_is_needed() -> None:

@@ -50,10 +50,3 @@ def test_mail_without_text_has_an_empty_excerpt_or_its_subject() -> None:
 
 def test_one_long_word_is_cut() -> None:
     assert all(0 < len(one) <= excerpts.LONGEST for one in drawn(b"x" * 5000))
-
-
-def test_no_excerpt_is_shorter_than_the_least_length_but_for_a_cut_word() -> None:
-    chosen = random.Random(0)
-    found = bodies([excerpts.excerpt(WHOLE, chosen, 60) for _ in range(300)])
-    longest_word = max(len(word) for word in BODY.split())
-    assert min(len(body) for body in found) >= 60 - longest_word - 1

@@ -40,7 +40,7 @@ _LEAST = 1.0
 
 
 class Style(NamedTuple):
-    """What an element's declarations do to its text; None leaves what the element inherits."""
+    """Effect of an element's declarations on its text; None leaves what the element inherits."""
 
     gone: bool = False
     """The element and all in it take no place, or none that is seen."""

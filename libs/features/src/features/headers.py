@@ -48,7 +48,7 @@ _ENCODED_WORD = re.compile(
 
 
 class ContentType(NamedTuple):
-    """What a `Content-Type` header says; each text is "" if it does not."""
+    """Content of a `Content-Type` header; a text is "" if the header does not give it."""
 
     kind: str
     """Type and subtype in lower case, such as `text/html`."""

@@ -27,7 +27,7 @@ _CACHED = 4096
 
 
 class Authority(NamedTuple):
-    """What a link says between its scheme and its path."""
+    """Authority of a link: all between its scheme and its path."""
 
     host: str
     """Name in lower-case ASCII, IPv4 address as `1.2.3.4`, or IPv6 address in brackets."""

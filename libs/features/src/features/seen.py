@@ -1,4 +1,4 @@
-"""What a reader sees of one mail, taken apart once for all numbers."""
+"""Text that a reader sees of one mail, taken apart once for all numbers."""
 
 from dataclasses import dataclass
 

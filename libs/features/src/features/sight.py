@@ -58,7 +58,7 @@ Look = tuple[css.Style, str]
 
 
 class Sight(NamedTuple):
-    """What an element passes on to its text and to the elements inside."""
+    """Looks that an element passes on to its text and to the elements inside."""
 
     gone: bool = False
     unseen: bool = False
@@ -70,7 +70,7 @@ class Sight(NamedTuple):
 
     @property
     def hidden(self) -> bool:
-        """Whether a reader does not see text here."""
+        """True if a reader does not see text here."""
         return self.gone or self.unseen or self.size <= 1 or colors.same(self.color, self.background)
 
 

@@ -1,4 +1,4 @@
-"""What of a source is seen: most of its tags cannot hide anything, and only the elements that can are followed."""
+"""View of a source: most of its tags cannot hide anything, and only the elements that can are followed."""
 
 from collections import Counter
 

@@ -1,8 +1,7 @@
 """Augmentation: the rows that the model learns from, the corpus's mails and what is made of them.
 
-Each mail gives copies: dressed in HTML of today, thinned to some of its words, a part, a short excerpt. Filled
-templates add kinds of mail that public corpora lack. Copies are learned from and judge no
-model; with the mails, they set the threshold and the sigmoid.
+Each mail gives copies: dressed in HTML of today, a part, a short excerpt. Filled templates add kinds of mail that
+public corpora lack. Copies are learned from and judge no model; with the mails, they set the threshold and the sigmoid.
 """
 
 import hashlib
@@ -24,25 +23,16 @@ from trainer.seen import Seen, seen
 
 SETTINGS: dict[str, Any] = {
     "dressed": {"copies": 1, "ham": 0.02, "spam": 0.02},
-    "plain": {"copies": 0, "ham": 1.0, "spam": 1.0},
-    "thinned": {"copies": 0, "ham": 0.02, "spam": 0.02},
     "part": {"copies": 1, "ham": 0.3, "spam": 0.3},
     "excerpt": {"copies": 1, "ham": 0.1, "spam": 0.0},
     "template": {"copies": 12, "ham": 0.03, "spam": 0.03},
-    "template_part": {"copies": 0, "ham": 1.0, "spam": 1.0},
     "shortest_part": 500,
     "part_dressed_share": 0.5,
-    "thinned_least": 0.2,
-    "thinned_most": 0.8,
-    "shortest_spam_excerpt": 60,
 }
 """Copies of each mail or template by kind, and the weight of a ham or spam copy where a mail of the corpus weighs 1.
 
-A dressed and a plain copy have all words of their mail. A thinned one has its numbers and a share of its words, drawn
-between `thinned_least` and `thinned_most`. `template_part` are parts of each filled template.
-
-A kind of 0 copies, or with a weight of 0, is left out, and so is a part with fewer than `shortest_part` characters. An
-excerpt of spam has at least `shortest_spam_excerpt` characters, since a line of spam may say nothing.
+A kind of 0 copies, or with a weight of 0, is left out, and so is a part with fewer than `shortest_part` characters.
+Spam gives no excerpts, since a line of spam may say nothing.
 """
 WORKERS = 2
 SECONDS_ALONE = 2.0
@@ -74,7 +64,7 @@ class Rows:
     weights: NDArray[np.float64]
     """Weight of each row in the fit [m]."""
     kinds: list[str]
-    """What each row is [m]: mail, dressed, plain, thinned, part, excerpt, template or template_part."""
+    """What each row is [m]: mail, dressed, part, excerpt or template."""
     origins: Integers
     """Number of the mail that each row is made of, or n and the template's number [m]."""
 
@@ -179,25 +169,16 @@ def _of_mail(job: MailJob) -> list[Row]:
     """Return the rows of one mail, the mail itself first."""
     seed, number, raw, spam = job
     found, whole = seen(raw), features.extract(raw)
-    shortest = SETTINGS["shortest_spam_excerpt"] if spam else excerpts.SHORTEST
     makers: dict[str, Callable[[random.Random], features.Features | None]] = {
         "dressed": lambda chosen: features.extract(dressing.dressed(found, chosen)),
-        "plain": lambda chosen: features.extract(dressing.plain_copy(found, chosen)),
-        "thinned": lambda chosen: _thinned(whole, chosen),
         "part": lambda chosen: _part(found, chosen),
-        "excerpt": lambda chosen: features.extract(excerpts.excerpt(raw, chosen, shortest)),
+        "excerpt": lambda chosen: features.extract(excerpts.excerpt(raw, chosen)),
     }
     rows = [("mail", 1.0, whole)]
     for kind, make in makers.items():
         made = [make(random.Random(f"{kind}/{seed}/{number}/{copy}")) for copy in _copies(kind, spam)]
         rows += [(kind, _weight(kind, spam), each) for each in made if each]
     return rows
-
-
-def _thinned(whole: features.Features, chosen: random.Random) -> features.Features:
-    """Return the features of a mail with a random part of its words."""
-    share = chosen.uniform(SETTINGS["thinned_least"], SETTINGS["thinned_most"])
-    return whole._replace(text=" ".join(word for word in whole.text.split() if chosen.random() < share))
 
 
 def _part(found: Seen, chosen: random.Random) -> features.Features | None:
@@ -210,18 +191,12 @@ def _part(found: Seen, chosen: random.Random) -> features.Features | None:
 
 
 def _of_template(job: tuple[int, templates.Template]) -> list[Row]:
-    """Return the rows of one template, each filled copy before its parts."""
+    """Return the rows of one template."""
     seed, template = job
     spam = bool(template.spam)
-    rows: list[Row] = []
-    for copy in _copies("template", spam):
-        raw = templates.fill(template, 1000 * seed + copy)
-        rows.append(("template", _weight("template", spam), features.extract(raw)))
-        found = seen(raw)
-        for part in _copies("template_part", spam):
-            made = _part(found, random.Random(f"template part/{seed}/{template.name}/{copy}/{part}"))
-            rows += [("template_part", _weight("template_part", spam), made)] if made else []
-    return rows
+    weight = _weight("template", spam)
+    filled = [templates.fill(template, 1000 * seed + copy) for copy in _copies("template", spam)]
+    return [("template", weight, features.extract(raw)) for raw in filled]
 
 
 def _copies(kind: str, spam: bool) -> range:

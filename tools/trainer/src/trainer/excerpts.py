@@ -20,17 +20,16 @@ SUBJECT_SHARE = 0.5
 _LINE = re.compile(r"^(?=\S)", re.MULTILINE)
 
 
-def excerpt(raw: bytes, chosen: random.Random, shortest: int = SHORTEST) -> str:
+def excerpt(raw: bytes, chosen: random.Random) -> str:
     """Return a piece of a mail's text as a plain-text mail; empty for a mail without text.
 
     Args:
         raw: Whole mail.
         chosen: Random numbers for length, place and whether there is a subject.
-        shortest: Least length that is drawn, in characters.
     """
     mail = mime.parse(raw)
     text = "\n".join([*mail.plain, *[markup.parse(source).shown for source in mail.html]]).strip()
-    length = int(math.exp(chosen.uniform(math.log(shortest), math.log(LONGEST))))
+    length = int(math.exp(chosen.uniform(math.log(SHORTEST), math.log(LONGEST))))
     piece = _piece(text, length, chosen)
     subject = " ".join(mail.subject.split())
     return f"Subject: {subject}\n\n{piece}" if chosen.random() < SUBJECT_SHARE and subject else piece

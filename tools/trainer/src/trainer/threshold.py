@@ -19,7 +19,7 @@ says more of other people's mail.
 
 @dataclass(frozen=True, slots=True)
 class ThresholdChoice:
-    """How the threshold is chosen; its text is the setting that makes the same choice."""
+    """Way in which the threshold is chosen; its text is the setting that makes the same choice."""
 
     limit: float = FALSE_POSITIVE_RATE
     """Largest share of ham that may be called spam, from 0 to below 1."""
