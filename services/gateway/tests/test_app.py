@@ -333,6 +333,28 @@ async def test_a_large_body_is_answered_as_a_small_one_and_leaves_turns_to_other
     assert turns - before > 8_000_000 // (64 * 1024)
 
 
+async def test_a_large_body_waits_for_nothing_where_no_single_mail_is(
+    transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.routing.api.PIECE_PAUSE_SECONDS", 3600)
+    async with running({"staging": transformer.url}) as client, asyncio.timeout(20):
+        content = b'{"emails": ["0.75"]' + b" " * 1_000_000 + b"}"
+        assert (await client.post("/api/v1/batch-predict", content=content)).status_code == 200
+
+
+async def test_a_large_body_is_read_with_pauses_beside_single_mail(
+    transformer: FakeTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.routing.api.PIECE_PAUSE_SECONDS", 3600)
+    monkeypatch.setattr("gateway.routing.api.BESIDE_MAIL_SECONDS", 3600)
+    async with running({"staging": transformer.url}) as client:
+        assert (await client.post(PREDICT, json={"email_content": "0.75"})).status_code == 200
+        content = b'{"emails": ["0.75"]' + b" " * 1_000_000 + b"}"
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await client.post("/api/v1/batch-predict", content=content)
+
+
 @pytest.mark.parametrize("path", ["predict", "batch-predict", "explain"])
 @pytest.mark.parametrize("bomb", [*ONE, *MANY])
 async def test_a_bomb_is_refused_on_every_way(transformer: FakeTransformer, path: str, bomb: str) -> None:

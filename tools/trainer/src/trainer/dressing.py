@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from trainer import details, envelope, furniture, hosts, layout
 from trainer.frames import FRAMES
-from trainer.seen import Seen, seen
+from trainer.seen import Seen
 
 HTML_ONLY_SHARE = 0.45
 """Share of the dressed messages without a text part; the others are multipart/alternative."""
@@ -43,11 +43,6 @@ def dress(text: str, subject: str, seed: int) -> bytes:
         seed: Which of the possible messages.
     """
     return message(text, Sent(subject), random.Random(f"dress/{seed}/{len(text)}/{subject}"))
-
-
-def dressed_copy(raw: bytes, seed: int) -> bytes:
-    """Return a mail's seen text with its links as a whole HTML message; the same arguments give the same message."""
-    return dressed(seen(raw), random.Random(f"copy/{seed}"))
 
 
 def dressed(found: Seen, chosen: random.Random) -> bytes:
